@@ -1,0 +1,16 @@
+//! Where records and executions are kept.
+//!
+//! [`Store`] is the contract, in the domain's own verbs; [`sqlite::SqliteStore`] keeps it in one file. Every store must pass
+//! [`conformance`].
+
+mod error;
+mod store;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod sqlite;
+
+pub use error::{Error, Result};
+pub use store::{
+    Change, ExecutionFilter, ExecutionRow, Expected, Page, RecordWrite, Recovered, Store, StoreStats, StoredRecord, Write,
+};

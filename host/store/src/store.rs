@@ -1,0 +1,226 @@
+//! The contract of a store.
+
+use async_trait::async_trait;
+use flowhost_model::{
+    Body, Digest, Execution, FlowVersion, LogLine, Meta, Record, RecordId, RecordType, RequestRecord, Status, Timestamp,
+};
+
+use crate::{Error, Result};
+
+/// Keeps records and executions, durably: when a write has answered, its effect survives the loss of power.
+///
+/// Writes are serialised; each is whole or not at all. Reads see every write that has answered before they began.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Makes all of these changes or none, and gives the revision they made.
+    ///
+    /// Errors: [`Error::NameTaken`], [`Error::NotFound`], [`Error::Conflict`].
+    async fn write(&self, changes: Vec<Write>) -> Result<u64>;
+
+    /// The record with this id, if there is one.
+    async fn record(&self, id: RecordId) -> Result<Option<StoredRecord>>;
+
+    /// The record of this type and name, if there is one.
+    async fn record_by_name(&self, record_type: RecordType, name: &str) -> Result<Option<StoredRecord>>;
+
+    /// All records of a type, by name.
+    async fn records(&self, record_type: RecordType) -> Result<Vec<StoredRecord>>;
+
+    /// The number of the last write of records. It grows with each.
+    async fn revision(&self) -> Result<u64>;
+
+    /// The records that were written or deleted after `revision`, each once, oldest change first.
+    async fn changes_since(&self, revision: u64) -> Result<Vec<Change>>;
+
+    /// The versions of a flow, newest first.
+    async fn flow_versions(&self, flow_id: RecordId) -> Result<Vec<FlowVersion>>;
+
+    /// The bytes of a component, if it is kept.
+    async fn component(&self, digest: Digest) -> Result<Option<Vec<u8>>>;
+
+    /// Keeps an execution that has not ended, with its request where it has one. `row.execution.id` must be new.
+    async fn insert_execution(&self, row: ExecutionRow) -> Result<()>;
+
+    /// Keeps an ended execution with its log. `is_known` says that it was inserted before; its row is then replaced.
+    ///
+    /// The request is dropped, since the execution does not run again.
+    async fn end_execution(&self, execution: Execution, log: Vec<LogLine>, is_known: bool) -> Result<()>;
+
+    /// Changes the status of an execution that has not ended.
+    ///
+    /// Errors: [`Error::NotFound`] where it does not exist or has ended.
+    async fn set_execution_status(&self, id: RecordId, status: Status, message: Option<String>) -> Result<()>;
+
+    /// The execution with this id, if it is kept.
+    async fn execution(&self, id: RecordId) -> Result<Option<Execution>>;
+
+    /// The log of an execution, oldest line first, from line `from` (counted from 0) and at most `limit` lines.
+    async fn execution_log(&self, id: RecordId, from: u64, limit: u32) -> Result<Vec<LogLine>>;
+
+    /// Executions, newest first.
+    async fn executions(&self, filter: ExecutionFilter, page: Page) -> Result<Vec<Execution>>;
+
+    /// What the last owner left behind, settled in one transaction: executions that had not ended and are durable are
+    /// given back, with their attempt counted up; the others end with `execution.interrupted` at `now`.
+    async fn recover(&self, now: Timestamp) -> Result<Recovered>;
+
+    /// The value kept under a name of the host's own, such as a signing key.
+    async fn host_value(&self, name: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Keeps a value under a name of the host's own, unless there is one already; gives the one that is kept.
+    async fn host_value_or_insert(&self, name: &str, value: Vec<u8>) -> Result<Vec<u8>>;
+
+    /// Sizes and waits, for operators.
+    async fn stats(&self) -> Result<StoreStats>;
+
+    /// Finishes the writes under way, folds the write-ahead log back, and lets go of the data. Later calls answer
+    /// [`Error::Closed`].
+    async fn close(&self) -> Result<()>;
+}
+
+/// One change of a [`Store::write`].
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Creates or replaces a record.
+    Record(RecordWrite),
+    /// Removes a record for good.
+    DeleteRecord(RecordId),
+    /// Adds a version of a flow, with the component's bytes unless a component of that digest is kept already.
+    FlowVersion {
+        /// The version. Its number must be the next of its flow.
+        version: FlowVersion,
+        /// The component's bytes.
+        component: Vec<u8>,
+    },
+}
+
+/// A record to create or replace.
+#[derive(Clone, Debug)]
+pub struct RecordWrite {
+    /// What to keep.
+    pub record: StoredRecord,
+    /// What must be there before.
+    pub expected: Expected,
+}
+
+/// What a write expects to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// No record of the id: a creation.
+    Absent,
+    /// The record as of this revision: nobody changed it meanwhile.
+    Revision(u64),
+}
+
+
+/// A record in the form that stores keep: the type's own part is JSON.
+#[derive(Clone, Debug)]
+pub struct StoredRecord {
+    /// Its type.
+    pub record_type: RecordType,
+    /// What every record has.
+    pub meta: Meta,
+    /// The type's own part, a JSON object.
+    pub body: String,
+    /// The revision of its last write. Given by the store; ignored in a write.
+    pub revision: u64,
+}
+
+impl StoredRecord {
+    /// The stored form of a record.
+    pub fn from_record<B: Body>(record: &Record<B>) -> Result<Self> {
+        let body = serde_json::to_string(&record.body).map_err(|error| Error::Damaged(error.to_string()))?;
+        Ok(Self { record_type: B::TYPE, meta: record.meta.clone(), body, revision: 0 })
+    }
+
+    /// The record, where it is of the type `B`.
+    pub fn into_record<B: Body>(self) -> Result<Record<B>> {
+        if self.record_type != B::TYPE {
+            return Err(Error::Damaged(format!("record {} is not a {}", self.meta.id, B::TYPE.as_str())));
+        }
+        let body = serde_json::from_str(&self.body)
+            .map_err(|error| Error::Damaged(format!("record {}: {error}", self.meta.id)))?;
+        Ok(Record { meta: self.meta, body })
+    }
+}
+
+/// A record that was written or deleted.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// It was created or replaced.
+    Written(StoredRecord),
+    /// It was removed for good.
+    Deleted {
+        /// Its type.
+        record_type: RecordType,
+        /// Its id.
+        id: RecordId,
+        /// The revision of its removal.
+        revision: u64,
+    },
+}
+
+/// An execution that has not ended, with all that is needed to run it again.
+#[derive(Clone, Debug)]
+pub struct ExecutionRow {
+    /// The execution.
+    pub execution: Execution,
+    /// The request behind it.
+    pub request: Option<RequestRecord>,
+    /// The seed of its randomness.
+    pub seed: [u8; 32],
+    /// When it must have ended, by its wall limit; none before it began.
+    pub deadline: Option<Timestamp>,
+}
+
+/// What [`Store::recover`] found.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// To be run again, in the order of their admission.
+    pub again: Vec<ExecutionRow>,
+    /// How many were ended as interrupted.
+    pub interrupted: u64,
+}
+
+/// Which executions a list holds. Unset parts do not restrict.
+#[derive(Clone, Debug, Default)]
+pub struct ExecutionFilter {
+    /// Of this status.
+    pub status: Option<Status>,
+    /// Of this flow.
+    pub flow_id: Option<RecordId>,
+    /// Of this webhook.
+    pub webhook_id: Option<RecordId>,
+}
+
+/// A page of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// Only executions older than the one with this id.
+    pub before: Option<RecordId>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// Sizes and waits of a store.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct StoreStats {
+    /// The size of the data, in bytes.
+    pub data_bytes: u64,
+    /// The size of the write-ahead log, in bytes.
+    pub wal_bytes: u64,
+    /// Pages of the data that hold nothing, in bytes.
+    pub free_bytes: u64,
+    /// Writes that wait for the writer now.
+    pub queued_writes: u64,
+    /// Writes that were committed since the start.
+    pub writes: u64,
+    /// Commits since the start; several writes share one.
+    pub commits: u64,
+    /// Time that all writes together spent waiting for the writer, in microseconds.
+    pub queue_wait_us: u64,
+    /// Time that all commits together took, in microseconds.
+    pub commit_us: u64,
+    /// The longest commit, in microseconds.
+    pub commit_max_us: u64,
+}
