@@ -1,1 +1,37 @@
-//! x
+//! The sandbox: wasmtime, configured once, running one flow per instance within a budget.
+//!
+//! [`Engine`] compiles components ([`Engine::load`]) and makes them callable ([`Program`]); [`Program::invoke`] runs one
+//! call in a fresh store and says how it ended ([`Outcome`]). What a flow may import beside WASI is added by whoever builds
+//! the engine, through [`EngineBuilder::link`]: this crate knows no HTTP and no SQL.
+
+mod artifact;
+mod bindings;
+mod budget;
+mod compile;
+mod config;
+mod contract;
+mod engine;
+mod error;
+mod invoke;
+mod journal;
+mod log;
+mod memory;
+mod meter;
+mod outcome;
+mod state;
+mod ticker;
+mod wasi;
+
+pub use artifact::ArtifactCache;
+pub use budget::Budget;
+pub use compile::{CompileLimits, Compiler, worker_main};
+pub use config::Pooling;
+pub use contract::Contract;
+pub use engine::{Engine, EngineBuilder, Program};
+pub use error::{CompileError, EngineError, InvalidComponent};
+pub use invoke::Invocation;
+pub use journal::Journal;
+pub use log::{Log, LogFull};
+pub use outcome::{FlowError, LimitedOutput, Outcome, Report};
+pub use state::{Slots, State};
+pub use wasmtime;

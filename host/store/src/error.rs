@@ -6,7 +6,7 @@ use flowhost_model::RecordType;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a store did not do what it was asked. Nothing of a refused write is kept.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Another record of the type has the name.
@@ -24,13 +24,17 @@ pub enum Error {
     #[error("the record was changed meanwhile; read it again")]
     Conflict,
     /// Another process has the data folder.
-    #[error("the data folder `{folder}` is in use by another process; stop that one, or choose another folder with --data")]
+    #[error(
+        "the data folder `{folder}` is in use by another process; stop that one, or choose another folder with --data"
+    )]
     InUse {
         /// The folder.
         folder: String,
     },
     /// The data were written by a newer version of this program.
-    #[error("the data in `{folder}` have schema version {found}, this program knows up to {known}; use a newer flowhost")]
+    #[error(
+        "the data in `{folder}` have schema version {found}, this program knows up to {known}; use a newer flowhost"
+    )]
     TooNew {
         /// The folder.
         folder: String,

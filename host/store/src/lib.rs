@@ -12,5 +12,6 @@ pub mod sqlite;
 
 pub use error::{Error, Result};
 pub use store::{
-    Change, ExecutionFilter, ExecutionRow, Expected, Page, RecordWrite, Recovered, Store, StoreStats, StoredRecord, Write,
+    Change, ExecutionFilter, ExecutionRow, Expected, Page, RecordWrite, Recovered, Store, StoreStats, StoredRecord,
+    Write,
 };

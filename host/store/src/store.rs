@@ -112,7 +112,6 @@ pub enum Expected {
     Revision(u64),
 }
 
-
 /// A record in the form that stores keep: the type's own part is JSON.
 #[derive(Clone, Debug)]
 pub struct StoredRecord {

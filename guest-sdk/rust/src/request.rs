@@ -1,0 +1,54 @@
+//! The webhook request behind an execution.
+
+use crate::backend::RequestBackend;
+
+/// A webhook request exactly as it arrived, but for a key or a login that the host consumed.
+///
+/// [`Input`](crate::Input) has most of it in a handier form. This one is for flows that check signatures or read a body
+/// that is not JSON. Tests make theirs with `Request::for_test`.
+#[derive(Debug)]
+pub struct Request {
+    pub(crate) backend: RequestBackend,
+}
+
+impl Request {
+    /// `GET`, `HEAD`, `POST`, `PUT`, `PATCH` or `DELETE`.
+    pub fn method(&self) -> String {
+        self.backend.method()
+    }
+
+    /// What followed the webhook's address, with its leading slash; empty where nothing did.
+    pub fn path(&self) -> String {
+        self.backend.path()
+    }
+
+    /// The query as it was sent, without its question mark; none where there was no question mark.
+    pub fn query(&self) -> Option<String> {
+        self.backend.query()
+    }
+
+    /// Every header in the order of arrival, repeated ones repeated. Names are in lower case, values are bytes.
+    pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
+        self.backend.headers()
+    }
+
+    /// The first value of a header, if it was sent. The name's case does not matter.
+    pub fn header(&self, name: &str) -> Option<Vec<u8>> {
+        self.header_values(name).into_iter().next()
+    }
+
+    /// Every value of a header in the order of arrival. The name's case does not matter.
+    pub fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
+        self.backend.header(name)
+    }
+
+    /// The body's bytes.
+    pub fn body(&self) -> Vec<u8> {
+        self.backend.body()
+    }
+
+    /// False where the host blanked a key in the body, so that a signature over it no longer fits.
+    pub fn body_is_exact(&self) -> bool {
+        self.backend.body_is_exact()
+    }
+}

@@ -1,0 +1,251 @@
+//! Executions and requests in memory, for the tests of flows.
+
+use std::cell::RefCell;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value};
+
+use crate::{Execution, HostError, Level, Mode, Request};
+
+/// What a flow said through its execution, kept for its test to look at.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    name: String,
+    mode: Mode,
+    deadline: u64,
+    request: Option<RequestBackend>,
+    told: RefCell<Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    log: Vec<LogLine>,
+    outputs: Map<String, Value>,
+    progress: Vec<String>,
+}
+
+/// A line that a flow under test added to its log. Native only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: Level,
+    /// Its text.
+    pub message: String,
+    /// What was logged with it, or null.
+    pub fields: Value,
+}
+
+/// Tests: native only.
+impl Execution {
+    /// An execution in memory: productive, named `test`, without a request, and with a minute to go.
+    pub fn for_test() -> Self {
+        let deadline = SystemTime::now() + Duration::from_secs(60);
+        let since_epoch = deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self {
+            backend: Backend {
+                name: "test".into(),
+                mode: Mode::Productive,
+                deadline: u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX),
+                request: None,
+                told: RefCell::default(),
+            },
+        }
+    }
+
+    /// The same execution in another mode.
+    #[must_use]
+    pub fn with_mode(mut self, mode: Mode) -> Self {
+        self.backend.mode = mode;
+        self
+    }
+
+    /// The same execution, serving a request.
+    #[must_use]
+    pub fn with_request(mut self, request: Request) -> Self {
+        self.backend.request = Some(request.backend);
+        self
+    }
+
+    /// What the flow logged so far.
+    pub fn logged(&self) -> Vec<LogLine> {
+        self.backend.told.borrow().log.clone()
+    }
+
+    /// The outputs that the flow set so far, without those that it returned.
+    pub fn outputs_set(&self) -> Map<String, Value> {
+        self.backend.told.borrow().outputs.clone()
+    }
+
+    /// The progress messages so far.
+    pub fn progress_told(&self) -> Vec<String> {
+        self.backend.told.borrow().progress.clone()
+    }
+}
+
+impl Backend {
+    pub(crate) fn id(&self) -> String {
+        "00000000-0000-7000-8000-000000000000".into()
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    pub(crate) fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
+    pub(crate) fn log(&self, level: Level, message: &str, fields: Option<&str>) {
+        let fields = fields.map_or(Value::Null, object_or_text);
+        self.told.borrow_mut().log.push(LogLine { level, message: message.into(), fields });
+    }
+
+    pub(crate) fn set_output(&self, name: &str, json: &str) -> Result<(), HostError> {
+        let value = serde_json::from_str(json)
+            .map_err(|error| HostError { code: "json.invalid".into(), message: format!("output `{name}`: {error}") })?;
+        self.told.borrow_mut().outputs.insert(name.into(), value);
+        Ok(())
+    }
+
+    pub(crate) fn progress(&self, message: &str) {
+        self.told.borrow_mut().progress.push(message.into());
+    }
+
+    pub(crate) fn request(&self) -> Option<RequestBackend> {
+        self.request.clone()
+    }
+}
+
+/// The rule of the contract: fields that are no object are text in a field named `value`.
+fn object_or_text(fields: &str) -> Value {
+    match serde_json::from_str(fields) {
+        Ok(object @ Value::Object(_)) => object,
+        _ => serde_json::json!({ "value": fields }),
+    }
+}
+
+/// A request that a test made up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RequestBackend {
+    method: String,
+    path: String,
+    query: Option<String>,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+/// Tests: native only.
+impl Request {
+    /// A request without headers and body.
+    pub fn for_test(method: &str) -> Self {
+        Self { backend: RequestBackend { method: method.into(), ..RequestBackend::default() } }
+    }
+
+    /// The same request to another path below the webhook's address, its query included: `/orders?page=2`.
+    #[must_use]
+    pub fn with_path(mut self, path: &str) -> Self {
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        self.backend.path = path.into();
+        self.backend.query = query.map(str::to_owned);
+        self
+    }
+
+    /// The same request with one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.backend.headers.push((name.to_ascii_lowercase(), value.into()));
+        self
+    }
+
+    /// The same request with another body.
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.backend.body = body.into();
+        self
+    }
+}
+
+impl RequestBackend {
+    pub(crate) fn method(&self) -> String {
+        self.method.clone()
+    }
+
+    pub(crate) fn path(&self) -> String {
+        self.path.clone()
+    }
+
+    pub(crate) fn query(&self) -> Option<String> {
+        self.query.clone()
+    }
+
+    pub(crate) fn headers(&self) -> Vec<(String, Vec<u8>)> {
+        self.headers.clone()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Vec<Vec<u8>> {
+        let same = self.headers.iter().filter(|(present, _)| present.eq_ignore_ascii_case(name));
+        same.map(|(_, value)| value.clone()).collect()
+    }
+
+    pub(crate) fn body(&self) -> Vec<u8> {
+        self.body.clone()
+    }
+
+    pub(crate) fn body_is_exact(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_execution_remembers_what_the_flow_told() {
+        let this = Execution::for_test().with_mode(Mode::Development);
+        this.log(Level::Warn, "slow", &json!({"seconds": 3}));
+        this.info("plain");
+        this.log(Level::Info, "odd", &7);
+        this.set_output("count", &1).unwrap();
+        this.set_output("count", &2).unwrap();
+        this.progress("half");
+
+        let fields: Vec<Value> = this.logged().into_iter().map(|line| line.fields).collect();
+        assert_eq!(fields, [json!({"seconds": 3}), Value::Null, json!({"value": "7"})]);
+        assert_eq!(Value::from(this.outputs_set()), json!({"count": 2}));
+        assert_eq!(this.progress_told(), ["half"]);
+        assert_eq!(this.mode(), Mode::Development);
+        assert!(this.deadline() > SystemTime::now());
+    }
+
+    #[test]
+    fn an_output_that_is_no_json_is_refused() {
+        let odd = std::collections::BTreeMap::from([(vec![1], 2)]);
+        let refused = Execution::for_test().set_output("odd", &odd).unwrap_err();
+        assert_eq!(refused.code(), "json.invalid");
+    }
+
+    #[test]
+    fn a_request_is_what_the_test_made_it() {
+        let request = Request::for_test("PUT")
+            .with_path("/a?b=c")
+            .with_header("X-Twice", "1")
+            .with_header("x-twice", "2")
+            .with_body("hi");
+        let this = Execution::for_test().with_request(request);
+        let request = this.request().unwrap();
+        assert_eq!(
+            (request.method().as_str(), request.path().as_str(), request.query().as_deref()),
+            ("PUT", "/a", Some("b=c"))
+        );
+        assert_eq!(request.header("X-TWICE").unwrap(), b"1");
+        assert_eq!(request.header_values("x-twice").len(), 2);
+        assert_eq!((request.body().as_slice(), request.body_is_exact()), (b"hi".as_slice(), true));
+    }
+}

@@ -1,0 +1,14 @@
+//! The generated side of the contract: what a flow exports.
+
+#![allow(missing_docs, unreachable_pub, clippy::all)]
+
+wasmtime::component::bindgen!({
+    path: "../../wit",
+    inline: "
+        package flowhost:engine;
+        world flow {
+            export flowhost:flow/handler@1.0.0;
+        }
+    ",
+    exports: { default: async },
+});

@@ -1,0 +1,159 @@
+//! What a component must export and may import, checked before it is compiled.
+
+use wasmparser::{Encoding, Parser, Payload};
+
+use crate::error::InvalidComponent;
+
+/// The interface that every flow exports.
+pub(crate) const HANDLER: &str = "flowhost:flow/handler";
+
+/// The newest version of the contract that this host knows.
+const CONTRACT_VERSION: Version = Version { major: 1, minor: 0 };
+
+/// The packages of WASI that are linked, with every interface they have in version 0.2.
+const WASI_PACKAGES: [&str; 6] = ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
+
+/// The interfaces that flows may import beside WASI's.
+#[derive(Clone, Debug, Default)]
+pub struct Contract {
+    offered: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Version {
+    major: u64,
+    minor: u64,
+}
+
+/// The names at a component's surface.
+#[derive(Default)]
+struct Surface {
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+impl Contract {
+    /// Offers an interface, by its name without version: `acme:billing/invoices`.
+    pub fn offer(&mut self, interface: &str) {
+        self.offered.push(interface.to_owned());
+    }
+
+    /// Checks the names at the component's surface. Their types are checked when it is linked.
+    pub(crate) fn check(&self, bytes: &[u8]) -> Result<(), InvalidComponent> {
+        let surface = surface(bytes)?;
+        if let Some(import) = surface.imports.iter().find(|import| !self.offers(import)) {
+            return Err(InvalidComponent::UnknownImport(import.clone()));
+        }
+        let exports_handler = surface.exports.iter().any(|export| {
+            let (interface, version) = split_version(export);
+            interface == HANDLER && version.is_some_and(|version| version.major == CONTRACT_VERSION.major)
+        });
+        if exports_handler { Ok(()) } else { Err(InvalidComponent::MissingExport(HANDLER.to_owned())) }
+    }
+
+    fn offers(&self, import: &str) -> bool {
+        let (interface, version) = split_version(import);
+        let package = interface.split('/').next().unwrap_or_default();
+        if WASI_PACKAGES.contains(&package) {
+            return version == Some(Version { major: 0, minor: 2 });
+        }
+        if package == "flowhost:flow" {
+            // A minor version only adds: what was built for an older one runs, for a newer one may not.
+            let known = version.is_some_and(|version| {
+                version.major == CONTRACT_VERSION.major && version.minor <= CONTRACT_VERSION.minor
+            });
+            // An interface of nothing but types needs no implementation.
+            return known && (interface == "flowhost:flow/types" || self.is_offered(interface));
+        }
+        self.is_offered(interface)
+    }
+
+    fn is_offered(&self, interface: &str) -> bool {
+        self.offered.iter().any(|offered| offered == interface)
+    }
+}
+
+/// `package/interface` and its version, as far as it has one.
+fn split_version(name: &str) -> (&str, Option<Version>) {
+    let Some((interface, version)) = name.split_once('@') else {
+        return (name, None);
+    };
+    let mut numbers = version.split(['.', '-']).map(str::parse);
+    let version = match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Some(Version { major, minor }),
+        _ => None,
+    };
+    (interface, version)
+}
+
+fn surface(bytes: &[u8]) -> Result<Surface, InvalidComponent> {
+    if bytes.is_empty() {
+        return Err(InvalidComponent::Empty);
+    }
+    if !bytes.starts_with(b"\0asm") {
+        return Err(InvalidComponent::NotWasm);
+    }
+    let malformed = |error: wasmparser::BinaryReaderError| InvalidComponent::Malformed(error.to_string());
+    let mut surface = Surface::default();
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(malformed)? {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                return Err(InvalidComponent::CoreModule);
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    surface.imports.push(import.map_err(malformed)?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    surface.exports.push(export.map_err(malformed)?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(surface)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contract() -> Contract {
+        let mut contract = Contract::default();
+        contract.offer("flowhost:flow/execution");
+        contract
+    }
+
+    #[test]
+    fn wasi_is_offered_in_its_second_version() {
+        assert!(contract().offers("wasi:cli/environment@0.2.6"));
+        assert!(contract().offers("wasi:io/poll@0.2.0"));
+        assert!(!contract().offers("wasi:cli/environment@0.3.0"));
+        assert!(!contract().offers("wasi:nn/graph@0.2.0-rc-2024-10-28"));
+        assert!(!contract().offers("wasi:http/outgoing-handler@0.2.6"));
+    }
+
+    #[test]
+    fn the_contract_is_offered_up_to_its_own_version() {
+        assert!(contract().offers("flowhost:flow/types@1.0.0"));
+        assert!(contract().offers("flowhost:flow/execution@1.0.3"));
+        assert!(!contract().offers("flowhost:flow/execution@1.1.0"));
+        assert!(!contract().offers("flowhost:flow/execution@2.0.0"));
+        assert!(!contract().offers("flowhost:flow/unknown@1.0.0"));
+    }
+
+    #[test]
+    fn what_is_no_component_is_named() {
+        let check = |bytes: &[u8]| contract().check(bytes).unwrap_err();
+        assert_eq!(check(b""), InvalidComponent::Empty);
+        assert_eq!(check(b"#!/bin/sh"), InvalidComponent::NotWasm);
+        assert_eq!(check(b"\0asm\x01\0\0\0"), InvalidComponent::CoreModule);
+        assert_eq!(check(b"\0asm\x0d\0\x01\0"), InvalidComponent::MissingExport(HANDLER.into()));
+        assert!(matches!(check(b"\0asm\x0d\0\x01\0\x0b\xff"), InvalidComponent::Malformed(_)));
+    }
+}

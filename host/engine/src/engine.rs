@@ -1,0 +1,190 @@
+//! The engine: one per host.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use flowhost_model::Digest;
+use tokio::sync::Semaphore;
+use wasmtime::component::{Component, Linker};
+
+use crate::artifact::ArtifactCache;
+use crate::bindings::FlowPre;
+use crate::compile::{CompileLimits, Compiler};
+use crate::config::{self, Pooling};
+use crate::contract::Contract;
+use crate::error::{CompileError, EngineError, InvalidComponent};
+use crate::{State, ticker, wasi};
+
+/// Instances beyond the executions that a host admits. A slot is free again only after its store is dropped, a moment
+/// after the execution has ended.
+const SPARE_INSTANCES: u32 = 16;
+
+/// Compiles flows and makes them callable. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    engine: wasmtime::Engine,
+    linker: Linker<State>,
+    contract: Contract,
+    cache: ArtifactCache,
+    compiler: Compiler,
+    limits: CompileLimits,
+    compilations: Semaphore,
+    is_pooled: bool,
+}
+
+/// What an engine is made of.
+pub struct EngineBuilder {
+    engine: wasmtime::Engine,
+    linker: Linker<State>,
+    contract: Contract,
+    is_pooled: bool,
+}
+
+/// A flow version, ready to be called: compiled, linked and checked once.
+#[derive(Clone)]
+pub struct Program {
+    pub(crate) engine: wasmtime::Engine,
+    pub(crate) flow: FlowPre<State>,
+}
+
+impl Engine {
+    /// Begins an engine for `instances` calls at once, with WASI linked.
+    pub fn builder(pooling: Pooling, instances: u32) -> Result<EngineBuilder, EngineError> {
+        let refused = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
+        let pooled = match pooling {
+            Pooling::Auto => wasmtime::Engine::new(&config::pooled(instances.saturating_add(SPARE_INSTANCES)))
+                .inspect_err(|error| tracing::warn!(%error, "no address space for a pool of instances; calls are slower"))
+                .ok(),
+            Pooling::Never => None,
+        };
+        let is_pooled = pooled.is_some();
+        let engine = pooled.map_or_else(|| wasmtime::Engine::new(&config::base()), Ok).map_err(refused)?;
+        let mut linker = Linker::new(&engine);
+        wasi::add_to_linker(&mut linker).map_err(refused)?;
+        Ok(EngineBuilder { engine, linker, contract: Contract::default(), is_pooled })
+    }
+
+    /// Whether instances come from a pool.
+    pub fn is_pooled(&self) -> bool {
+        self.shared.is_pooled
+    }
+
+    /// Checks that a component's surface fits the contract. Does not compile it.
+    pub fn check(&self, component: &[u8]) -> Result<(), InvalidComponent> {
+        let (size, limit) = (component.len() as u64, self.shared.limits.component_bytes);
+        if size > limit {
+            return Err(InvalidComponent::TooLarge { size, limit });
+        }
+        self.shared.contract.check(component)
+    }
+
+    /// The program of a component that was compiled before; none where its artifact is not at hand.
+    pub async fn load(&self, digest: Digest) -> Result<Option<Program>, CompileError> {
+        let engine = self.clone();
+        let loaded = tokio::task::spawn_blocking(move || {
+            let component = engine.shared.cache.load(&engine.shared.engine, digest);
+            component.map(|component| engine.link(&component)).transpose()
+        });
+        let program = loaded.await.map_err(|error| CompileError::Host(error.to_string()))?;
+        Ok(program?)
+    }
+
+    /// Checks a component, compiles it, keeps the artifact, and links it. Nothing is kept of one that is refused.
+    ///
+    /// Blocks no async worker. Waits for other compilations where too many are under way.
+    pub async fn compile(&self, digest: Digest, component: Vec<u8>) -> Result<Program, CompileError> {
+        self.check(&component)?;
+        if let Some(program) = self.load(digest).await? {
+            return Ok(program);
+        }
+        let shared = &self.shared;
+        let permit = shared.compilations.acquire().await.map_err(|error| CompileError::Host(error.to_string()))?;
+        let compiled = shared.compiler.compile(&shared.engine, component, shared.cache.folder(), shared.limits).await?;
+        drop(permit);
+        let engine = self.clone();
+        let linked = tokio::task::spawn_blocking(move || engine.adopt(digest, &compiled)).await;
+        linked.map_err(|error| CompileError::Host(error.to_string()))?
+    }
+
+    fn adopt(&self, digest: Digest, artifact: &[u8]) -> Result<Program, CompileError> {
+        let shared = &self.shared;
+        // SAFETY: the bytes come from this program's own compiler, with the same settings.
+        #[allow(unsafe_code)]
+        let component = unsafe { Component::deserialize(&shared.engine, artifact) };
+        let component = component.map_err(|error| CompileError::Host(format!("{error:#}")))?;
+        let program = self.link(&component)?;
+        // A flow runs without its artifact on disk; the next start then compiles it again.
+        if let Err(error) = shared.cache.store(digest, artifact) {
+            tracing::warn!(%digest, %error, "the compiled component could not be kept");
+        }
+        Ok(program)
+    }
+
+    fn link(&self, component: &Component) -> Result<Program, InvalidComponent> {
+        let shared = &self.shared;
+        check_resources(component)?;
+        let instance = shared
+            .linker
+            .instantiate_pre(component)
+            .map_err(|error| InvalidComponent::WrongImport(one_line(&error)))?;
+        let flow = FlowPre::new(instance).map_err(|error| InvalidComponent::WrongExport(one_line(&error)))?;
+        Ok(Program { engine: shared.engine.clone(), flow })
+    }
+}
+
+impl EngineBuilder {
+    /// Lets flows import an interface, by its name without version, and links what implements it.
+    pub fn link(
+        &mut self,
+        interfaces: &[&str],
+        add: impl FnOnce(&mut Linker<State>) -> wasmtime::Result<()>,
+    ) -> Result<(), EngineError> {
+        for interface in interfaces {
+            self.contract.offer(interface);
+        }
+        add(&mut self.linker).map_err(|error| EngineError::Engine(format!("{error:#}")))
+    }
+
+    /// Starts the engine, with its artifacts in `folder`.
+    pub fn build(self, folder: &Path, compiler: Compiler, limits: CompileLimits) -> Result<Engine, EngineError> {
+        let cache = ArtifactCache::open(folder, &self.engine)
+            .map_err(|error| EngineError::Cache { folder: folder.display().to_string(), error })?;
+        ticker::start(&self.engine).map_err(EngineError::Thread)?;
+        let shared = Shared {
+            engine: self.engine,
+            linker: self.linker,
+            contract: self.contract,
+            cache,
+            compiler,
+            limits,
+            compilations: Semaphore::new(limits.parallel.max(1)),
+            is_pooled: self.is_pooled,
+        };
+        Ok(Engine { shared: Arc::new(shared) })
+    }
+}
+
+/// Refuses a component that a pool's slots could not hold, so that no call ever finds the pool too small.
+fn check_resources(component: &Component) -> Result<(), InvalidComponent> {
+    let Some(required) = component.resources_required() else {
+        return Err(InvalidComponent::WrongImport("it instantiates modules that it imports".into()));
+    };
+    let limits = [
+        ("memories", required.num_memories, config::MEMORIES_PER_COMPONENT),
+        ("tables", required.num_tables, config::TABLES_PER_COMPONENT),
+    ];
+    for (what, need, limit) in limits {
+        if need > limit {
+            return Err(InvalidComponent::TooMany { what, need: need.into(), limit: limit.into() });
+        }
+    }
+    Ok(())
+}
+
+fn one_line(error: &wasmtime::Error) -> String {
+    format!("{error:#}").replace('\n', " ")
+}

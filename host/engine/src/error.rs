@@ -1,0 +1,86 @@
+//! What can go wrong before a flow runs.
+
+/// An engine cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// wasmtime refuses the configuration, or an interface is linked twice.
+    #[error("the WebAssembly engine cannot start: {0}")]
+    Engine(String),
+    /// The artifact cache's folder cannot be used.
+    #[error("the artifact cache `{folder}` cannot be used: {error}")]
+    Cache {
+        /// The folder.
+        folder: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The epoch thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Why bytes are not a flow. The text is for the author who uploads them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidComponent {
+    /// There is nothing.
+    #[error("the file is empty; expected a WebAssembly component")]
+    Empty,
+    /// It does not begin as WebAssembly does.
+    #[error("not WebAssembly: the file does not begin with `\\0asm`")]
+    NotWasm,
+    /// A core module.
+    #[error(
+        "a core module, not a component; build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// It breaks off or is damaged.
+    #[error("damaged WebAssembly: {0}")]
+    Malformed(String),
+    /// A component of another world.
+    #[error("exports no `{0}`; a flow exports this interface (with the Rust SDK: `#[flow]` on its function)")]
+    MissingExport(String),
+    /// It exports the handler, in another shape.
+    #[error("its exports do not fit the contract: {0}")]
+    WrongExport(String),
+    /// It wants what is not offered.
+    #[error("imports `{0}`, which this host does not offer")]
+    UnknownImport(String),
+    /// It wants something in another shape than it is offered.
+    #[error("its imports do not fit the contract: {0}")]
+    WrongImport(String),
+    /// It needs more of the sandbox than one flow may have.
+    #[error("needs {need} {what}; a flow may have at most {limit}")]
+    TooMany {
+        /// Memories, tables, core instances.
+        what: &'static str,
+        /// How many it declares.
+        need: u64,
+        /// The most that it may have.
+        limit: u64,
+    },
+    /// It is larger than a flow may be.
+    #[error("{size} bytes; a flow may have at most {limit}")]
+    TooLarge {
+        /// Its size.
+        size: u64,
+        /// The most that it may have.
+        limit: u64,
+    },
+    /// Its compilation took too long or too much memory.
+    #[error("it could not be compiled within its limits: {0}")]
+    CompileLimit(String),
+}
+
+/// Why a component could not be made callable.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// The component is at fault.
+    #[error(transparent)]
+    Invalid(#[from] InvalidComponent),
+    /// The host is: no room for the artifact, no process for the compiler.
+    #[error("the component could not be compiled: {0}")]
+    Host(String),
+}

@@ -1,0 +1,129 @@
+//! One call: a fresh store, an instance, a budget, an outcome.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTableError;
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
+
+use crate::bindings::flowhost::flow::types;
+use crate::budget::Budget;
+use crate::engine::Program;
+use crate::log::Log;
+use crate::meter::{Meter, Metered};
+use crate::outcome::{FlowError, LimitedOutput, Outcome, Report};
+use crate::state::{Slots, State};
+use crate::wasi::LogBudgetExceeded;
+
+/// Handles that wasmtime counts beyond ours: those to resources of the guest's own. Ours are refused first, with a reason.
+const GUEST_HANDLES: usize = 10_000;
+
+/// What a call is given beside its input.
+pub struct Invocation {
+    /// Its limits.
+    pub budget: Budget,
+    /// Where its lines go.
+    pub log: Arc<Log>,
+    /// The seed of its randomness.
+    pub seed: [u8; 32],
+    /// What its capabilities need.
+    pub slots: Slots,
+}
+
+impl Program {
+    /// Runs the flow once on `input`, a JSON text. Always gives an outcome; the instance and all it held are gone then.
+    ///
+    /// `cancelled` ends the call when it is ready, also while the guest is busy or waits for the host.
+    pub async fn invoke(&self, invocation: Invocation, input: &str, cancelled: impl Future<Output = ()>) -> Report {
+        let Invocation { budget, log, seed, slots } = invocation;
+        let meter = Arc::new(Meter::new());
+        let mut store = Store::new(&self.engine, State::new(log, seed, slots, budget.memory_bytes, budget.handles));
+        store.limiter(|state| &mut state.memory);
+        // Above every budget of ours, so that what is too large is refused by us, with a reason.
+        store.set_hostcall_fuel(budget.memory_bytes.max(budget.output_bytes).saturating_add(1 << 20));
+        store.set_max_component_handles(budget.handles.saturating_add(GUEST_HANDLES));
+        let callback_meter = meter.clone();
+        store.epoch_deadline_callback(move |mut context| {
+            if callback_meter.spent_in_poll() >= budget.cpu {
+                Err(context.data_mut().end(Outcome::CpuLimit))
+            } else {
+                // tokio's own yield goes to the end of the queue; waking oneself would run this task again at once.
+                Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+            }
+        });
+        // Relative to the present tick, so as late as possible; 0 would make every call yield once.
+        store.set_epoch_deadline(1);
+
+        // The generated call wants the type that WIT's alias `json` became.
+        let input = input.to_owned();
+        let ended = {
+            let call = pin!(async {
+                let flow = self.flow.instantiate_async(&mut store).await?;
+                flow.flowhost_flow_handler().call_run(&mut store, &input).await
+            });
+            let call = Metered { meter: meter.clone(), call };
+            tokio::select! {
+                biased;
+                result = call => Ended::Returned(result),
+                () = cancelled => Ended::Cancelled,
+                () = tokio::time::sleep(budget.wall) => Ended::TimeLimit,
+            }
+        };
+
+        let state = store.data_mut();
+        state.finish_output();
+        let outcome = match ended {
+            Ended::Cancelled => Outcome::Cancelled,
+            Ended::TimeLimit => Outcome::TimeLimit,
+            Ended::Returned(Ok(Ok(output))) if output.len() > budget.output_bytes => {
+                Outcome::OutputLimit(LimitedOutput::Outputs)
+            }
+            Ended::Returned(Ok(Ok(output))) => Outcome::Success(output),
+            Ended::Returned(Ok(Err(error))) => Outcome::FlowError(error.into()),
+            Ended::Returned(Err(error)) => failed(state, &error),
+        };
+        Report { outcome, cpu: meter.spent(), memory_bytes: state.memory.used() }
+    }
+}
+
+enum Ended {
+    Returned(wasmtime::Result<Result<String, types::FlowError>>),
+    Cancelled,
+    TimeLimit,
+}
+
+/// Finds out why a call ended without returning.
+fn failed(state: &mut State, error: &wasmtime::Error) -> Outcome {
+    if let Some(outcome) = state.take_ending() {
+        return outcome;
+    }
+    if state.memory.denied() {
+        return Outcome::MemoryLimit;
+    }
+    if error.is::<LogBudgetExceeded>() {
+        return Outcome::OutputLimit(LimitedOutput::Log);
+    }
+    if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+        return Outcome::OutputLimit(LimitedOutput::Handles);
+    }
+    if error.is::<PoolConcurrencyLimitError>() {
+        return Outcome::HostFault(format!("{error:#}"));
+    }
+    let trace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string);
+    if let Some((message, place)) = state.take_panic() {
+        return Outcome::Panic { message, place, trace };
+    }
+    let message = match error.downcast_ref::<Trap>() {
+        Some(trap) => trap.to_string(),
+        None => error.root_cause().to_string(),
+    };
+    Outcome::Trap { message, trace }
+}
+
+impl From<types::FlowError> for FlowError {
+    fn from(error: types::FlowError) -> Self {
+        let types::FlowError { message, code, details, retryable } = error;
+        Self { message, code, details, retryable }
+    }
+}

@@ -1,0 +1,84 @@
+//! The log of one execution, as it grows.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use flowhost_model::{LogLevel, LogLine, LogSource, RawValue, Timestamp};
+
+/// What a line costs beside its text: its time, level and source in the store.
+const LINE_OVERHEAD: usize = 32;
+
+/// The lines that an execution has written, within a budget of bytes.
+///
+/// Shared between the running call, which adds, and whoever looks at a running execution.
+#[derive(Debug)]
+pub struct Log {
+    lines: Mutex<Lines>,
+}
+
+#[derive(Debug)]
+struct Lines {
+    kept: Vec<LogLine>,
+    room: usize,
+}
+
+/// The line did not fit the budget. It was not kept.
+#[derive(Debug, Clone, Copy)]
+pub struct LogFull;
+
+impl Log {
+    /// An empty log that takes `budget` bytes.
+    pub fn new(budget: usize) -> Self {
+        Self { lines: Mutex::new(Lines { kept: Vec::new(), room: budget }) }
+    }
+
+    /// Adds a line of the flow or of the instance's output.
+    pub fn write(
+        &self,
+        level: LogLevel,
+        source: LogSource,
+        message: String,
+        fields: Option<Box<RawValue>>,
+    ) -> Result<(), LogFull> {
+        let size = LINE_OVERHEAD + message.len() + fields.as_ref().map_or(0, |fields| fields.get().len());
+        let mut lines = self.lock();
+        lines.room = lines.room.checked_sub(size).ok_or(LogFull)?;
+        lines.kept.push(LogLine { at: Timestamp::now(), level, source, message, fields });
+        Ok(())
+    }
+
+    /// Adds a line of the host's own, whatever is left of the budget: the host says few things, and they explain the rest.
+    pub fn write_host(&self, level: LogLevel, message: String) {
+        let line = LogLine { at: Timestamp::now(), level, source: LogSource::Host, message, fields: None };
+        self.lock().kept.push(line);
+    }
+
+    /// A copy of the lines written until now.
+    pub fn lines(&self) -> Vec<LogLine> {
+        self.lock().kept.clone()
+    }
+
+    /// The lines, which leave the log.
+    pub fn take(&self) -> Vec<LogLine> {
+        std::mem::take(&mut self.lock().kept)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        // Every write leaves the lines whole, so that a panic elsewhere cannot have damaged them.
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_does_not_fit_is_refused_and_the_hosts_own_still_fits() {
+        let log = Log::new(LINE_OVERHEAD + 5);
+        log.write(LogLevel::Info, LogSource::Flow, "12345".into(), None).unwrap();
+        assert!(log.write(LogLevel::Info, LogSource::Flow, "6".into(), None).is_err());
+        log.write_host(LogLevel::Warn, "stopped".into());
+        assert_eq!(log.take().len(), 2);
+        assert!(log.lines().is_empty());
+    }
+}

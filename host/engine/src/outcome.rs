@@ -1,0 +1,86 @@
+//! How a call ended.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What a call left behind, beside its log.
+#[derive(Debug)]
+pub struct Report {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// CPU time it used.
+    pub cpu: Duration,
+    /// Bytes of memories and tables it used at the most.
+    pub memory_bytes: usize,
+}
+
+/// The ways in which a call can end. The list is closed: whatever happens is one of these.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The flow returned this JSON text. It is not yet known to be JSON.
+    Success(String),
+    /// The flow returned an error.
+    FlowError(FlowError),
+    /// Somebody wished the end.
+    Cancelled,
+    /// The flow panicked and said so.
+    Panic {
+        /// The panic's message.
+        message: String,
+        /// Where in the flow's source.
+        place: Option<String>,
+        /// The wasm frames.
+        trace: Option<String>,
+    },
+    /// The instance did something that wasm forbids, or ended without returning.
+    Trap {
+        /// What it did.
+        message: String,
+        /// The wasm frames.
+        trace: Option<String>,
+    },
+    /// The CPU budget was used up.
+    CpuLimit,
+    /// The wall time was over.
+    TimeLimit,
+    /// The flow wanted more memory than its budget.
+    MemoryLimit,
+    /// The flow gave the host more than its budget.
+    OutputLimit(LimitedOutput),
+    /// The host failed. The text is for operators, never for callers.
+    HostFault(String),
+}
+
+/// Which of the things that a flow gives to the host was too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitedOutput {
+    /// Its outputs.
+    Outputs,
+    /// Its log.
+    Log,
+    /// Its handles to host resources.
+    Handles,
+}
+
+impl fmt::Display for LimitedOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Outputs => "outputs",
+            Self::Log => "log",
+            Self::Handles => "open handles",
+        })
+    }
+}
+
+/// The error that a flow returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowError {
+    /// For the person who reads the execution.
+    pub message: String,
+    /// A stable name, chosen by the flow.
+    pub code: Option<String>,
+    /// JSON text; not yet known to be JSON.
+    pub details: Option<String>,
+    /// Whether the same input may succeed at another time.
+    pub retryable: bool,
+}

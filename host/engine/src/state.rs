@@ -1,0 +1,126 @@
+//! What a store holds while its call runs.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+
+use crate::journal::Journal;
+use crate::log::Log;
+use crate::memory::MemoryLimiter;
+use crate::outcome::{LimitedOutput, Outcome};
+use crate::wasi::Wasi;
+
+/// The data of one call's store: the same type for every host, with slots for what capabilities bring.
+pub struct State {
+    /// The resources that the flow holds handles to. Its capacity is the budget of handles.
+    pub table: ResourceTable,
+    /// The execution's journal.
+    pub journal: Journal,
+    /// The execution's log.
+    pub log: Arc<Log>,
+    pub(crate) memory: MemoryLimiter,
+    pub(crate) wasi: Wasi,
+    slots: Slots,
+    ending: Option<Outcome>,
+    panic: Option<(String, Option<String>)>,
+}
+
+/// One value per capability, found by its type.
+///
+/// A call has a handful of them, so that a walk over the list is faster than a map.
+#[derive(Default)]
+pub struct Slots(Vec<Box<dyn Any + Send>>);
+
+impl Slots {
+    /// No slots.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts a value in the slot of its type, in place of a former one.
+    pub fn insert<T: Any + Send>(&mut self, value: T) {
+        match self.get_mut::<T>() {
+            Some(slot) => *slot = value,
+            None => self.0.push(Box::new(value)),
+        }
+    }
+
+    /// The value in the slot of this type.
+    pub fn get_mut<T: Any + Send>(&mut self) -> Option<&mut T> {
+        self.0.iter_mut().find_map(|slot| slot.downcast_mut())
+    }
+}
+
+/// The capability's value was never put into its slot. A fault of the host.
+#[derive(Debug, thiserror::Error)]
+#[error("the execution has no slot of type {0}")]
+struct MissingSlot(&'static str);
+
+/// Stops the guest; the reason is kept in [`State`].
+#[derive(Debug, thiserror::Error)]
+#[error("the call was ended by the host")]
+struct Stopped;
+
+impl State {
+    pub(crate) fn new(log: Arc<Log>, seed: [u8; 32], slots: Slots, memory_bytes: usize, handles: usize) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(handles);
+        Self {
+            table,
+            journal: Journal::begin(),
+            log,
+            memory: MemoryLimiter::new(memory_bytes),
+            wasi: Wasi::new(seed),
+            slots,
+            ending: None,
+            panic: None,
+        }
+    }
+
+    /// The value that a capability put into its slot for this execution.
+    ///
+    /// Error: there is none, which ends the call as a fault of the host.
+    pub fn slot<T: Any + Send>(&mut self) -> wasmtime::Result<&mut T> {
+        match self.slots.get_mut() {
+            Some(slot) => Ok(slot),
+            None => {
+                let missing = MissingSlot(std::any::type_name::<T>());
+                self.ending = Some(Outcome::HostFault(missing.to_string()));
+                Err(missing.into())
+            }
+        }
+    }
+
+    /// Ends the call with this outcome: a host function returns the error to stop the guest at once.
+    pub fn end(&mut self, outcome: Outcome) -> wasmtime::Error {
+        // The first reason is the true one: what follows are its consequences.
+        self.ending.get_or_insert(outcome);
+        Stopped.into()
+    }
+
+    /// Ends the call because the flow gave the host too much.
+    pub fn end_with_output_limit(&mut self, what: LimitedOutput) -> wasmtime::Error {
+        self.end(Outcome::OutputLimit(what))
+    }
+
+    /// Adds a resource to the table, for a handle that the flow gets.
+    ///
+    /// Error: the flow holds too many, which ends the call.
+    pub fn push_resource<T: Send + 'static>(&mut self, resource: T) -> wasmtime::Result<wasmtime::component::Resource<T>> {
+        self.table.push(resource).map_err(|_| self.end_with_output_limit(LimitedOutput::Handles))
+    }
+
+    /// Keeps the message of a panic, in case the instance aborts next.
+    pub fn note_panic(&mut self, message: String, place: Option<String>) {
+        self.panic = Some((message, place));
+    }
+
+    pub(crate) fn take_ending(&mut self) -> Option<Outcome> {
+        self.ending.take()
+    }
+
+    pub(crate) fn take_panic(&mut self) -> Option<(String, Option<String>)> {
+        self.panic.take()
+    }
+}

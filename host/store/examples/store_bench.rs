@@ -1,0 +1,144 @@
+//! How many executions per second the SQLite store keeps.
+//!
+//! `cargo run --release -p flowhost-store --example store_bench [FOLDER]`. For 1, 32 and 250 tasks that each end one
+//! execution after the other, it prints the executions per second, how many share a commit, and the processor time that
+//! the writing thread takes for one. Each call has 1 KB of input and waits for its commit, as the host does.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use flowhost_model::{
+    Digest, Execution, FlowRef, LogLevel, LogLine, LogSource, RawValue, RecordId, Status, Timestamp, WebhookRef,
+};
+use flowhost_store::Store;
+use flowhost_store::sqlite::{SqliteOptions, SqliteStore};
+
+const DURATION: Duration = Duration::from_secs(4);
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Clone, Copy)]
+struct Load {
+    name: &'static str,
+    tasks: usize,
+    flows: usize,
+    log_lines: usize,
+}
+
+fn main() -> Result<(), Failure> {
+    let folder = match std::env::args_os().nth(1) {
+        Some(folder) => PathBuf::from(folder),
+        None => std::env::temp_dir().join(format!("flowhost-store-bench-{}", std::process::id())),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    println!(
+        "{:<24} {:>8} {:>8} {:>10} {:>10} {:>10} {:>10} {:>9}",
+        "load", "per s", "a commit", "p50 us", "p99 us", "max us", "CPU us", "bytes"
+    );
+    let plain = Load { name: "", tasks: 1, flows: 1, log_lines: 0 };
+    for load in [
+        Load { name: "1 task", ..plain },
+        Load { name: "32 tasks", tasks: 32, ..plain },
+        Load { name: "250 tasks", tasks: 250, ..plain },
+        Load { name: "250 tasks, 100 flows", tasks: 250, flows: 100, ..plain },
+        Load { name: "250 tasks, 3 log lines", tasks: 250, log_lines: 3, ..plain },
+    ] {
+        let data = folder.join(load.name.replace([' ', ','], "-"));
+        let store = Arc::new(SqliteStore::open(&data, SqliteOptions::default())?);
+        runtime.block_on(run(store, load))?;
+    }
+    std::fs::remove_dir_all(&folder)?;
+    Ok(())
+}
+
+async fn run(store: Arc<SqliteStore>, load: Load) -> Result<(), Failure> {
+    let flows: Arc<Vec<(FlowRef, WebhookRef)>> = Arc::new((0..load.flows).map(target).collect());
+    let input = RawValue::from_string(format!("{{\"text\":\"{}\"}}", "x".repeat(1000)))?;
+    let counter = Arc::new(AtomicU64::new(0));
+    let cpu_before = writer_cpu_ns()?;
+    let began = Instant::now();
+    let mut tasks = Vec::new();
+    for _ in 0..load.tasks {
+        let (store, flows, input, counter) = (store.clone(), flows.clone(), input.clone(), counter.clone());
+        tasks.push(tokio::spawn(async move {
+            let mut took = Vec::new();
+            while began.elapsed() < DURATION {
+                let number = counter.fetch_add(1, Ordering::Relaxed) as usize;
+                let execution = ended(&flows[number % flows.len()], input.clone())?;
+                let log = (0..load.log_lines).map(|_| line(execution.created_at)).collect();
+                let called = Instant::now();
+                store.end_execution(execution, log, false).await?;
+                took.push(called.elapsed().as_micros());
+            }
+            Ok::<_, Failure>(took)
+        }));
+    }
+    let mut took = Vec::new();
+    for task in tasks {
+        took.extend(task.await??);
+    }
+    let elapsed = began.elapsed().as_secs_f64();
+    let cpu_us = (writer_cpu_ns()? - cpu_before) as f64 / 1000.0;
+    let stats = store.stats().await?;
+    took.sort_unstable();
+    let writes = took.len() as f64;
+    println!(
+        "{:<24} {:>8.0} {:>8.1} {:>10} {:>10} {:>10} {:>10.1} {:>9.0}",
+        load.name,
+        writes / elapsed,
+        stats.writes as f64 / stats.commits as f64,
+        took[took.len() / 2],
+        took[took.len() * 99 / 100],
+        took[took.len() - 1],
+        cpu_us / writes,
+        stats.data_bytes as f64 / writes,
+    );
+    store.close().await?;
+    Ok(())
+}
+
+fn target(number: usize) -> (FlowRef, WebhookRef) {
+    let name = format!("flow-{number}");
+    let flow = FlowRef { id: RecordId::new(), name: name.clone(), version: 1, digest: Digest([7; 32]) };
+    (flow, WebhookRef { id: RecordId::new(), name })
+}
+
+fn ended((flow, webhook): &(FlowRef, WebhookRef), input_value: Box<RawValue>) -> Result<Execution, Failure> {
+    let now = Timestamp::now();
+    Ok(Execution {
+        id: RecordId::new(),
+        flow: flow.clone(),
+        webhook: Some(webhook.clone()),
+        status: Status::EndedSuccess,
+        status_message: None,
+        failure: None,
+        is_productive: true,
+        attempt: 1,
+        is_durable: false,
+        input_value,
+        output_value: RawValue::from_string("{\"greeting\":\"Hello\"}".to_owned())?,
+        created_at: now,
+        started_at: Some(now),
+        ended_at: Some(now),
+    })
+}
+
+fn line(at: Timestamp) -> LogLine {
+    let message = "a line as a flow would write it, of middling length".to_owned();
+    LogLine { at, level: LogLevel::Info, source: LogSource::Flow, message, fields: None }
+}
+
+/// The processor time of the writing thread. Zero where there is no `/proc`.
+fn writer_cpu_ns() -> Result<u64, Failure> {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return Ok(0) };
+    for thread in threads {
+        let folder = thread?.path();
+        if std::fs::read_to_string(folder.join("comm"))?.trim() == "flowhost-store" {
+            let text = std::fs::read_to_string(folder.join("schedstat"))?;
+            return Ok(text.split_whitespace().next().unwrap_or("0").parse()?);
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,171 @@
+//! The store in one SQLite file.
+//!
+//! One thread writes ([`writer`]), a few connections read ([`readers`]). The other files are named after what they keep.
+
+mod blobs;
+mod checkpoint;
+mod execution_log;
+mod executions;
+mod failure;
+mod flow_versions;
+mod host_values;
+mod open;
+mod readers;
+mod records;
+mod recovery;
+mod requests;
+mod schema;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use flowhost_model::{Digest, Execution, FlowVersion, LogLine, RecordId, RecordType, Status, Timestamp};
+
+use self::checkpoint::Checkpoints;
+use self::open::Files;
+use self::readers::Readers;
+use self::writer::{Extent, Writer};
+use crate::{
+    Change, Error, ExecutionFilter, ExecutionRow, Page, Recovered, Result, Store, StoreStats, StoredRecord, Write,
+};
+
+/// How a [`SqliteStore`] works.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// How many reads are done at the same time, at least 1. 4 by default: reads are for people, and hold a thread each.
+    pub readers: usize,
+    /// Whether the write-ahead log is folded back by this program; true by default. Set to false where another program,
+    /// such as a replication, does it.
+    pub makes_checkpoints: bool,
+    /// The most bytes that the data may take; a write that needs more answers [`Error::Full`]. No limit by default.
+    pub max_bytes: Option<u64>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { readers: 4, makes_checkpoints: true, max_bytes: None }
+    }
+}
+
+/// A store in a folder of its own: `flowhost.sqlite3`, what SQLite keeps beside it, and `lock`.
+///
+/// A write that was handed in is done even if its future is dropped. Dropping the store ends its thread at leisure; the
+/// folder is free when [`close`](Store::close) has answered.
+pub struct SqliteStore {
+    files: Files,
+    writer: Writer,
+    readers: Readers,
+}
+
+impl SqliteStore {
+    /// Opens the data in `folder`, which is made, for the owner alone, where it does not exist. Blocks.
+    ///
+    /// The data are not checked as a whole, which would mean to read all of them; a damaged page is an error to who
+    /// reads it.
+    ///
+    /// Errors: [`Error::InUse`], [`Error::TooNew`] (nothing is changed then), [`Error::Full`], [`Error::Damaged`] where
+    /// the file is none of SQLite's, [`Error::Storage`].
+    pub fn open(folder: &Path, options: SqliteOptions) -> Result<Self> {
+        let files = Files::new(folder);
+        open::make_folder(folder)
+            .map_err(|error| Error::Storage(format!("data folder `{}`: {error}", folder.display())))?;
+        let lock = open::lock(&files)?;
+        let connection = open::writer(&files, &options)?;
+        let readers = (0..options.readers.max(1)).map(|_| open::reader(&files)).collect::<Result<_>>()?;
+        let writer = Writer::start(connection, Checkpoints::new(options.makes_checkpoints), lock)?;
+        Ok(Self { files, writer, readers: Readers::new(readers) })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn write(&self, changes: Vec<Write>) -> Result<u64> {
+        self.writer.write(Extent::Several, move |connection| records::write(connection, &changes)).await
+    }
+
+    async fn record(&self, id: RecordId) -> Result<Option<StoredRecord>> {
+        self.readers.read(move |connection| records::record(connection, id)).await
+    }
+
+    async fn record_by_name(&self, record_type: RecordType, name: &str) -> Result<Option<StoredRecord>> {
+        let name = name.to_owned();
+        self.readers.read(move |connection| records::record_by_name(connection, record_type, &name)).await
+    }
+
+    async fn records(&self, record_type: RecordType) -> Result<Vec<StoredRecord>> {
+        self.readers.read(move |connection| records::records(connection, record_type)).await
+    }
+
+    async fn revision(&self) -> Result<u64> {
+        self.readers.read(records::revision).await
+    }
+
+    async fn changes_since(&self, revision: u64) -> Result<Vec<Change>> {
+        self.readers.read(move |connection| records::changes_since(connection, revision)).await
+    }
+
+    async fn flow_versions(&self, flow_id: RecordId) -> Result<Vec<FlowVersion>> {
+        self.readers.read(move |connection| flow_versions::flow_versions(connection, flow_id)).await
+    }
+
+    async fn component(&self, digest: Digest) -> Result<Option<Vec<u8>>> {
+        self.readers.read(move |connection| blobs::blob(connection, digest)).await
+    }
+
+    async fn insert_execution(&self, row: ExecutionRow) -> Result<()> {
+        self.writer.write(Extent::Statement, move |connection| executions::insert(connection, &row)).await
+    }
+
+    async fn end_execution(&self, execution: Execution, log: Vec<LogLine>, is_known: bool) -> Result<()> {
+        let extent = if log.is_empty() { Extent::Statement } else { Extent::Several };
+        self.writer.write(extent, move |connection| executions::end(connection, &execution, &log, is_known)).await
+    }
+
+    async fn set_execution_status(&self, id: RecordId, status: Status, message: Option<String>) -> Result<()> {
+        let work = move |connection: &_| executions::set_status(connection, id, status, message.as_deref());
+        self.writer.write(Extent::Statement, work).await
+    }
+
+    async fn execution(&self, id: RecordId) -> Result<Option<Execution>> {
+        self.readers.read(move |connection| executions::execution(connection, id)).await
+    }
+
+    async fn execution_log(&self, id: RecordId, from: u64, limit: u32) -> Result<Vec<LogLine>> {
+        self.readers.read(move |connection| execution_log::lines(connection, id, from, limit)).await
+    }
+
+    async fn executions(&self, filter: ExecutionFilter, page: Page) -> Result<Vec<Execution>> {
+        self.readers.read(move |connection| executions::executions(connection, &filter, page)).await
+    }
+
+    async fn recover(&self, now: Timestamp) -> Result<Recovered> {
+        self.writer.write(Extent::Several, move |connection| recovery::recover(connection, now)).await
+    }
+
+    async fn host_value(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let name = name.to_owned();
+        self.readers.read(move |connection| host_values::host_value(connection, &name)).await
+    }
+
+    async fn host_value_or_insert(&self, name: &str, value: Vec<u8>) -> Result<Vec<u8>> {
+        let name = name.to_owned();
+        let work = move |connection: &_| host_values::host_value_or_insert(connection, &name, value);
+        self.writer.write(Extent::Statement, work).await
+    }
+
+    async fn stats(&self) -> Result<StoreStats> {
+        let wal = self.files.wal.clone();
+        let sizes = self.readers.read(move |connection| stats::sizes(connection, &wal)).await?;
+        Ok(stats::with_writer(sizes, &self.writer))
+    }
+
+    async fn close(&self) -> Result<()> {
+        // Without readers the log can be folded back as a whole.
+        self.readers.close().await;
+        self.writer.close().await
+    }
+}

@@ -1,0 +1,11 @@
+//! Returns a JSON array, which is no object.
+
+#![cfg(target_family = "wasm")]
+
+use flowhost_guest::FlowError;
+
+flowhost_guest::exported::export_flow!(run);
+
+fn run(_input: &str) -> Result<String, FlowError> {
+    Ok("[1, 2, 3]".into())
+}
