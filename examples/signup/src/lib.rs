@@ -3,6 +3,11 @@
 //! The payload has an `email`, a `name` and, if the person ticked them, the `topics` to write about. The flow checks them,
 //! brings them into one form and returns the entry for the list. An entry is identified by its e-mail address, so that a
 //! second click of the same person can be recognised by whoever keeps the list.
+//!
+//! ```sh
+//! curl http://127.0.0.1:8080/api/latest/webhook/default/signup -d @requests/signup.json
+//! curl http://127.0.0.1:8080/api/latest/webhook/default/signup -d @requests/no-email.json   # 422, names the field
+//! ```
 
 use flowhost_guest::{Execution, FlowError, Input, Level, Outputs, flow, form, json};
 use serde::{Deserialize, Serialize};

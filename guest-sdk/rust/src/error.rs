@@ -10,7 +10,11 @@ use serde_json::Value;
 /// The `?` operator makes one of any error; its message then holds the error and all its sources. For that reason this
 /// type is not itself a [`std::error::Error`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct FlowError {
+pub struct FlowError(Box<Failure>);
+
+/// What a [`FlowError`] says; boxed, since it travels through every `?`.
+#[derive(Clone, Debug, PartialEq)]
+struct Failure {
     message: String,
     code: Option<String>,
     details: Option<Value>,
@@ -23,7 +27,7 @@ impl FlowError {
 
     /// A failure with one sentence for the person who reads the execution.
     pub fn new(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), code: None, details: None, retryable: false }
+        Self(Box::new(Failure { message: message.to_string(), code: None, details: None, retryable: false }))
     }
 
     /// A failure that is the caller's to repair, with the code [`INVALID_INPUT`](Self::INVALID_INPUT).
@@ -34,48 +38,48 @@ impl FlowError {
     /// Names the failure for programs. Codes that begin with `flowhost.` are the host's.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
-        self.code = Some(code.into());
+        self.0.code = Some(code.into());
         self
     }
 
     /// Adds whatever else a program may want to know.
     #[must_use]
     pub fn with_details(mut self, details: impl Into<Value>) -> Self {
-        self.details = Some(details.into());
+        self.0.details = Some(details.into());
         self
     }
 
     /// Says that the same input may succeed at another time.
     #[must_use]
     pub fn retryable(mut self) -> Self {
-        self.retryable = true;
+        self.0.retryable = true;
         self
     }
 
     /// The sentence for people.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// The name for programs, if there is one.
     pub fn code(&self) -> Option<&str> {
-        self.code.as_deref()
+        self.0.code.as_deref()
     }
 
     /// What was added for programs, if anything.
     pub fn details(&self) -> Option<&Value> {
-        self.details.as_ref()
+        self.0.details.as_ref()
     }
 
     /// Whether the same input may succeed at another time.
     pub fn is_retryable(&self) -> bool {
-        self.retryable
+        self.0.retryable
     }
 }
 
 impl fmt::Display for FlowError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.message)
+        formatter.write_str(&self.0.message)
     }
 }
 

@@ -7,32 +7,17 @@ use crate::{Execution, FlowError, FromInput, Input, Outputs};
 /// The input of a flow that looks at none.
 pub type AnyInput = Input<IgnoredAny>;
 
-/// Reads a flow's input, runs it on `this` and writes its outputs.
-fn run_on<I: FromInput>(
-    this: &Execution,
-    input: &str,
-    flow: impl FnOnce(&Execution, I) -> Result<Outputs, FlowError>,
-) -> Result<String, FlowError> {
-    Ok(flow(this, I::from_input(input)?)?.to_string())
-}
-
-/// Runs a flow as the host does.
-#[cfg(target_family = "wasm")]
+/// Runs a flow from JSON to JSON: on the host's execution in a component, natively on one in memory, so that native builds
+/// check the same types.
 pub fn run<I: FromInput>(
     input: &str,
     flow: impl FnOnce(&Execution, I) -> Result<Outputs, FlowError>,
 ) -> Result<String, FlowError> {
-    crate::panic::report_to_host();
-    run_on(&Execution { backend: crate::backend::Backend }, input, flow)
-}
-
-/// Runs a flow natively; its types are checked there as they are for the host.
-#[cfg(not(target_family = "wasm"))]
-pub fn run<I: FromInput>(
-    input: &str,
-    flow: impl FnOnce(&Execution, I) -> Result<Outputs, FlowError>,
-) -> Result<String, FlowError> {
-    run_on(&Execution::for_test(), input, flow)
+    #[cfg(target_family = "wasm")]
+    let this = crate::backend::started();
+    #[cfg(not(target_family = "wasm"))]
+    let this = Execution::for_test();
+    Ok(flow(&this, I::from_input(input)?)?.to_string())
 }
 
 /// A flow's failure as the contract has it.

@@ -2,13 +2,19 @@
 
 use crate::bindings::flowhost::flow::execution;
 use crate::bindings::flowhost::flow::request::{self, IncomingRequest};
-use crate::{HostError, Level, Mode};
+use crate::{Execution, HostError, Level, Mode};
 
 /// The one execution of this instance; there is nothing to hold on to.
 #[derive(Debug)]
 pub(crate) struct Backend;
 
 pub(crate) type RequestBackend = IncomingRequest;
+
+/// The execution that the host has just started here.
+pub(crate) fn started() -> Execution {
+    crate::panic::report_to_host();
+    Execution { backend: Backend }
+}
 
 impl Backend {
     pub(crate) fn id(&self) -> String {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::FlowError;
@@ -79,6 +80,16 @@ impl<T: DeserializeOwned> Input<T> {
     }
 }
 
+impl Input<Value> {
+    /// Reads the payload as a type that is known only now, for example from a header that names an event.
+    ///
+    /// What does not fit gives the same error as [`from_json`](Input::from_json).
+    pub fn payload<T: DeserializeOwned>(&self) -> Result<T, FlowError> {
+        let place = if self.method.is_empty() { "" } else { "json" };
+        read_tracked(&self.json, place)
+    }
+}
+
 impl<T> Deref for Input<T> {
     type Target = T;
 
@@ -91,7 +102,7 @@ impl<T> Deref for Input<T> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the input of a flow",
     label = "expected `Input<T>`, where `T` can be deserialised",
-    note = "write `Input<{Self}>`, or `Input<serde_json::Value>` for any JSON; `T` must implement `serde::Deserialize`"
+    note = "`Input<serde_json::Value>` takes any JSON; other types implement `serde::Deserialize`"
 )]
 pub trait FromInput: Sized {
     /// Reads what the host hands to a flow.
@@ -134,12 +145,19 @@ impl From<QueryValues> for Vec<String> {
 /// Reads the payload; `place` is where it stands in the input.
 fn read<T: DeserializeOwned>(json: &str, place: &str) -> Result<T, FlowError> {
     let mut reader = serde_json::Deserializer::from_str(json);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let within = error.path().to_string();
-        does_not_fit(place, &within, error.inner())
-    })?;
+    let value = read_tracked(&mut reader, place)?;
     reader.end().map_err(|error| does_not_fit(place, ".", &error))?;
     Ok(value)
+}
+
+/// Reads a value and names the place of what does not fit.
+fn read_tracked<'de, T, D>(reader: D, place: &str) -> Result<T, FlowError>
+where
+    T: DeserializeOwned,
+    D: Deserializer<'de, Error = serde_json::Error>,
+{
+    serde_path_to_error::deserialize(reader)
+        .map_err(|error| does_not_fit(place, &error.path().to_string(), error.inner()))
 }
 
 fn does_not_fit(place: &str, within: &str, error: &serde_json::Error) -> FlowError {
@@ -166,7 +184,7 @@ fn does_not_fit(place: &str, within: &str, error: &serde_json::Error) -> FlowErr
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -213,6 +231,14 @@ mod tests {
         assert_eq!((input.email.as_str(), input.method.as_str()), ("a@b", ""));
         assert_eq!(Input::<Value>::from_json(r#"{"method": "POST", "json": 1}"#).unwrap().json["json"], 1);
         assert_eq!(Input::<Value>::from_json("null").unwrap().json, Value::Null);
+    }
+
+    #[test]
+    fn a_payload_can_be_read_later() {
+        let input = Input::<Value>::from_json(&call(&json!({"email": "a@b"}))).unwrap();
+        assert_eq!(input.payload::<Signup>().unwrap().email, "a@b");
+        let error = Input::<Value>::from_json(&call(&json!({}))).unwrap().payload::<Signup>().unwrap_err();
+        assert_eq!(error.message(), "the input does not fit: `json.email`: missing");
     }
 
     #[test]

@@ -85,3 +85,8 @@ pub use serde_json::json;
 /// }
 /// ```
 pub use flowhost_guest_macros::flow;
+
+/// Keeps the README's flow compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -27,7 +27,8 @@ impl Request {
         self.backend.query()
     }
 
-    /// Every header in the order of arrival, repeated ones repeated. Names are in lower case, values are bytes.
+    /// Every header, in the order in which its name first arrived; the values of a repeated name stand together, in their
+    /// own order. Names are in lower case, values are bytes.
     pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
         self.backend.headers()
     }

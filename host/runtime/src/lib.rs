@@ -1,1 +1,43 @@
-//! x
+//! flowhost as a library: a host that runs flows, sandboxed and recorded, inside of your own program.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), flowhost::Problem> {
+//! let host = flowhost::Host::builder().data("./data").build().await?;
+//! let component = std::fs::read("hello.wasm").expect("a component");
+//! host.deploy("hello", component).await?;
+//! let execution = host.call("hello", serde_json::json!({ "name": "Ada" })).await?;
+//! println!("{}", execution.output_value);
+//! host.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! There is no global state: two hosts in one process know nothing of each other. `flowhost-server` is built on what is
+//! public here and on nothing else.
+
+pub mod capability;
+mod execution;
+mod flow;
+mod host;
+mod identity;
+mod input;
+mod limits;
+mod problem;
+mod record;
+mod setting;
+mod snapshot;
+mod ticket;
+pub mod webhook;
+
+pub use capability::{Capability, ExecutionContext};
+pub use execution::ExecutionView;
+pub use flow::Deployed;
+pub use flowhost_engine::{Compiler, Pooling, Slots, State, worker_main, wasmtime};
+pub use flowhost_model as model;
+pub use flowhost_store as store;
+pub use host::{Host, HostBuilder, HostInfo};
+pub use identity::{Identity, NewUser};
+pub use limits::{BODY_BYTES_CAP, Budget, CompileLimits, Limits};
+pub use problem::{Code, CodeInfo, Fault, Problem};
+pub use record::{NewWebhook, WebhookChange, WebhookView};
+pub use setting::SettingView;

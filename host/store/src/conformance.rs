@@ -1,1 +1,132 @@
-//! .
+//! What every store must do, as functions over an empty store.
+//!
+//! [`all`] runs them one after the other, each on a store of its own. A failure is a panic that names the place.
+
+#![allow(clippy::expect_used, clippy::unwrap_used)] // A test suite: panics are its answers.
+
+mod executions;
+mod records;
+
+use flowhost_model::{
+    Digest, Execution, Flow, FlowRef, LogLevel, LogLine, LogSource, RawValue, Record, RecordId, RequestRecord, Setting,
+    Status, Timestamp, WebhookRef,
+};
+
+pub use self::executions::*;
+pub use self::records::*;
+use crate::{ExecutionRow, Expected, RecordWrite, Store, StoredRecord, Write};
+
+/// Runs the whole suite. `make` gives a new, empty store each time.
+pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
+    macro_rules! run {
+        ($($behaviour:ident),* $(,)?) => {$(
+            let store = make().await;
+            $behaviour(&store).await;
+            store.close().await.expect(stringify!($behaviour));
+        )*};
+    }
+    run!(
+        a_record_is_found_by_id_and_by_name,
+        a_write_is_whole_or_not_at_all,
+        a_name_is_taken_within_its_type,
+        a_stale_revision_is_a_conflict,
+        a_name_can_pass_to_another_record,
+        changes_since_a_revision,
+        versions_of_a_flow,
+        a_component_of_several_chunks,
+        a_component_lives_as_long_as_a_version_names_it,
+        a_host_value_is_kept_once,
+        json_is_kept_verbatim,
+        every_field_of_an_execution_is_kept,
+        an_execution_ends_after_it_was_inserted,
+        an_ended_execution_does_not_change,
+        an_execution_id_is_new,
+        the_status_of_a_running_execution_changes,
+        executions_are_listed_newest_first_page_by_page,
+        executions_are_filtered,
+        a_log_is_read_in_pieces,
+        recovery_gives_back_what_is_durable_and_ends_the_rest,
+        recovery_keeps_the_order_of_admission,
+        writes_at_the_same_time_are_all_kept,
+    );
+    let store = make().await;
+    a_closed_store_says_so(&store).await;
+}
+
+fn setting(name: &str, value: u64) -> Record<Setting> {
+    Record::new(name, None, Setting { value: value.into(), key_digest: None }).unwrap()
+}
+
+fn flow(name: &str) -> Record<Flow> {
+    Record::new(name, None, Flow { active_version: None, digest: None }).unwrap()
+}
+
+fn create<B: flowhost_model::Body>(record: &Record<B>) -> Write {
+    Write::Record(RecordWrite { record: StoredRecord::from_record(record).unwrap(), expected: Expected::Absent })
+}
+
+fn replace<B: flowhost_model::Body>(record: &Record<B>, revision: u64) -> Write {
+    let expected = Expected::Revision(revision);
+    Write::Record(RecordWrite { record: StoredRecord::from_record(record).unwrap(), expected })
+}
+
+fn json(text: &str) -> Box<RawValue> {
+    RawValue::from_string(text.to_owned()).unwrap()
+}
+
+fn execution(status: Status) -> Execution {
+    let now = Timestamp::now();
+    Execution {
+        id: RecordId::new(),
+        flow: FlowRef { id: RecordId::new(), name: "signup".to_owned(), version: 3, digest: Digest([9; 32]) },
+        webhook: Some(WebhookRef { id: RecordId::new(), name: "web-signup".to_owned() }),
+        status,
+        status_message: None,
+        failure: None,
+        is_productive: true,
+        attempt: 1,
+        is_durable: true,
+        input_value: json("{\"a\":1}"),
+        output_value: json("{}"),
+        created_at: now,
+        started_at: None,
+        ended_at: status.is_ended().then_some(now),
+    }
+}
+
+fn row(execution: Execution) -> ExecutionRow {
+    let request = RequestRecord {
+        method: "POST".to_owned(),
+        path: "/a/%C3%A9".to_owned(),
+        query: Some("b=1&b=2".to_owned()),
+        headers: vec![("x-a".to_owned(), b"1".to_vec()), ("x-a".to_owned(), vec![0xff, 0x80, b' '])],
+        body: vec![0, 159, 146, 150],
+        body_is_exact: false,
+    };
+    ExecutionRow { execution, request: Some(request), seed: [5; 32], deadline: Some(Timestamp(77)) }
+}
+
+fn line(message: &str) -> LogLine {
+    LogLine {
+        at: Timestamp(1_700_000_000_123_456),
+        level: LogLevel::Warn,
+        source: LogSource::Stdout,
+        message: message.to_owned(),
+        fields: Some(json("{\"n\" : 1.50}")),
+    }
+}
+
+/// Two executions are the same when their JSON is: all of their fields are in it.
+fn assert_same(left: &Execution, right: &Execution) {
+    assert_eq!(serde_json::to_string(left).unwrap(), serde_json::to_string(right).unwrap());
+}
+
+/// Polls all of them together.
+async fn join_all<F: Future<Output = ()>>(futures: impl Iterator<Item = F>) {
+    let mut running: Vec<_> = futures.map(Box::pin).collect();
+    std::future::poll_fn(move |context| {
+        running.retain_mut(|future| future.as_mut().poll(context).is_pending());
+        if running.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}

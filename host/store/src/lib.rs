@@ -1,7 +1,7 @@
 //! Where records and executions are kept.
 //!
-//! [`Store`] is the contract, in the domain's own verbs; [`sqlite::SqliteStore`] keeps it in one file. Every store must pass
-//! [`conformance`].
+//! [`Store`] is the contract, in the domain's own verbs; [`sqlite::SqliteStore`] keeps it in one file. Every store must pass the
+//! suite in `conformance`, which the feature of that name brings.
 
 mod error;
 mod store;

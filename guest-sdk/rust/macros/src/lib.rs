@@ -44,3 +44,105 @@ fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream>
         };
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepted(item: TokenStream) -> String {
+        expand(TokenStream::new(), item).unwrap().to_string()
+    }
+
+    fn refused(item: TokenStream) -> String {
+        expand(TokenStream::new(), item).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn each_parameter_may_be_left_out() {
+        let both = accepted(quote!(
+            fn f(this: &Execution, input: Input<u8>) -> Result<Outputs, FlowError> {}
+        ));
+        assert!(both.contains("f (this , input)"), "{both}");
+        let input = accepted(quote!(
+            fn f(input: Input<u8>) -> Result<Outputs, FlowError> {}
+        ));
+        assert!(input.contains("f (input)"), "{input}");
+        let execution = accepted(quote!(
+            fn f(execution: &Execution) -> Result<Outputs, FlowError> {}
+        ));
+        assert!(execution.contains("f (this ,)"), "{execution}");
+        let none = accepted(quote!(
+            fn f() -> Result<Outputs, FlowError> {}
+        ));
+        assert!(none.contains("f ()"), "{none}");
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_wrong_and_what_is_expected() {
+        for (item, why) in [
+            (
+                quote!(
+                    async fn f() -> Result<Outputs, FlowError> {}
+                ),
+                "not `async`",
+            ),
+            (
+                quote!(
+                    unsafe fn f() -> Result<Outputs, FlowError> {}
+                ),
+                "not `unsafe`",
+            ),
+            (
+                quote!(
+                    fn f<T>() -> Result<Outputs, FlowError> {}
+                ),
+                "no generic parameters",
+            ),
+            (
+                quote!(
+                    fn f() {}
+                ),
+                "returns its outputs",
+            ),
+            (
+                quote!(
+                    fn f(&self) -> Result<Outputs, FlowError> {}
+                ),
+                "not a method",
+            ),
+            (
+                quote!(
+                    fn f(this: &Execution, input: &Input<u8>) -> Result<Outputs, FlowError> {}
+                ),
+                "taken by value",
+            ),
+            (
+                quote!(
+                    fn f(this: &Execution, a: A, b: B) -> Result<Outputs, FlowError> {}
+                ),
+                "unexpected parameter",
+            ),
+        ] {
+            let message = refused(item);
+            assert!(message.contains(why) && message.contains("expected `fn name("), "{message}");
+        }
+    }
+
+    #[test]
+    fn only_a_function_is_a_flow() {
+        assert!(
+            refused(quote!(
+                struct Flow;
+            ))
+            .contains("belongs on a function")
+        );
+        let arguments = expand(
+            quote!(name = "x"),
+            quote!(
+                fn f() -> Result<Outputs, FlowError> {}
+            ),
+        )
+        .unwrap_err();
+        assert_eq!(arguments.to_string(), "`#[flow]` takes no arguments");
+    }
+}

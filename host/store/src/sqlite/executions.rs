@@ -208,7 +208,7 @@ pub(super) fn executions(connection: &Connection, filter: &ExecutionFilter, page
 }
 
 /// The query of a list. It names its index, so that no list is ever a scan of the whole table by a wrong guess.
-fn list_query(filter: &ExecutionFilter, page: Page) -> String {
+pub(super) fn list_query(filter: &ExecutionFilter, page: Page) -> String {
     let is_rare = filter.status.is_some_and(|status| status != Status::EndedSuccess);
     let index = match filter {
         _ if is_rare => "execution_by_status",

@@ -1,6 +1,6 @@
 //! The store in one SQLite file.
 //!
-//! One thread writes ([`writer`]), a few connections read ([`readers`]). The other files are named after what they keep.
+//! One thread writes (`writer`), a few connections read (`readers`). The other files are named after what they keep.
 
 mod blobs;
 mod checkpoint;

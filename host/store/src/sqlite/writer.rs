@@ -67,6 +67,7 @@ impl Writer {
             checkpoints,
             messages,
             group: Vec::with_capacity(GROUP_LIMIT),
+            is_failing: false,
             metrics: metrics.clone(),
         };
         thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || worker.work(lock))?;
@@ -148,10 +149,10 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T> + Send> Job for Task<T, F> {
     }
 
     fn answer(self: Box<Self>, commit: &Result<()>) {
-        // What a write found wrong stays its answer; what succeeded did so only with the commit.
-        let outcome = match (self.outcome, commit) {
-            (Ok(_), Err(error)) => Err(error.clone()),
-            (outcome, _) => outcome,
+        // Without the commit nothing holds, not even what a write found wrong: it may have met another of its group.
+        let outcome = match commit {
+            Ok(()) => self.outcome,
+            Err(error) => Err(error.clone()),
         };
         // A caller that has gone away does not mind.
         let _ = self.answer.send(outcome);
@@ -182,6 +183,8 @@ struct Worker {
     checkpoints: Checkpoints,
     messages: mpsc::Receiver<Message>,
     group: Vec<Box<dyn Job>>,
+    /// Whether the last group was not kept.
+    is_failing: bool,
     metrics: Arc<Metrics>,
 }
 
@@ -212,7 +215,11 @@ impl Worker {
                     self.take(job);
                     closing = self.take_queued();
                     self.write_group();
-                    self.checkpoints.after_commit(&self.connection);
+                    if self.is_failing {
+                        self.checkpoints.after_failure(&self.connection);
+                    } else {
+                        self.checkpoints.after_commit(&self.connection);
+                    }
                 }
                 Ok(Message::Close(answer)) => return Some(answer),
                 Err(RecvTimeoutError::Timeout) => self.checkpoints.when_idle(&self.connection),
@@ -245,11 +252,17 @@ impl Worker {
         let outcome = self.transaction();
         match outcome {
             Ok(writes) => {
+                if std::mem::take(&mut self.is_failing) {
+                    tracing::info!("writes are kept again");
+                }
                 self.metrics.writes.fetch_add(writes, Ordering::Relaxed);
                 self.metrics.commits.fetch_add(1, Ordering::Relaxed);
             }
             Err(ref error) => {
-                tracing::error!(%error, writes = self.group.len(), "a group of writes was not kept");
+                // Once, and not for each of the thousands that a full disk refuses.
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    tracing::error!(%error, "writes are not kept");
+                }
                 if !self.connection.is_autocommit()
                     && let Err(error) = statement(&self.connection, "ROLLBACK")
                 {

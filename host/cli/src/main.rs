@@ -1,0 +1,38 @@
+//! The `flowhost` command: serves flows, and manages them on a running server.
+
+mod client;
+mod config;
+mod failure;
+mod output;
+mod token;
+mod verb;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::verb::Verb;
+
+/// Runs webhook-triggered flows: WebAssembly components, sandboxed and recorded.
+#[derive(Parser)]
+#[command(name = "flowhost", version, after_help = failure::HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+fn main() -> ExitCode {
+    Arguments::parse().verb.run()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

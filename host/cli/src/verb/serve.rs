@@ -1,0 +1,163 @@
+//! `flowhost serve`: the host and its server, until a signal ends them.
+
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process;
+
+use clap::{Args, ValueEnum};
+use flowhost::{Compiler, Host};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, ConfigError};
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Output};
+use crate::token;
+
+/// Where and how to serve.
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// The folder that holds everything the host keeps; made if it is missing
+    #[arg(long, env = "FLOWHOST_DATA", default_value = "flowhost-data", value_name = "DIR")]
+    data: PathBuf,
+    /// The address to listen on [default: 127.0.0.1:8080]; port 0 picks a free one
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// The workspace's name, the client in addresses of webhooks that settings make [default: default]
+    #[arg(long, value_name = "NAME")]
+    workspace: Option<String>,
+    /// Set anything that DIR/config.toml can hold, for example --set cpu_ms=500
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// How log lines on standard error look; FLOWHOST_LOG or RUST_LOG chooses which, for example `debug`
+    #[arg(long, env = "FLOWHOST_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// For programs: one JSON object a line
+    Json,
+}
+
+impl Serve {
+    /// Serves until a signal comes.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        start_log(self.log_format)?;
+        let config = self.config()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(Exit::Local, format!("no threads to work with: {error}")))?;
+        runtime.block_on(serve(&self.data, config))
+    }
+
+    fn config(&self) -> Result<Config, Failure> {
+        let wrong = |error: ConfigError| {
+            Failure::new(Exit::Local, error.to_string()).next("docs/operating.md lists the keys with their defaults")
+        };
+        let variables =
+            env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let (mut config, others) = Config::load(&self.data, variables.collect()).map_err(wrong)?;
+        for variable in others {
+            tracing::warn!(variable, "a variable that configures nothing");
+        }
+        for assignment in &self.set {
+            config.apply_flag(assignment).map_err(wrong)?;
+        }
+        for (key, value) in [("listen", &self.listen), ("workspace", &self.workspace)] {
+            if let Some(value) = value {
+                config.apply_text(key, value, &format!("--{key}")).map_err(wrong)?;
+            }
+        }
+        for (key, value) in config.changed() {
+            tracing::info!(key, value, "configured");
+        }
+        Ok(config)
+    }
+}
+
+async fn serve(data: &Path, config: Config) -> Result<(), Failure> {
+    // Before anything is opened, so that a signal never finds the process half-way without a handler.
+    let signals = Signals::listen().map_err(|error| Failure::new(Exit::Local, format!("no signals: {error}")))?;
+    let host = Host::builder()
+        .data(data)
+        .workspace(&config.workspace)
+        .limits(config.limits)
+        .compiler(Compiler::Process { program: this_program(), arguments: vec!["compile-worker".into()] })
+        .build()
+        .await
+        .map_err(|error| Failure::new(Exit::Local, format!("the host cannot start: {error}")))?;
+    let server = match flowhost_server::bind(host.clone(), config.server).await {
+        Ok(server) => server,
+        Err(error) => {
+            host.shutdown().await;
+            return Err(Failure::new(Exit::Local, error.to_string())
+                .next("--listen chooses another address; port 0 picks a free one"));
+        }
+    };
+    // Scripts wait for this line.
+    let address = server.local_addr();
+    Output { json: false }.data(&format!("flowhost listens on http://{address}"))?;
+    eprintln!("the operator's token is in {}", data.join(token::FILE).display());
+    eprintln!("next: `flowhost deploy FILE --name NAME`, `flowhost webhook create NAME --flow NAME --enable`");
+    server.run(signals.first()).await;
+    host.shutdown().await;
+    Ok(())
+}
+
+/// The program that runs, even where another one has taken its place in the file system since it was started.
+fn this_program() -> PathBuf {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() { running.to_owned() } else { env::current_exe().unwrap_or_else(|_| "flowhost".into()) }
+}
+
+/// The signals that end the server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the first signal. A second one ends the process at once.
+    async fn first(mut self) {
+        self.next().await;
+        tracing::info!("ending: requests under way are answered first; a second signal ends at once");
+        tokio::spawn(async move {
+            let number = self.next().await;
+            // What shells report for a process that a signal ended.
+            process::exit(128 + number.as_raw_value());
+        });
+    }
+
+    async fn next(&mut self) -> SignalKind {
+        tokio::select! {
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+        }
+    }
+}
+
+fn start_log(format: LogFormat) -> Result<(), Failure> {
+    let chosen = env::var("FLOWHOST_LOG").or_else(|_| env::var(EnvFilter::DEFAULT_ENV)).unwrap_or_default();
+    let chosen = if chosen.is_empty() { "info".into() } else { chosen };
+    let filter = EnvFilter::try_new(&chosen).map_err(|error| {
+        Failure::new(Exit::Usage, format!("`{chosen}` chooses no log lines: {error}")).next(
+            "FLOWHOST_LOG and RUST_LOG take a level, such as `debug`, or levels by module, such as `flowhost=debug`",
+        )
+    })?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(output::colours(&io::stderr())).init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}

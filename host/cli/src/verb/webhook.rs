@@ -1,0 +1,127 @@
+//! `flowhost webhook`: the addresses that start flows.
+
+use clap::Subcommand;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::client::{Connection, address, by_name};
+use crate::failure::Failure;
+use crate::output::{Cell, Paint};
+
+/// What to do with webhooks.
+#[derive(Subcommand)]
+pub(crate) enum Webhook {
+    /// Create a webhook, which is off unless it is enabled at once
+    Create {
+        /// The webhook's name
+        name: String,
+        /// The flow that a call starts
+        #[arg(long)]
+        flow: String,
+        /// The key that calls must carry; without it, anybody who knows the address may call
+        #[arg(long, env = "FLOWHOST_KEY", hide_env_values = true)]
+        key: Option<String>,
+        /// Start executions in development mode
+        #[arg(long)]
+        dev: bool,
+        /// Take calls from now on
+        #[arg(long)]
+        enable: bool,
+        /// What the answer to a successful call holds
+        #[arg(long, value_parser = ["execution", "outputs", "flow"])]
+        answer: Option<String>,
+    },
+    /// List the webhooks, those of settings too
+    List,
+    /// Take calls from now on
+    Enable {
+        /// The webhook's name
+        name: String,
+    },
+    /// Take no more calls; a disabled webhook answers like one that does not exist
+    Disable {
+        /// The webhook's name
+        name: String,
+    },
+}
+
+/// The part of a webhook that is shown.
+#[derive(Deserialize)]
+struct View {
+    name: String,
+    flow_name: String,
+    is_enabled: bool,
+    is_key_required: bool,
+    is_productive: bool,
+    url: String,
+}
+
+impl Webhook {
+    /// Does it.
+    pub(crate) fn run(self, connection: &Connection) -> Result<(), Failure> {
+        match self {
+            Self::Create { name, flow, key, dev, enable, answer } => {
+                let mut webhook = json!({
+                    "name": name, "flow_name": flow, "is_productive": !dev, "is_enabled": enable,
+                });
+                if let Some(key) = key {
+                    webhook["key"] = key.into();
+                }
+                if let Some(answer) = answer {
+                    webhook["options"] = json!({ "answer": answer });
+                }
+                change(connection, "POST", &address(&["webhook"], &[]), &webhook)
+            }
+            Self::List => list(connection),
+            Self::Enable { name } => {
+                change(connection, "PATCH", &by_name("webhook", &name), &json!({ "is_enabled": true }))
+            }
+            Self::Disable { name } => {
+                change(connection, "PATCH", &by_name("webhook", &name), &json!({ "is_enabled": false }))
+            }
+        }
+    }
+}
+
+fn change(connection: &Connection, method: &str, address: &str, body: &serde_json::Value) -> Result<(), Failure> {
+    let client = connection.operator()?;
+    let output = connection.output();
+    let answer = client.send_json(method, address, body)?;
+    if output.json {
+        return output.answer(&answer.body);
+    }
+    let View { name, flow_name, is_enabled, is_key_required, is_productive, url } = answer.read()?;
+    let url = client.url(&url);
+    output.data(&url)?;
+    let mode = if is_productive { "" } else { " in development mode" };
+    if is_enabled {
+        let key = if is_key_required { " -H 'X-Api-Key: …'" } else { "" };
+        output.note(&format!("calls of {name} run {flow_name}{mode}: curl{key} -d '{{}}' {url}"));
+    } else {
+        output.note(&format!("{name} takes no calls; `flowhost webhook enable {name}` changes that"));
+    }
+    Ok(())
+}
+
+fn list(connection: &Connection) -> Result<(), Failure> {
+    let client = connection.operator()?;
+    let output = connection.output();
+    let answer = client.get(&address(&["webhook"], &[]))?;
+    if output.json {
+        return output.answer(&answer.body);
+    }
+    let webhooks: Vec<View> = answer.read()?;
+    let row = |webhook: &View| -> Vec<Cell> {
+        let state = if webhook.is_enabled { ("enabled", Paint::Good) } else { ("disabled", Paint::Faint) };
+        vec![
+            webhook.name.as_str().into(),
+            webhook.flow_name.as_str().into(),
+            Cell::painted(state.0, state.1),
+            if webhook.is_key_required { "needed" } else { "none" }.into(),
+            if webhook.is_productive { "productive" } else { "development" }.into(),
+            client.url(&webhook.url).into(),
+        ]
+    };
+    let rows: Vec<_> = webhooks.iter().map(row).collect();
+    output.table(&["NAME", "FLOW", "STATE", "KEY", "MODE", "ADDRESS"], &rows)
+}

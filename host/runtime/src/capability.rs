@@ -1,0 +1,77 @@
+//! What a flow may do beside computing: one interface, one module.
+//!
+//! A capability is added to a host by [`HostBuilder::capability`](crate::HostBuilder::capability), the host's own and an
+//! embedder's alike.
+
+mod execution;
+mod request;
+
+use std::sync::Arc;
+
+use flowhost_engine::{Log, Slots, State};
+use flowhost_model::{RecordId, RequestRecord, Timestamp};
+use wasmtime::component::Linker;
+
+use crate::execution::Live;
+
+pub(crate) use execution::ExecutionCapability;
+pub(crate) use request::RequestCapability;
+
+/// An interface that flows may import, and what implements it.
+pub trait Capability: Send + Sync + 'static {
+    /// The interfaces, by name without version: `acme:billing/invoices`. An upload may import these.
+    fn interfaces(&self) -> &[&str];
+
+    /// Links the functions of the interfaces. Called once, when the host is built.
+    fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()>;
+
+    /// Puts what the functions need for this execution into a slot of the capability's own type. Called before each call
+    /// of a flow; [`State::slot`] finds it again.
+    fn prepare(&self, execution: &ExecutionContext, slots: &mut Slots);
+}
+
+/// The execution that a capability is prepared for.
+#[derive(Clone)]
+pub struct ExecutionContext {
+    live: Arc<Live>,
+}
+
+impl ExecutionContext {
+    pub(crate) fn new(live: Arc<Live>) -> Self {
+        Self { live }
+    }
+
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// The execution's id.
+    pub fn id(&self) -> RecordId {
+        self.live.id
+    }
+
+    /// The name of the flow that runs.
+    pub fn flow_name(&self) -> &str {
+        &self.live.flow.name
+    }
+
+    /// Whether it runs in productive mode.
+    pub fn is_productive(&self) -> bool {
+        self.live.is_productive
+    }
+
+    /// When the host ends it, if it is still running then.
+    pub fn deadline(&self) -> Timestamp {
+        self.live.deadline()
+    }
+
+    /// The execution's log.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.live.log
+    }
+
+    /// A copy of the request that it serves; none where something else started it.
+    pub fn request(&self) -> Option<RequestRecord> {
+        self.live.request.as_ref().map(|request| request.to_record())
+    }
+}

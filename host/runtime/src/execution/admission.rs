@@ -1,0 +1,125 @@
+//! How many executions run at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::problem::{Code, Problem};
+
+/// Executions that may run without leaving room for callers who wait: async ones take at most this part of the slots.
+const QUEUED_SHARE: (u32, u32) = (3, 4);
+
+/// The host's slots. An execution holds one as long as its instance lives.
+#[derive(Clone, Debug)]
+pub(crate) struct Admission {
+    slots: Arc<Semaphore>,
+    queued_slots: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
+    wait: Duration,
+}
+
+/// A held slot; dropping it frees the slot.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    _slot: OwnedSemaphorePermit,
+    _share: Option<OwnedSemaphorePermit>,
+}
+
+impl Admission {
+    pub(crate) fn new(executions: u32, queued: u32, wait: Duration) -> Self {
+        let share = (executions * QUEUED_SHARE.0 / QUEUED_SHARE.1).max(1);
+        Self {
+            slots: Arc::new(Semaphore::new(executions.max(1) as usize)),
+            queued_slots: Arc::new(Semaphore::new(share as usize)),
+            queue: Arc::new(Semaphore::new(queued as usize)),
+            wait,
+        }
+    }
+
+    /// A slot for a call whose caller waits. Waits a little for one.
+    pub(crate) async fn slot(&self) -> Result<Slot, Problem> {
+        let busy = || Problem::new(Code::HostBusy, "the host runs as many executions as it may; try again");
+        // A free slot is the ordinary case and needs no timer.
+        let slot = match self.slots.clone().try_acquire_owned() {
+            Ok(slot) => slot,
+            Err(_) => {
+                let slot = tokio::time::timeout(self.wait, self.slots.clone().acquire_owned()).await;
+                slot.map_err(|_| busy())?.map_err(|_| busy())?
+            }
+        };
+        Ok(Slot { _slot: slot, _share: None })
+    }
+
+    /// A place in the queue for an execution that nobody waits for. The place is held until the execution begins.
+    pub(crate) fn queue_place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.queue.clone().try_acquire_owned().map_err(|_| {
+            Problem::new(Code::HostBusy, "too many accepted executions wait for their turn; try again")
+        })
+    }
+
+    /// A slot for an execution that was queued. Waits as long as it takes; none when the host has closed.
+    pub(crate) async fn queued_slot(&self) -> Option<Slot> {
+        let share = self.queued_slots.clone().acquire_owned().await.ok()?;
+        let slot = self.slots.clone().acquire_owned().await.ok()?;
+        Some(Slot { _slot: slot, _share: Some(share) })
+    }
+
+    /// Lets nothing begin any more.
+    pub(crate) fn close(&self) {
+        self.queued_slots.close();
+        self.slots.close();
+    }
+}
+
+/// Counts the executions of one webhook.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counter(Arc<AtomicU32>);
+
+/// One execution that is counted; dropping it counts down.
+#[derive(Debug)]
+pub(crate) struct Counted(Counter);
+
+impl Counter {
+    /// Counts one more unless there are `limit` already.
+    pub(crate) fn enter(&self, limit: Option<u32>) -> Option<Counted> {
+        let limit = limit.unwrap_or(u32::MAX);
+        let entered =
+            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < limit).then_some(count + 1));
+        entered.is_ok().then(|| Counted(self.clone()))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_counts_down_when_an_execution_is_dropped() {
+        let counter = Counter::default();
+        let first = counter.enter(Some(1)).unwrap();
+        assert!(counter.enter(Some(1)).is_none());
+        drop(first);
+        assert!(counter.enter(Some(1)).is_some());
+    }
+
+    #[tokio::test]
+    async fn queued_executions_leave_room_for_callers_who_wait() {
+        let admission = Admission::new(4, 10, Duration::ZERO);
+        let mut queued = Vec::new();
+        for _ in 0..3 {
+            queued.push(admission.queued_slot().await.unwrap());
+        }
+        assert!(tokio::time::timeout(Duration::ZERO, admission.queued_slot()).await.is_err());
+        let sync = admission.slot().await.unwrap();
+        assert_eq!(admission.slot().await.unwrap_err().code, Code::HostBusy);
+        drop((sync, queued));
+    }
+}

@@ -1,0 +1,157 @@
+//! Flows: deployed as versions that never change, callable as programs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flowhost_engine::{Engine, Program};
+use flowhost_model::{Digest, Flow, FlowRef, FlowVersion, Record, RecordId, RecordType, Timestamp};
+use flowhost_store::{Expected, RecordWrite, Store, StoredRecord, Write};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OnceCell;
+
+use crate::host::Host;
+use crate::identity::Identity;
+use crate::problem::{Code, Problem};
+
+/// What a deployment did.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Deployed {
+    /// The flow, with its new active version.
+    pub flow: Record<Flow>,
+    /// The version that is active now.
+    pub version: FlowVersion,
+    /// Whether the flow was made by this deployment.
+    pub is_new_flow: bool,
+    /// Whether the same component was active before; then there is no new version.
+    pub is_unchanged: bool,
+}
+
+/// The version of a flow that new executions run.
+#[derive(Clone)]
+pub(crate) struct ActiveVersion {
+    pub(crate) flow: FlowRef,
+    /// Loaded at its first use, or before.
+    pub(crate) program: Arc<OnceCell<Program>>,
+}
+
+/// Programs by the digest of their component: two flows of the same bytes share one.
+#[derive(Clone)]
+pub(crate) struct Programs {
+    engine: Engine,
+    store: Arc<dyn Store>,
+    cells: Arc<Mutex<HashMap<Digest, Arc<OnceCell<Program>>>>>,
+}
+
+impl Programs {
+    pub(crate) fn new(engine: Engine, store: Arc<dyn Store>) -> Self {
+        Self { engine, store, cells: Arc::default() }
+    }
+
+    /// The place of a program, whether or not it is loaded.
+    pub(crate) fn cell(&self, digest: Digest) -> Arc<OnceCell<Program>> {
+        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that nobody holds beside this map belong to versions that are no longer active.
+        if cells.len() >= 64 && cells.len().is_power_of_two() {
+            cells.retain(|_, cell| Arc::strong_count(cell) > 1);
+        }
+        cells.entry(digest).or_default().clone()
+    }
+
+    /// The program: at hand, or loaded from its artifact, or compiled anew.
+    pub(crate) async fn get(&self, digest: Digest, cell: &OnceCell<Program>) -> Result<Program, Problem> {
+        cell.get_or_try_init(|| async {
+            if let Some(program) = self.engine.load(digest).await? {
+                return Ok(program);
+            }
+            let component = self.store.component(digest).await?;
+            let component = component.ok_or_else(|| Problem::host(format!("the component {digest} is gone")))?;
+            Ok(self.engine.compile(digest, component).await?)
+        })
+        .await
+        .cloned()
+    }
+}
+
+impl Host {
+    /// Makes a component the active version of the flow of this name, which is made if there is none.
+    ///
+    /// The component is checked and compiled first; nothing is kept of one that is refused, and the former version stays
+    /// active. Calls under way end with the version that they began with.
+    pub async fn deploy(&self, name: &str, component: Vec<u8>) -> Result<Deployed, Problem> {
+        self.deploy_as(self.admin(), name, component).await
+    }
+
+    /// [`Host::deploy`] in somebody's name.
+    pub async fn deploy_as(&self, by: Identity, name: &str, component: Vec<u8>) -> Result<Deployed, Problem> {
+        let name = flowhost_model::normalize_name(name)?;
+        let digest = Digest(Sha256::digest(&component).into());
+        let size = component.len() as u64;
+        self.engine().check(&component).map_err(flowhost_engine::CompileError::Invalid)?;
+
+        let cell = self.programs().cell(digest);
+        cell.get_or_try_init(|| self.engine().compile(digest, component.clone())).await?;
+
+        let _writing = self.writing().await;
+        let store = self.store();
+        let former = store.record_by_name(RecordType::Flow, name).await?;
+        let is_new_flow = former.is_none();
+        let (mut flow, expected) = match former {
+            Some(stored) => {
+                let expected = Expected::Revision(stored.revision);
+                (stored.into_record::<Flow>()?, expected)
+            }
+            None => {
+                let body = Flow { active_version: None, digest: None };
+                (Record::new(name, Some(by.user_id), body)?, Expected::Absent)
+            }
+        };
+        let versions = store.flow_versions(flow.meta.id).await?;
+        if let Some(active) = versions.iter().find(|version| {
+            Some(version.version) == flow.body.active_version && version.digest == digest
+        }) {
+            return Ok(Deployed { version: active.clone(), flow, is_new_flow: false, is_unchanged: true });
+        }
+        let version = FlowVersion {
+            flow_id: flow.meta.id,
+            version: versions.first().map_or(1, |newest| newest.version + 1),
+            digest,
+            size,
+            created_at: Timestamp::now(),
+            created_by: Some(by.user_id),
+        };
+        flow.body = Flow { active_version: Some(version.version), digest: Some(digest) };
+        flow.meta.modified_at = version.created_at;
+        flow.meta.modified_by = Some(by.user_id);
+        let record = StoredRecord::from_record(&flow)?;
+        let changes = vec![
+            Write::Record(RecordWrite { record: record.clone(), expected }),
+            Write::FlowVersion { version: version.clone(), component },
+        ];
+        store.write(changes).await?;
+        self.apply(record)?;
+        Ok(Deployed { flow, version, is_new_flow, is_unchanged: false })
+    }
+
+    /// The versions of a flow, newest first.
+    pub async fn flow_versions(&self, flow: RecordId) -> Result<Vec<FlowVersion>, Problem> {
+        self.record::<Flow>(flow).await?;
+        Ok(self.store().flow_versions(flow).await?)
+    }
+
+    /// The component of one version of a flow.
+    pub async fn component(&self, flow: RecordId, version: u32) -> Result<Vec<u8>, Problem> {
+        let missing = || Problem::new(Code::RecordNotFound, format!("the flow has no version {version}"));
+        let versions = self.flow_versions(flow).await?;
+        let version = versions.into_iter().find(|known| known.version == version).ok_or_else(missing)?;
+        let component = self.store().component(version.digest).await?;
+        component.ok_or_else(|| Problem::host(format!("the component {} is gone", version.digest)))
+    }
+
+    /// The version's program, ready to be called.
+    pub(crate) async fn program(&self, version: &ActiveVersion) -> Result<Program, Problem> {
+        match version.program.get() {
+            Some(program) => Ok(program.clone()),
+            None => self.programs().get(version.flow.digest, &version.program).await,
+        }
+    }
+}

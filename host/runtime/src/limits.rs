@@ -1,0 +1,44 @@
+//! What a host lets its callers and flows use.
+
+use std::time::Duration;
+
+pub use flowhost_engine::{Budget, CompileLimits};
+
+/// The limits of a host. The defaults are those of the wire contract.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// What one execution may use.
+    pub budget: Budget,
+    /// Executions at once.
+    pub executions: u32,
+    /// Accepted asynchronous executions that wait for their turn; beyond it a call is refused as `host.busy`.
+    pub queued: u32,
+    /// How long a call waits for a free slot before it is refused as `host.busy`.
+    pub admission_wait: Duration,
+    /// How long a synchronous call waits for the end of its execution.
+    pub wait: Duration,
+    /// The largest body of a request, in bytes.
+    pub body_bytes: u64,
+    /// What one compilation may use.
+    pub compile: CompileLimits,
+    /// How long the ticket of an asynchronous call can be used.
+    pub ticket: Duration,
+}
+
+/// The most that a webhook may set as its largest body: a body is held in memory as long as its execution.
+pub const BODY_BYTES_CAP: u64 = 16 << 20;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            budget: Budget::default(),
+            executions: 200,
+            queued: 10_000,
+            admission_wait: Duration::from_secs(5),
+            wait: Duration::from_secs(30),
+            body_bytes: 1 << 20,
+            compile: CompileLimits::default(),
+            ticket: Duration::from_secs(24 * 3600),
+        }
+    }
+}

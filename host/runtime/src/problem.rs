@@ -1,0 +1,239 @@
+//! What callers and operators are told when something did not work.
+
+use std::fmt;
+use std::time::Duration;
+
+use flowhost_model::Execution;
+
+/// Whose fault a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The request was wrong.
+    Caller,
+    /// The flow failed.
+    Flow,
+    /// The host could not do its part.
+    Host,
+}
+
+impl Fault {
+    /// The name in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Flow => "flow",
+            Self::Host => "host",
+        }
+    }
+}
+
+/// One line of the table of public codes.
+#[derive(Debug)]
+pub struct CodeInfo {
+    /// The stable name.
+    pub name: &'static str,
+    /// The HTTP status of an answer with this code.
+    pub status: u16,
+    /// What it is, in few words.
+    pub title: &'static str,
+    /// Whose fault it is.
+    pub fault: Fault,
+    /// Whether the same request may succeed at another time.
+    pub retryable: bool,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $status:literal, $fault:ident, $retryable:literal, $title:literal;)*) => {
+        /// The public codes. Each stands in `docs/errors.md` with what to do about it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The code's line in the table.
+            pub fn info(self) -> &'static CodeInfo {
+                match self {
+                    $(Self::$variant => &CodeInfo {
+                        name: $name, status: $status, title: $title, fault: Fault::$fault, retryable: $retryable,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// No such webhook, or one that cannot be called now; a caller cannot tell which.
+    WebhookNotFound = "webhook.not-found", 404, Caller, false, "No such webhook";
+    /// The key is missing or wrong.
+    WebhookUnauthorized = "webhook.unauthorized", 401, Caller, false, "Not authorised to call the webhook";
+    /// The webhook has as many executions as it may have.
+    WebhookBusy = "webhook.busy", 429, Caller, true, "The webhook is busy";
+    /// The execution did not end in the time that the webhook waits. It goes on.
+    WebhookWaitLimit = "webhook.wait-limit", 504, Flow, true, "The execution goes on; the webhook waits no longer";
+    /// A method that the address does not take.
+    MethodNotAllowed = "request.method-not-allowed", 405, Caller, false, "Method not allowed";
+    /// The body is larger than allowed.
+    TooLarge = "request.too-large", 413, Caller, false, "The request is too large";
+    /// The header fields are larger than allowed.
+    HeadersTooLarge = "request.headers-too-large", 431, Caller, false, "The header fields are too large";
+    /// The body says it is JSON, or begins like it, and is not.
+    MalformedJson = "request.malformed-json", 400, Caller, false, "Malformed JSON";
+    /// Something else about the request is malformed.
+    Malformed = "request.malformed", 400, Caller, false, "Malformed request";
+    /// The request did not arrive in time.
+    RequestTimeout = "request.timeout", 408, Caller, true, "The request did not arrive in time";
+    /// No such address.
+    NoSuchAddress = "request.not-found", 404, Caller, false, "No such address";
+    /// The request carries no valid token.
+    Unauthorized = "access.unauthorized", 401, Caller, false, "A token is needed";
+    /// No such record.
+    RecordNotFound = "record.not-found", 404, Caller, false, "No such record";
+    /// The name belongs to another record.
+    NameTaken = "record.name-taken", 409, Caller, false, "The name is taken";
+    /// Somebody else changed the record meanwhile.
+    RecordConflict = "record.conflict", 409, Caller, true, "The record was changed meanwhile";
+    /// The record's content is not valid.
+    RecordInvalid = "record.invalid", 422, Caller, false, "The record is not valid";
+    /// The uploaded bytes are no flow.
+    ComponentInvalid = "component.invalid", 422, Caller, false, "Not a valid flow component";
+    /// No such flow, or one without a version.
+    FlowNotFound = "flow.not-found", 404, Caller, false, "No such flow";
+    /// The input does not fit what the flow takes.
+    FlowInvalidInput = "flow.invalid-input", 422, Caller, false, "The input does not fit the flow";
+    /// The flow returned an error.
+    FlowError = "flow.error", 500, Flow, false, "The flow ended with an error";
+    /// The flow panicked.
+    FlowPanic = "flow.panic", 500, Flow, false, "The flow panicked";
+    /// The flow trapped.
+    FlowTrap = "flow.trap", 500, Flow, false, "The flow trapped";
+    /// The flow used up its CPU time.
+    FlowCpuLimit = "flow.cpu-limit", 500, Flow, false, "The flow used up its CPU time";
+    /// The flow wanted too much memory.
+    FlowMemoryLimit = "flow.memory-limit", 500, Flow, false, "The flow wanted too much memory";
+    /// The flow gave the host too much.
+    FlowOutputLimit = "flow.output-limit", 500, Flow, false, "The flow gave too much output";
+    /// The flow did not end in its time.
+    FlowTimeLimit = "flow.time-limit", 504, Flow, true, "The flow did not end in its time";
+    /// The execution was cancelled.
+    ExecutionCancelled = "execution.cancelled", 409, Caller, false, "The execution was cancelled";
+    /// A crash of the host cut the execution off, and it was not durable.
+    ExecutionInterrupted = "execution.interrupted", 500, Host, true, "The execution was cut off";
+    /// The host has as many executions as it may have.
+    HostBusy = "host.busy", 503, Host, true, "The host is busy";
+    /// The host is about to stop.
+    HostDraining = "host.draining", 503, Host, true, "The host is about to stop";
+    /// The host's disk is full.
+    HostStorageFull = "host.storage-full", 503, Host, true, "The host's disk is full";
+    /// The host failed. What happened stands in its log.
+    HostError = "host.error", 500, Host, true, "The host failed";
+}
+
+impl Code {
+    /// The stable name, `webhook.not-found`.
+    pub fn as_str(self) -> &'static str {
+        self.info().name
+    }
+
+    /// The code with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == name)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a request was not served, in words that may be shown to who made it.
+#[derive(Debug, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct Problem {
+    /// The public code.
+    pub code: Code,
+    /// What was wrong, where, and what to do.
+    pub detail: String,
+    /// When it is worth trying again.
+    pub retry_after: Option<Duration>,
+    /// The execution that it happened to, where there is one.
+    pub execution: Option<Box<Execution>>,
+}
+
+/// What a full host asks its callers to wait: long enough to drain thousands of ordinary calls.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl Problem {
+    /// A problem with a code and words for who made the request.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let info = code.info();
+        let retry_after = matches!(info.status, 429 | 503).then_some(RETRY_AFTER);
+        Self { code, detail: detail.into(), retry_after, execution: None }
+    }
+
+    /// The same problem, about this execution.
+    pub fn with_execution(mut self, execution: Execution) -> Self {
+        self.execution = Some(Box::new(execution));
+        self
+    }
+
+    /// A fault of the host: `reason` goes to the log, the caller learns that there is one.
+    pub(crate) fn host(reason: impl fmt::Display) -> Self {
+        tracing::error!(%reason, "the host failed");
+        Self::new(Code::HostError, "the host failed; its log says more")
+    }
+}
+
+impl From<flowhost_store::Error> for Problem {
+    fn from(error: flowhost_store::Error) -> Self {
+        use flowhost_store::Error;
+        match error {
+            Error::NameTaken { .. } => Self::new(Code::NameTaken, error.to_string()),
+            Error::NotFound => Self::new(Code::RecordNotFound, error.to_string()),
+            Error::Conflict => Self::new(Code::RecordConflict, error.to_string()),
+            Error::Full => Self::new(Code::HostStorageFull, "the host's disk is full; nothing was kept"),
+            Error::Closed => Self::new(Code::HostDraining, "the host is about to stop"),
+            other => Self::host(other),
+        }
+    }
+}
+
+impl From<flowhost_engine::CompileError> for Problem {
+    fn from(error: flowhost_engine::CompileError) -> Self {
+        match error {
+            flowhost_engine::CompileError::Invalid(invalid) => Self::new(Code::ComponentInvalid, invalid.to_string()),
+            other => Self::host(other),
+        }
+    }
+}
+
+impl From<flowhost_model::InvalidName> for Problem {
+    fn from(error: flowhost_model::InvalidName) -> Self {
+        Self::new(Code::RecordInvalid, format!("`name`: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_stand_in_the_documentation() {
+        let documentation = include_str!("../../../docs/errors.md");
+        let mut names: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        for code in Code::ALL {
+            let (name, status) = (code.as_str(), code.info().status);
+            assert!(documentation.contains(&format!("`{name}` | {status} |")), "docs/errors.md lacks {name} {status}");
+            assert_eq!(Code::from_name(name), Some(*code));
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+    }
+}

@@ -1,0 +1,15 @@
+//! Webhook calls: from a request to an execution.
+
+mod call;
+mod incoming;
+mod key;
+mod payload;
+mod query;
+mod route;
+
+pub use call::{Called, WebhookRequest};
+pub use incoming::IncomingRequest;
+pub(crate) use key::digest as key_digest;
+pub(crate) use route::{FlowTarget, SharedRoute};
+pub(crate) use query::fields as query_fields;
+pub use route::{Address, METHODS, Route};

@@ -1,0 +1,184 @@
+//! One webhook call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flowhost_model::{Execution, RecordId};
+use http::{HeaderMap, Method};
+
+use super::{IncomingRequest, Route, key, payload, query};
+use crate::execution::{Live, Start, launch, launch_queued, problem_of};
+use crate::flow::ActiveVersion;
+use crate::host::Host;
+use crate::input::WebhookInput;
+use crate::problem::{Code, Problem};
+
+/// A call as it arrived, complete with its body.
+#[derive(Debug)]
+pub struct WebhookRequest {
+    /// The method, one of [`METHODS`](super::METHODS).
+    pub method: Method,
+    /// What followed the webhook's address, with its leading slash, or nothing.
+    pub path: String,
+    /// The query without its question mark.
+    pub query: Option<String>,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, within [`Host::webhook_body_limit`].
+    pub body: Bytes,
+}
+
+/// What became of a call.
+#[derive(Debug)]
+pub enum Called {
+    /// The execution ended well, in the time that its caller waits.
+    Ended(Box<Execution>),
+    /// The execution is accepted, durably, and runs by itself.
+    Accepted {
+        /// Its id.
+        id: RecordId,
+        /// The signed ticket that lets its caller read it without a login.
+        ticket: String,
+    },
+}
+
+impl Host {
+    /// Calls a webhook. The route comes from [`Host::webhook_route`].
+    ///
+    /// An execution that did not succeed is a problem that carries it.
+    pub async fn call_webhook(&self, route: &Route, request: WebhookRequest) -> Result<Called, Problem> {
+        self.refuse_if_draining()?;
+        let not_found = || Problem::new(Code::WebhookNotFound, "no webhook can be called at this address");
+        let version = self.snapshot().active_version(&route.flow).ok_or_else(not_found)?;
+        let is_async = asks_for_async(&request);
+        let (request, input) = admit_request(route, request).await?;
+        let counted = route.running.enter(route.options.max_executions).ok_or_else(|| {
+            Problem::new(Code::WebhookBusy, "the webhook runs as many executions as it may; try again")
+        })?;
+        let start = Start {
+            flow: version.flow.clone(),
+            webhook: Some(route.webhook.clone()),
+            is_productive: route.is_productive,
+            input,
+            request: Some(Arc::new(request)),
+            budget: self.limits().budget,
+            is_durable: is_async,
+        };
+        if is_async {
+            let id = self.accept(start, &version, Some(counted)).await?;
+            return Ok(Called::Accepted { id, ticket: self.ticket(id) });
+        }
+        let program = self.program(&version).await?;
+        let slot = self.launch_context().admission.slot().await?;
+        let live = Arc::new(Live::new(start)?);
+        let ended = launch(self.launch_context(), live.clone(), program, slot, Some(counted));
+        self.wait_for(live, ended, route.wait(self.limits())).await.map(|ended| Called::Ended(Box::new(ended)))
+    }
+
+    /// Commits an execution to the store and lets it run when there is a slot.
+    pub(crate) async fn accept(
+        &self,
+        start: Start,
+        version: &ActiveVersion,
+        counted: Option<crate::execution::Counted>,
+    ) -> Result<RecordId, Problem> {
+        let context = self.launch_context();
+        let place = context.admission.queue_place()?;
+        let live = Arc::new(Live::new(start)?);
+        live.record(&*context.store).await?;
+        let id = live.id;
+        launch_queued(context, live, version.program.clone(), Some(place), counted);
+        Ok(id)
+    }
+
+    /// Waits for the end of an execution, for `limit` at most; it goes on in any case.
+    pub(crate) async fn wait_for(
+        &self,
+        live: Arc<Live>,
+        ended: tokio::sync::oneshot::Receiver<Result<Execution, Problem>>,
+        limit: Duration,
+    ) -> Result<Execution, Problem> {
+        match tokio::time::timeout(limit, ended).await {
+            Ok(Ok(Ok(execution))) => match problem_of(&execution) {
+                None => Ok(execution),
+                Some(code) => {
+                    let detail = execution.status_message.clone().unwrap_or_default();
+                    Err(Problem::new(code, detail).with_execution(execution))
+                }
+            },
+            Ok(Ok(Err(problem))) => Err(problem.with_execution(live.execution())),
+            // The task is gone without an answer: it panicked.
+            Ok(Err(_)) => Err(Problem::host(format!("the task of execution {} ended without an answer", live.id))
+                .with_execution(live.execution())),
+            Err(_) => {
+                live.record(&*self.launch_context().store).await?;
+                let detail = format!("the execution did not end within {} ms and goes on", limit.as_millis());
+                Err(Problem::new(Code::WebhookWaitLimit, detail).with_execution(live.execution()))
+            }
+        }
+    }
+}
+
+/// `?async`, or else `Prefer: respond-async`.
+fn asks_for_async(request: &WebhookRequest) -> bool {
+    let by_query = request.query.as_deref().and_then(query::asks_for_async);
+    by_query.unwrap_or_else(|| {
+        let preferences = request.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        preferences.flat_map(|value| value.split(',')).any(|preference| {
+            let name = preference.split([';', '=']).next().unwrap_or_default();
+            name.trim().eq_ignore_ascii_case("respond-async")
+        })
+    })
+}
+
+/// Checks the key and makes the flow's input of the request, without the key.
+async fn admit_request(
+    route: &Route,
+    request: WebhookRequest,
+) -> Result<(IncomingRequest, Box<flowhost_model::RawValue>), Problem> {
+    let WebhookRequest { method, path, query, mut headers, body } = request;
+    let expected = route.key_digest;
+    let is_key = |value: &[u8]| expected.is_some_and(|expected| key::matches(expected, value));
+
+    let in_query = query.as_deref().is_some_and(|query| query::values(query, key::FIELD).any(|v| is_key(v.as_bytes())));
+    let in_header = headers.get_all(key::HEADER).iter().any(|value| is_key(value.as_bytes()));
+    // A body that is no JSON is an error of its own, but not one that a caller without the key is told of.
+    let payload = match payload::parse(&headers, body, expected).await {
+        Err(problem) if expected.is_some() && !in_query && !in_header => {
+            tracing::debug!(detail = %problem.detail, "a call without a key had a malformed body");
+            return Err(unauthorized());
+        }
+        parsed => parsed?,
+    };
+    if expected.is_some() && !(in_query || in_header || payload.key_matched) {
+        return Err(unauthorized());
+    }
+
+    let query = if in_query {
+        query.map(|query| query::without(&query, key::FIELD, |value| !is_key(value.as_bytes())))
+    } else {
+        query
+    };
+    if in_header {
+        // Not `remove`, which would change the order of the others.
+        let others = headers.iter().filter(|(name, _)| *name != key::HEADER);
+        headers = others.map(|(name, value)| (name.clone(), value.clone())).collect();
+    }
+    let input = WebhookInput {
+        headers: &headers,
+        method: &method,
+        path: &path,
+        query: query.as_deref(),
+        json: &payload.json,
+    };
+    let input = input.to_json().map_err(Problem::host)?;
+    let request =
+        IncomingRequest { method, path, query, headers, body: payload.body, body_is_exact: !payload.key_matched };
+    Ok((request, input))
+}
+
+fn unauthorized() -> Problem {
+    let detail = "the webhook wants its key: as `key` in the query, in the JSON payload or in the form, or as the header X-Api-Key";
+    Problem::new(Code::WebhookUnauthorized, detail)
+}

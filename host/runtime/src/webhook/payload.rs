@@ -1,0 +1,322 @@
+//! The payload of a webhook call: JSON first, whatever the content type says, then a form.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use flowhost_model::{Digest, RawValue};
+use futures_util::stream;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use serde::Serialize;
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+
+use super::key;
+use super::query;
+use crate::problem::{Code, Problem};
+
+/// Parts that a form may have. A form of a person has a few dozen.
+const MAX_PARTS: usize = 1000;
+
+/// What the payload became.
+#[derive(Debug)]
+pub(crate) struct Payload {
+    /// The parsed payload, or `null`.
+    pub(crate) json: Box<RawValue>,
+    /// The bytes, with a consumed key blanked.
+    pub(crate) body: Bytes,
+    /// Whether a key in it matched.
+    pub(crate) key_matched: bool,
+}
+
+/// What the content type says.
+enum Declared {
+    Json,
+    Form,
+    Multipart(String),
+    Other,
+}
+
+/// Parses a body and takes the key out of it, where one is expected and it matches.
+pub(crate) async fn parse(headers: &HeaderMap, body: Bytes, key: Option<Digest>) -> Result<Payload, Problem> {
+    if body.is_empty() {
+        return Ok(Payload { json: RawValue::NULL.to_owned(), body, key_matched: false });
+    }
+    let declared = declared(headers);
+    match json(&body) {
+        Ok(json) => return Ok(take_json_key(json, &body, key)),
+        Err(error) if matches!(declared, Declared::Json) || begins_like_json(&body) => {
+            return Err(Problem::new(Code::MalformedJson, format!("the body is not JSON: {error}")));
+        }
+        Err(_) => {}
+    }
+    match declared {
+        Declared::Form => form(body, key),
+        Declared::Multipart(boundary) => multipart(&boundary, body, key).await,
+        Declared::Json | Declared::Other => {
+            Ok(Payload { json: RawValue::NULL.to_owned(), body, key_matched: false })
+        }
+    }
+}
+
+fn declared(headers: &HeaderMap) -> Declared {
+    let Some(content_type) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return Declared::Other;
+    };
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/json" => Declared::Json,
+        "application/x-www-form-urlencoded" => Declared::Form,
+        "multipart/form-data" => match multer::parse_boundary(content_type) {
+            Ok(boundary) => Declared::Multipart(boundary),
+            Err(_) => Declared::Other,
+        },
+        essence if essence.ends_with("+json") => Declared::Json,
+        _ => Declared::Other,
+    }
+}
+
+fn begins_like_json(body: &[u8]) -> bool {
+    matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+fn json(body: &[u8]) -> Result<&RawValue, serde_json::Error> {
+    serde_json::from_slice(body)
+}
+
+fn to_json(fields: &impl Serialize) -> Result<Box<RawValue>, Problem> {
+    serde_json::value::to_raw_value(fields).map_err(Problem::host)
+}
+
+/// The members of a JSON object in their order, as they were written.
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+fn members(json: &RawValue) -> Option<Members<'_>> {
+    struct Collect;
+
+    impl<'de> Visitor<'de> for Collect {
+        type Value = Members<'de>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+            let mut members = Vec::new();
+            while let Some((name, value)) = map.next_entry::<Name<'de>, &RawValue>()? {
+                members.push((name.0, value));
+            }
+            Ok(Members(members))
+        }
+    }
+
+    /// A name, borrowed where it has no escapes.
+    #[derive(serde::Deserialize)]
+    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+    serde_json::Deserializer::from_str(json.get()).deserialize_map(Collect).ok()
+}
+
+impl Serialize for Members<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// Whether this member is a text that matches the key.
+fn is_key(expected: Digest, name: &str, value: &RawValue) -> bool {
+    name == key::FIELD
+        && serde_json::from_str::<Cow<'_, str>>(value.get()).is_ok_and(|text| key::matches(expected, text.as_bytes()))
+}
+
+fn take_json_key(json: &RawValue, body: &Bytes, key: Option<Digest>) -> Payload {
+    let untouched = || Payload { json: json.to_owned(), body: body.clone(), key_matched: false };
+    let Some((expected, Members(members))) = key.zip(members(json)) else {
+        return untouched();
+    };
+    let (keys, kept): (Vec<_>, Vec<_>) = members.into_iter().partition(|(name, value)| is_key(expected, name, value));
+    if keys.is_empty() {
+        return untouched();
+    }
+    let Ok(kept) = serde_json::value::to_raw_value(&Members(kept)) else {
+        return untouched();
+    };
+    let mut blanked = Vec::with_capacity(body.len());
+    let mut copied = 0;
+    for (_, value) in keys {
+        // The value is a part of the body's own bytes, so that its place is known.
+        let start = value.get().as_ptr().addr() - body.as_ptr().addr();
+        blanked.extend_from_slice(&body[copied..start]);
+        blanked.extend_from_slice(b"\"\"");
+        copied = start + value.get().len();
+    }
+    blanked.extend_from_slice(&body[copied..]);
+    Payload { json: kept, body: blanked.into(), key_matched: true }
+}
+
+fn form(body: Bytes, key: Option<Digest>) -> Result<Payload, Problem> {
+    let text = std::str::from_utf8(&body)
+        .map_err(|error| Problem::new(Code::Malformed, format!("the form is not UTF-8: {error}")))?;
+    let matched = |value: &str| key.is_some_and(|expected| key::matches(expected, value.as_bytes()));
+    let key_matched = query::values(text, key::FIELD).any(|value| matched(&value));
+    let kept = form_urlencoded::parse(text.as_bytes()).filter(|(name, value)| name != key::FIELD || !matched(value));
+    let json = to_json(&query::collect(kept))?;
+    let body = if key_matched {
+        let blanked = text.split('&').map(|pair| {
+            let is_key = query::values(pair, key::FIELD).any(|value| matched(&value));
+            if is_key { pair.split_inclusive('=').next().unwrap_or_default() } else { pair }
+        });
+        Bytes::from(blanked.collect::<Vec<_>>().join("&"))
+    } else {
+        body
+    };
+    Ok(Payload { json, body, key_matched })
+}
+
+/// A part of a multipart form, as the flow's input shows it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Part {
+    Text(String),
+    /// The bytes are in the body.
+    File { filename: String, content_type: Option<String>, size: usize },
+}
+
+async fn multipart(boundary: &str, body: Bytes, key: Option<Digest>) -> Result<Payload, Problem> {
+    let malformed = |error: multer::Error| Problem::new(Code::Malformed, format!("the multipart form: {error}"));
+    let mut form = multer::Multipart::new(stream::iter([Ok::<_, Infallible>(body.clone())]), boundary);
+    let mut parts = Vec::new();
+    let mut blanked = body;
+    let mut key_matched = false;
+    while let Some(field) = form.next_field().await.map_err(malformed)? {
+        if parts.len() == MAX_PARTS {
+            return Err(Problem::new(Code::Malformed, format!("the form has more than {MAX_PARTS} parts")));
+        }
+        let name = field.name().unwrap_or_default().to_owned();
+        let filename = field.file_name().map(str::to_owned);
+        let content_type = field.content_type().map(ToString::to_string);
+        let bytes = field.bytes().await.map_err(malformed)?;
+        if let Some(filename) = filename {
+            parts.push((Cow::Owned(name), Part::File { filename, content_type, size: bytes.len() }));
+        } else if name == key::FIELD && key.is_some_and(|expected| key::matches(expected, &bytes)) {
+            key_matched = true;
+            blanked = without_bytes(&blanked, &bytes);
+        } else {
+            parts.push((Cow::Owned(name), Part::Text(String::from_utf8_lossy(&bytes).into_owned())));
+        }
+    }
+    let fields: query::Fields<'_, Part> = query::collect(parts.into_iter());
+    Ok(Payload { json: to_json(&fields)?, body: blanked, key_matched })
+}
+
+/// The body without the secret, wherever it stands: a form that repeats it elsewhere must not show it either.
+fn without_bytes(body: &[u8], secret: &[u8]) -> Bytes {
+    if secret.is_empty() {
+        return Bytes::copy_from_slice(body);
+    }
+    let mut kept = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix(secret) {
+            rest = after;
+        } else {
+            kept.push(rest[0]);
+            rest = &rest[1..];
+        }
+    }
+    kept.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn parsed(content_type: Option<&str>, body: &[u8], key: Option<&str>) -> Result<Payload, Problem> {
+        let mut headers = HeaderMap::new();
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
+        }
+        parse(&headers, Bytes::copy_from_slice(body), key.map(|key| key::digest(key.as_bytes()))).await
+    }
+
+    async fn json_of(content_type: Option<&str>, body: &[u8]) -> String {
+        parsed(content_type, body, None).await.unwrap().json.get().to_owned()
+    }
+
+    const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
+
+    #[tokio::test]
+    async fn json_is_tried_first_whatever_the_content_type_says() {
+        assert_eq!(json_of(FORM, br#"{"key": "x"}"#).await, r#"{"key": "x"}"#);
+        assert_eq!(json_of(None, b"[1, 2]").await, "[1, 2]");
+        assert_eq!(json_of(Some("text/plain"), b"hello").await, "null");
+        assert_eq!(json_of(None, b"").await, "null");
+    }
+
+    #[tokio::test]
+    async fn json_is_carried_as_it_was_written() {
+        let written = r#"{"z": 1.10, "a":12345678901234567890123, "a": 0.1e1 }"#;
+        assert_eq!(json_of(None, written.as_bytes()).await, written);
+    }
+
+    #[tokio::test]
+    async fn a_form_becomes_an_object() {
+        assert_eq!(json_of(FORM, b"name=Ada+L&tag=1&tag=%C3%A9").await, r#"{"name":"Ada L","tag":["1","é"]}"#);
+    }
+
+    #[tokio::test]
+    async fn what_should_be_json_and_is_not_is_refused() {
+        for (content_type, body) in [
+            (Some("application/json"), &b"name=x"[..]),
+            (Some("application/vnd.acme+json; charset=utf-8"), b"nope"),
+            (FORM, b" {\"a\": "),
+            (None, b"[1,"),
+            (Some("application/json"), b"\"\xff\""),
+        ] {
+            assert_eq!(parsed(content_type, body, None).await.unwrap_err().code, Code::MalformedJson);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_in_json_is_taken_out_and_blanked() {
+        let payload = parsed(None, br#"{ "a" : 1, "key": "s\u0065cret", "b":[ 2] }"#, Some("secret")).await.unwrap();
+        assert!(payload.key_matched);
+        assert_eq!(payload.json.get(), r#"{"a":1,"b":[ 2]}"#);
+        assert_eq!(&payload.body[..], br#"{ "a" : 1, "key": "", "b":[ 2] }"#);
+    }
+
+    #[tokio::test]
+    async fn a_field_named_key_stays_where_no_key_is_expected_or_it_is_another() {
+        for key in [None, Some("other")] {
+            let payload = parsed(None, br#"{"key":"secret"}"#, key).await.unwrap();
+            assert!(!payload.key_matched);
+            assert_eq!(payload.json.get(), r#"{"key":"secret"}"#);
+            assert_eq!(&payload.body[..], br#"{"key":"secret"}"#);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_in_a_form_is_taken_out_and_blanked() {
+        let payload = parsed(FORM, b"a=1&key=my+secret&b=2", Some("my secret")).await.unwrap();
+        assert!(payload.key_matched);
+        assert_eq!(payload.json.get(), r#"{"a":"1","b":"2"}"#);
+        assert_eq!(&payload.body[..], b"a=1&key=&b=2");
+    }
+
+    #[tokio::test]
+    async fn a_multipart_form_shows_texts_and_describes_files() {
+        let body = b"--x\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nsecret\r\n\
+            --x\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhi\r\n\
+            --x\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"a.png\"\r\nContent-Type: image/png\r\n\r\n\x89PNG\r\n\
+            --x--\r\n";
+        let payload = parsed(Some("multipart/form-data; boundary=x"), body, Some("secret")).await.unwrap();
+        assert!(payload.key_matched);
+        assert_eq!(
+            payload.json.get(),
+            r#"{"note":"hi","photo":{"filename":"a.png","content_type":"image/png","size":4}}"#
+        );
+        assert!(!payload.body.windows(6).any(|window| window == b"secret"));
+        let broken = parsed(Some("multipart/form-data; boundary=x"), b"--x\r\nnonsense", None).await;
+        assert_eq!(broken.unwrap_err().code, Code::Malformed);
+    }
+}

@@ -1,0 +1,71 @@
+//! Where a webhook call leads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowhost_model::{Answer, Digest, RecordId, WebhookOptions, WebhookRef};
+use http::Method;
+
+use crate::execution::Counter;
+use crate::limits::{BODY_BYTES_CAP, Limits};
+
+/// The methods that start an execution.
+pub const METHODS: [Method; 6] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+/// The address of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// The record form: `/api/latest/webhook/<name>/call`.
+    Record {
+        /// The webhook's name.
+        name: String,
+    },
+    /// The setting form: `/api/latest/webhook/<client>/<name>`.
+    Setting {
+        /// The workspace's name.
+        client: String,
+        /// What follows `client.webhook.` in the setting's name.
+        name: String,
+    },
+}
+
+/// Which flow a webhook starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FlowTarget {
+    /// The one with this id.
+    Id(RecordId),
+    /// The one that has this name at the time of the call.
+    Name(String),
+}
+
+/// An enabled webhook, ready to be called.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub(crate) webhook: WebhookRef,
+    pub(crate) flow: FlowTarget,
+    pub(crate) key_digest: Option<Digest>,
+    pub(crate) is_productive: bool,
+    pub(crate) options: WebhookOptions,
+    pub(crate) running: Counter,
+}
+
+impl Route {
+    /// What the answer to a successful synchronous call holds.
+    pub fn answer(&self) -> Answer {
+        self.options.answer
+    }
+
+    /// The largest body that a call may have, in bytes.
+    pub(crate) fn body_limit(&self, limits: &Limits) -> u64 {
+        self.options.max_body_bytes.unwrap_or(limits.body_bytes).min(BODY_BYTES_CAP)
+    }
+
+    /// How long a synchronous call waits.
+    pub(crate) fn wait(&self, limits: &Limits) -> Duration {
+        self.options.wait_ms.map_or(limits.wait, Duration::from_millis)
+    }
+}
+
+/// A route that is shared between a snapshot and the calls under way.
+pub(crate) type SharedRoute = Arc<Route>;

@@ -1,0 +1,292 @@
+//! Executions, their logs, and recovery.
+
+use flowhost_model::{Execution, Failure, LogLevel, LogSource, RecordId, Status, Timestamp};
+
+use super::{assert_same, execution, json, line, row, setting};
+use crate::{Error, ExecutionFilter, Page, Store};
+
+const ALL: Page = Page { before: None, limit: 1000 };
+
+async fn ids(store: &dyn Store, filter: ExecutionFilter, page: Page) -> Vec<RecordId> {
+    store.executions(filter, page).await.unwrap().into_iter().map(|execution| execution.id).collect()
+}
+
+/// Input and output are given back as the text that they were.
+pub async fn json_is_kept_verbatim(store: &dyn Store) {
+    for text in [
+        "{ \"b\" : 1,\n\t\"a\":[ ] }",
+        "123456789012345678901234567890.10",
+        "{\"a\":1,\"a\":2}",
+        "\"\\u00e9 é \\u0000\"",
+        "1.0e+05",
+        "null",
+    ] {
+        let mut execution = execution(Status::EndedSuccess);
+        execution.input_value = json(text);
+        execution.output_value = json(text);
+        let id = execution.id;
+        store.end_execution(execution, Vec::new(), false).await.unwrap();
+        let found = store.execution(id).await.unwrap().unwrap();
+        assert_eq!(found.input_value.get(), text);
+        assert_eq!(found.output_value.get(), text);
+    }
+}
+
+/// Nothing of an execution is lost, neither when it was inserted first nor when it was not.
+pub async fn every_field_of_an_execution_is_kept(store: &dyn Store) {
+    let mut full = execution(Status::EndedError);
+    full.status_message = Some("Went wrong".to_owned());
+    full.failure = Some(Failure {
+        code: "flow.error".to_owned(),
+        message: "no such customer".to_owned(),
+        flow_code: Some("customer.unknown".to_owned()),
+        details: Some(json("{\"id\" : 7.0}")),
+        retryable: true,
+        trace: Some("0: run".to_owned()),
+    });
+    full.attempt = 2;
+    full.started_at = Some(Timestamp(3));
+    let mut bare = execution(Status::EndedCancelled);
+    (bare.webhook, bare.is_productive, bare.is_durable) = (None, false, false);
+    for ended in [full, bare] {
+        let id = ended.id;
+        store.end_execution(ended.clone(), vec![line("one")], false).await.unwrap();
+        assert_same(&store.execution(id).await.unwrap().unwrap(), &ended);
+
+        let mut known = Execution { id: RecordId::new(), status: Status::Running, ended_at: None, ..ended.clone() };
+        store.insert_execution(row(known.clone())).await.unwrap();
+        assert_same(&store.execution(known.id).await.unwrap().unwrap(), &known);
+        (known.status, known.ended_at) = (ended.status, ended.ended_at);
+        store.end_execution(known.clone(), vec![line("one")], true).await.unwrap();
+        assert_same(&store.execution(known.id).await.unwrap().unwrap(), &known);
+    }
+    assert!(store.execution(RecordId::new()).await.unwrap().is_none());
+}
+
+/// The row that an admission made becomes the row of the end, and is not run again.
+pub async fn an_execution_ends_after_it_was_inserted(store: &dyn Store) {
+    let mut execution = execution(Status::Scheduled);
+    store.insert_execution(row(execution.clone())).await.unwrap();
+    execution.status = Status::EndedSuccess;
+    execution.started_at = Some(Timestamp(10));
+    execution.ended_at = Some(Timestamp(20));
+    execution.output_value = json("{\"done\":true}");
+    store.end_execution(execution.clone(), vec![line("a"), line("b")], true).await.unwrap();
+    assert_same(&store.execution(execution.id).await.unwrap().unwrap(), &execution);
+    assert_eq!(store.execution_log(execution.id, 0, 10).await.unwrap().len(), 2);
+    assert_eq!(ids(store, ExecutionFilter::default(), ALL).await, [execution.id]);
+    let recovered = store.recover(Timestamp::now()).await.unwrap();
+    assert!(recovered.again.is_empty() && recovered.interrupted == 0);
+}
+
+/// What has ended stays as it is.
+pub async fn an_ended_execution_does_not_change(store: &dyn Store) {
+    let ended = execution(Status::EndedSuccess);
+    store.end_execution(ended.clone(), vec![line("a")], false).await.unwrap();
+    let other = Execution { status: Status::EndedError, output_value: json("[]"), ..ended.clone() };
+    assert!(matches!(store.end_execution(other, vec![line("b")], true).await, Err(Error::NotFound)));
+    assert!(matches!(store.set_execution_status(ended.id, Status::Running, None).await, Err(Error::NotFound)));
+    assert_same(&store.execution(ended.id).await.unwrap().unwrap(), &ended);
+    assert_eq!(store.execution_log(ended.id, 0, 10).await.unwrap().len(), 1);
+    let unknown = execution(Status::EndedSuccess);
+    assert!(matches!(store.end_execution(unknown, Vec::new(), true).await, Err(Error::NotFound)));
+}
+
+/// An id is inserted once.
+pub async fn an_execution_id_is_new(store: &dyn Store) {
+    let first = execution(Status::Running);
+    store.insert_execution(row(first.clone())).await.unwrap();
+    assert!(matches!(store.insert_execution(row(first.clone())).await, Err(Error::Conflict)));
+    let ended = Execution { status: Status::EndedSuccess, ..first.clone() };
+    assert!(matches!(store.end_execution(ended, vec![line("a")], false).await, Err(Error::Conflict)));
+    assert_same(&store.execution(first.id).await.unwrap().unwrap(), &first);
+    assert!(store.execution_log(first.id, 0, 10).await.unwrap().is_empty());
+}
+
+/// Status and message change together, until the end.
+pub async fn the_status_of_a_running_execution_changes(store: &dyn Store) {
+    let scheduled = execution(Status::Scheduled);
+    let id = scheduled.id;
+    store.insert_execution(row(scheduled)).await.unwrap();
+    store.set_execution_status(id, Status::Running, Some("half-way".to_owned())).await.unwrap();
+    let found = store.execution(id).await.unwrap().unwrap();
+    assert_eq!((found.status, found.status_message.as_deref()), (Status::Running, Some("half-way")));
+    let running = ExecutionFilter { status: Some(Status::Running), ..ExecutionFilter::default() };
+    assert_eq!(ids(store, running, ALL).await, [id]);
+    store.set_execution_status(id, Status::Waiting, None).await.unwrap();
+    assert_eq!(store.execution(id).await.unwrap().unwrap().status_message, None);
+    assert!(store.set_execution_status(id, Status::EndedSuccess, None).await.is_err());
+    let outcome = store.set_execution_status(RecordId::new(), Status::Running, None).await;
+    assert!(matches!(outcome, Err(Error::NotFound)));
+}
+
+/// Pages follow each other without gap or overlap, by age and not by the order of insertion.
+pub async fn executions_are_listed_newest_first_page_by_page(store: &dyn Store) {
+    let mut made: Vec<Execution> = (0..25).map(|_| execution(Status::EndedSuccess)).collect();
+    let expected: Vec<RecordId> = made.iter().rev().map(|execution| execution.id).collect();
+    made.swap(3, 20);
+    for execution in made {
+        store.end_execution(execution, Vec::new(), false).await.unwrap();
+    }
+    let mut seen = Vec::new();
+    loop {
+        let page = ids(store, ExecutionFilter::default(), Page { before: seen.last().copied(), limit: 10 }).await;
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() <= 10);
+        seen.extend(page);
+    }
+    assert_eq!(seen, expected);
+    assert!(ids(store, ExecutionFilter::default(), Page { before: None, limit: 0 }).await.is_empty());
+}
+
+/// Every combination of filters gives what it says, in pages.
+pub async fn executions_are_filtered(store: &dyn Store) {
+    let (flows, webhooks) = ([RecordId::new(), RecordId::new()], [RecordId::new(), RecordId::new()]);
+    let mut made = Vec::new();
+    for number in 0..84 {
+        let mut execution = execution(Status::ALL[number % 7]);
+        execution.flow.id = flows[number / 7 % 2];
+        execution.webhook =
+            execution.webhook.map(|webhook| flowhost_model::WebhookRef { id: webhooks[number / 14 % 2], ..webhook });
+        if number % 5 == 0 {
+            execution.webhook = None;
+        }
+        made.push(execution.clone());
+        if execution.status.is_ended() {
+            store.end_execution(execution, Vec::new(), false).await.unwrap();
+        } else {
+            store.insert_execution(row(execution)).await.unwrap();
+        }
+    }
+    let statuses = Status::ALL.into_iter().map(Some).chain([None]);
+    for status in statuses {
+        for flow_id in [Some(flows[0]), Some(flows[1]), Some(RecordId::new()), None] {
+            for webhook_id in [Some(webhooks[0]), Some(webhooks[1]), None] {
+                let filter = ExecutionFilter { status, flow_id, webhook_id };
+                let expected: Vec<RecordId> = made
+                    .iter()
+                    .rev()
+                    .filter(|execution| status.is_none_or(|status| execution.status == status))
+                    .filter(|execution| flow_id.is_none_or(|id| execution.flow.id == id))
+                    .filter(|execution| {
+                        webhook_id.is_none_or(|id| execution.webhook.as_ref().is_some_and(|webhook| webhook.id == id))
+                    })
+                    .map(|execution| execution.id)
+                    .collect();
+                assert_eq!(ids(store, filter.clone(), ALL).await, expected, "{filter:?}");
+                if expected.len() > 2 {
+                    let page = Page { before: Some(expected[0]), limit: 2 };
+                    assert_eq!(ids(store, filter.clone(), page).await, expected[1..3], "{filter:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Lines keep their order and all of their parts.
+pub async fn a_log_is_read_in_pieces(store: &dyn Store) {
+    let ended = execution(Status::EndedSuccess);
+    let log = (0..100).map(|number| line(&format!("line {number}"))).collect();
+    store.end_execution(ended.clone(), log, false).await.unwrap();
+    let piece = store.execution_log(ended.id, 10, 5).await.unwrap();
+    let messages: Vec<&str> = piece.iter().map(|line| line.message.as_str()).collect();
+    assert_eq!(messages, ["line 10", "line 11", "line 12", "line 13", "line 14"]);
+    assert_eq!(serde_json::to_string(&piece[0]).unwrap(), serde_json::to_string(&line("line 10")).unwrap());
+    assert_eq!(store.execution_log(ended.id, 98, 50).await.unwrap().len(), 2);
+    assert!(store.execution_log(ended.id, u64::MAX, 5).await.unwrap().is_empty());
+    assert!(store.execution_log(ended.id, 0, 0).await.unwrap().is_empty());
+    assert!(store.execution_log(RecordId::new(), 0, 5).await.unwrap().is_empty());
+}
+
+/// Durable executions come back whole and counted up; the others have ended, with the reason.
+pub async fn recovery_gives_back_what_is_durable_and_ends_the_rest(store: &dyn Store) {
+    let durable = execution(Status::Running);
+    let lost = Execution { is_durable: false, ..execution(Status::Running) };
+    let ended = execution(Status::EndedSuccess);
+    store.insert_execution(row(durable.clone())).await.unwrap();
+    store.insert_execution(row(lost.clone())).await.unwrap();
+    store.end_execution(ended.clone(), Vec::new(), false).await.unwrap();
+
+    let now = Timestamp(123_456_789);
+    let recovered = store.recover(now).await.unwrap();
+    assert_eq!(recovered.interrupted, 1);
+    assert_eq!(recovered.again.len(), 1);
+    let (again, before) = (&recovered.again[0], row(durable.clone()));
+    assert_eq!((again.execution.id, again.execution.attempt), (durable.id, 2));
+    assert_eq!(again.execution.status, Status::Scheduled);
+    assert_eq!((&again.request, again.seed, again.deadline), (&before.request, before.seed, before.deadline));
+    assert_same(&store.execution(durable.id).await.unwrap().unwrap(), &again.execution);
+
+    let found = store.execution(lost.id).await.unwrap().unwrap();
+    assert_eq!((found.status, found.ended_at), (Status::EndedError, Some(now)));
+    let failure = found.failure.unwrap();
+    assert_eq!(failure.code, "execution.interrupted");
+    assert_eq!(found.status_message.as_ref(), Some(&failure.message));
+    assert_same(&store.execution(ended.id).await.unwrap().unwrap(), &ended);
+    for id in [durable.id, lost.id] {
+        let log = store.execution_log(id, 0, 10).await.unwrap();
+        assert_eq!(log.len(), 1);
+        assert_eq!((log[0].at, log[0].level, log[0].source), (now, LogLevel::Warn, LogSource::Host));
+    }
+
+    let recovered = store.recover(now).await.unwrap();
+    assert_eq!((recovered.interrupted, recovered.again[0].execution.attempt), (0, 3));
+    let mut execution = recovered.again[0].execution.clone();
+    (execution.status, execution.ended_at) = (Status::EndedSuccess, Some(now));
+    store.end_execution(execution, vec![line("last")], true).await.unwrap();
+    let log = store.execution_log(durable.id, 0, 10).await.unwrap();
+    assert_eq!(log.len(), 3);
+    assert_eq!(log[2].message, "last");
+    assert!(store.recover(now).await.unwrap().again.is_empty());
+}
+
+/// The oldest runs first, whatever the order of the rows.
+pub async fn recovery_keeps_the_order_of_admission(store: &dyn Store) {
+    let mut made: Vec<Execution> = (0..10).map(|number| execution(Status::ALL[number % 4])).collect();
+    let expected: Vec<RecordId> = made.iter().map(|execution| execution.id).collect();
+    made.reverse();
+    for execution in made {
+        let mut row = row(execution);
+        row.request = None;
+        row.deadline = None;
+        store.insert_execution(row).await.unwrap();
+    }
+    let again = store.recover(Timestamp(1)).await.unwrap().again;
+    assert!(again.iter().all(|row| row.request.is_none() && row.deadline.is_none()));
+    assert_eq!(again.iter().map(|row| row.execution.id).collect::<Vec<_>>(), expected);
+}
+
+/// Many callers at once, some of whom are refused, do not disturb each other.
+pub async fn writes_at_the_same_time_are_all_kept(store: &dyn Store) {
+    let taken = setting("taken", 0);
+    store.write(vec![super::create(&taken)]).await.unwrap();
+    let writes = (0..200).map(|number| async move {
+        if number % 10 == 0 {
+            let outcome =
+                store.write(vec![super::create(&setting("new", 1)), super::create(&setting("taken", 1))]).await;
+            assert!(matches!(outcome, Err(Error::NameTaken { .. })));
+        } else {
+            let log = if number % 2 == 0 { Vec::new() } else { vec![line("a")] };
+            store.end_execution(execution(Status::EndedSuccess), log, false).await.unwrap();
+        }
+    });
+    super::join_all(writes).await;
+    assert_eq!(ids(store, ExecutionFilter::default(), ALL).await.len(), 180);
+    assert_eq!(store.records(flowhost_model::RecordType::Setting).await.unwrap().len(), 1);
+    let stats = store.stats().await.unwrap();
+    assert!(stats.data_bytes > 0 && stats.queued_writes == 0);
+}
+
+/// After its end a store answers nothing else.
+pub async fn a_closed_store_says_so(store: &dyn Store) {
+    store.end_execution(execution(Status::EndedSuccess), Vec::new(), false).await.unwrap();
+    store.close().await.unwrap();
+    assert!(matches!(store.revision().await, Err(Error::Closed)));
+    assert!(matches!(store.stats().await, Err(Error::Closed)));
+    assert!(matches!(store.write(vec![super::create(&setting("late", 1))]).await, Err(Error::Closed)));
+    let late = execution(Status::EndedSuccess);
+    assert!(matches!(store.end_execution(late, Vec::new(), false).await, Err(Error::Closed)));
+    assert!(matches!(store.close().await, Err(Error::Closed)));
+}

@@ -1,0 +1,73 @@
+//! `cargo xtask test`: everything that has to hold before a change is shared. `.ci/run` runs this and nothing else.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::run::{self, Outcome};
+use crate::workspace::Metadata;
+use crate::{guests, packaged_sdk, workspace};
+
+/// One step, its words for the summary, and what to do where it fails.
+struct Step {
+    name: &'static str,
+    run: fn() -> Outcome<()>,
+    mend: &'static str,
+}
+
+const STEPS: [Step; 6] = [
+    Step {
+        name: "format",
+        run: || cargo(&["fmt", "--all", "--check"]),
+        mend: "`cargo fmt --all` puts it right; `rustup component add rustfmt` installs it",
+    },
+    Step {
+        name: "clippy",
+        run: || cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
+        mend: "each warning above says what to change; `rustup component add clippy` installs it",
+    },
+    Step {
+        name: "guests",
+        run: || guests::build(&Metadata::load()?).map(|_| ()),
+        mend: "`cargo xtask guests` does this step alone",
+    },
+    Step {
+        name: "tests",
+        run: || cargo(&["test", "--release", "--workspace"]),
+        mend: "`cargo test --release --package PACKAGE NAME` runs one test alone",
+    },
+    Step { name: "packaged SDK", run: packaged_sdk::run, mend: "`cargo xtask packaged-sdk` does this step alone" },
+    Step {
+        name: "documentation",
+        run: documentation,
+        mend: "`cargo doc --release --workspace --no-deps` does this step alone",
+    },
+];
+
+/// Runs every step; stops at the first that fails.
+pub(crate) fn run() -> Outcome<()> {
+    let mut taken: Vec<(&str, Duration)> = Vec::new();
+    for Step { name, run, mend } in STEPS {
+        eprintln!("── {name}");
+        let start = Instant::now();
+        run().map_err(|error| format!("{error}\n  {mend}"))?;
+        taken.push((name, start.elapsed()));
+        eprintln!("── {name}: good, {:.1} s", start.elapsed().as_secs_f64());
+    }
+    eprintln!();
+    for (name, time) in &taken {
+        eprintln!("{:>9.1} s  {name}", time.as_secs_f64());
+    }
+    let all: Duration = taken.iter().map(|(_, time)| *time).sum();
+    eprintln!("{:>9.1} s  everything is good", all.as_secs_f64());
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> Outcome<()> {
+    run::done(Command::new("cargo").args(arguments).current_dir(workspace::root()))
+}
+
+fn documentation() -> Outcome<()> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["doc", "--release", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "--deny warnings");
+    run::done(cargo.current_dir(workspace::root()))
+}
