@@ -1,5 +1,6 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 
+mod bench;
 mod demo;
 mod guests;
 mod http;
@@ -29,6 +30,8 @@ enum Command {
     Demo(demo::Demo),
     /// Checks everything: format, lints, unit, end-to-end and documentation tests
     Test,
+    /// Measures calls, next to other servers, and writes target/bench.json
+    Bench(bench::Bench),
     /// Builds every example flow and test guest into target/guests/NAME.wasm
     Guests,
     /// Builds a flow outside the repository from the packaged Rust SDK
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Demo(demo) => demo::run(&demo),
         Command::Test => test::run(),
+        Command::Bench(bench) => bench::run(&bench),
         Command::Guests => guests::run(),
         Command::PackagedSdk => packaged_sdk::run(),
     };

@@ -81,7 +81,7 @@ codes! {
     /// The body is larger than allowed.
     TooLarge = "request.too-large", 413, Caller, false, "The request is too large";
     /// The header fields are larger than allowed.
-    HeadersTooLarge = "request.headers-too-large", 431, Caller, false, "The header fields are too large";
+    HeadersTooLarge = "request.too-large", 431, Caller, false, "The header fields are too large";
     /// The body says it is JSON, or begins like it, and is not.
     MalformedJson = "request.malformed-json", 400, Caller, false, "Malformed JSON";
     /// Something else about the request is malformed.
@@ -140,7 +140,7 @@ impl Code {
         self.info().name
     }
 
-    /// The code with this name.
+    /// The code with this name; the first where two differ in their status alone.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str() == name)
     }
@@ -230,10 +230,11 @@ mod tests {
         for code in Code::ALL {
             let (name, status) = (code.as_str(), code.info().status);
             assert!(documentation.contains(&format!("`{name}` | {status} |")), "docs/errors.md lacks {name} {status}");
-            assert_eq!(Code::from_name(name), Some(*code));
+            assert_eq!(Code::from_name(name).map(Code::as_str), Some(name));
         }
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), Code::ALL.len());
+        // `request.too-large` is 413 for a body and 431 for header fields.
+        assert_eq!(names.len(), Code::ALL.len() - 1);
     }
 }

@@ -1,1 +1,16 @@
-//! x
+//! The host on the network: HTTP/1.1 and HTTP/2 without TLS.
+//!
+//! [`bind`] takes an address, [`Server::run`] serves until it is told to stop. Webhook calls go straight to the host; the
+//! REST API is a router beside them. All of it is built on what the library `flowhost` makes public.
+
+mod answer;
+mod body;
+mod connection;
+mod options;
+mod rest;
+mod server;
+mod service;
+mod webhook;
+
+pub use options::ServerOptions;
+pub use server::{Server, ServerError, bind};

@@ -31,7 +31,7 @@ mod bindings {
 pub(crate) struct RequestCapability;
 
 /// What a flow's handle stands for.
-pub struct Held(Arc<IncomingRequest>);
+pub(super) struct Held(Arc<IncomingRequest>);
 
 struct Slot(Option<Arc<IncomingRequest>>);
 

@@ -1,0 +1,172 @@
+//! Listening, accepting, stopping.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowhost::Host;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::ServerOptions;
+use crate::connection::Connections;
+use crate::service::Service;
+
+/// Clients beyond the limit that are told so at once. Beyond these the system's own queue has to do.
+const TURNED_AWAY_AT_ONCE: usize = 100;
+
+/// The longest time that telling a client of the limit may take.
+const TURN_AWAY_TIME: Duration = Duration::from_secs(2);
+
+/// The pause after an error of `accept`, which is about this machine's resources and does not pass by itself at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+const TURNED_AWAY: &str = concat!(
+    "HTTP/1.1 503 Service Unavailable\r\n",
+    "content-type: application/problem+json\r\n",
+    "cache-control: no-store\r\n",
+    "retry-after: 1\r\n",
+    "connection: close\r\n",
+    "content-length: 232\r\n",
+    "\r\n",
+    r#"{"type":"urn:flowhost:error:host.busy","title":"The host is busy","status":503,"#,
+    r#""detail":"the host has as many connections as it may; try again","#,
+    r#""code":"host.busy","fault":"host","retryable":true}"#,
+);
+
+/// Why a server cannot begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}; choose another address with --listen, port 0 picks a free one")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+/// A server that has its address and does not serve yet.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    host: Host,
+    options: ServerOptions,
+}
+
+/// Takes the address.
+pub async fn bind(host: Host, options: ServerOptions) -> Result<Server, ServerError> {
+    let listen = options.listen;
+    let failed = |error| ServerError::Listen { address: listen, error };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok(Server { listener, address, host, options })
+}
+
+impl Server {
+    /// The address, with the port that was picked.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` is ready. Then accepts no more, refuses new executions, lets requests under way end, and
+    /// returns.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { listener, host, options, .. } = self;
+        let connections = Connections::new(Service::new(host.clone(), options.clone()), options.clone());
+        let places = Arc::new(Semaphore::new(options.max_connections));
+        let away = Arc::new(Semaphore::new(TURNED_AWAY_AT_ONCE));
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = shutdown.as_mut() => break,
+                accepted = accept(&listener, &away) => accepted,
+            };
+            let (stream, leaving) = accepted;
+            match places.clone().try_acquire_owned() {
+                Ok(place) => {
+                    let stopped = stop.clone().cancelled_owned();
+                    let connections = connections.clone();
+                    tasks.spawn(async move {
+                        connections.serve(stream, stopped).await;
+                        drop(place);
+                    });
+                }
+                Err(_) => {
+                    tasks.spawn(async move {
+                        let _told = tokio::time::timeout(TURN_AWAY_TIME, turn_away(stream)).await;
+                        drop(leaving);
+                    });
+                }
+            }
+        }
+        drop(listener);
+        host.drain();
+        stop.cancel();
+        tasks.close();
+        if tokio::time::timeout(options.drain_timeout, tasks.wait()).await.is_err() {
+            tracing::warn!("some requests did not end in time and were cut off");
+        }
+    }
+}
+
+/// The next connection, and a place among those that may be turned away: without one nobody is accepted.
+async fn accept(listener: &TcpListener, away: &Arc<Semaphore>) -> (TcpStream, Option<tokio::sync::OwnedSemaphorePermit>) {
+    loop {
+        // The semaphore is never closed.
+        let leaving = away.clone().acquire_owned().await.ok();
+        match listener.accept().await {
+            Ok((stream, _)) => return (stream, leaving),
+            Err(error) if is_of_the_client(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Whether an error of `accept` is about one client that has left already.
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Tells a client that there are too many, whatever it asked for.
+async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
+    stream.write_all(TURNED_AWAY.as_bytes()).await?;
+    stream.shutdown().await?;
+    // What the client has sent is read, or else the system answers with a reset that may overtake the answer.
+    let mut unread = [0; 4096];
+    loop {
+        stream.readable().await?;
+        match stream.try_read(&mut unread) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_canned_answer_has_its_length() {
+        let (head, body) = TURNED_AWAY.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+        assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
+    }
+}

@@ -1,0 +1,49 @@
+//! One request: to a webhook, or to the REST API.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use flowhost::{Code, Host, Problem};
+use http::{Request, Response};
+use http_body_util::Either;
+use hyper::body::Incoming;
+use tower::ServiceExt;
+
+use crate::answer::{self, AnswerBody};
+use crate::{ServerOptions, rest, webhook};
+
+/// The most that the fields of a request's head may have together, in bytes. Browsers and senders stay far below.
+const HEADER_BYTES: usize = 32 << 10;
+
+/// What every connection shares.
+pub(crate) struct Service {
+    host: Host,
+    options: ServerOptions,
+    router: axum::Router,
+}
+
+impl Service {
+    pub(crate) fn new(host: Host, options: ServerOptions) -> Arc<Self> {
+        let router = rest::router(host.clone(), options.body_timeout);
+        Arc::new(Self { host, options, router })
+    }
+
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<AnswerBody> {
+        if header_bytes(&request) > HEADER_BYTES {
+            let detail = format!("the header fields have more than {HEADER_BYTES} bytes");
+            return answer::problem(&Problem::new(Code::HeadersTooLarge, detail)).map(Either::Left);
+        }
+        if let Some((address, below)) = webhook::address(request.uri().path()) {
+            let below = below.to_owned();
+            let answer = webhook::answer(&self.host, address, below, request, self.options.body_timeout).await;
+            return answer.map(Either::Left);
+        }
+        match self.router.clone().oneshot(request.map(Body::new)).await {
+            Ok(answer) => answer.map(Either::Right),
+        }
+    }
+}
+
+fn header_bytes(request: &Request<Incoming>) -> usize {
+    request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}

@@ -1,0 +1,145 @@
+//! Webhook calls over HTTP.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flowhost::model::{Answer, Status};
+use flowhost::webhook::{Address, Called, METHODS, WebhookRequest};
+use flowhost::{ExecutionView, Host, Problem};
+use http::header::{ALLOW, LOCATION};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde_json::json;
+
+use crate::{answer, body};
+
+/// The methods of a webhook's address, for `Allow`.
+const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// The webhook that a path addresses, and what follows its address. None where the path is no webhook call.
+pub(crate) fn address(path: &str) -> Option<(Address, &str)> {
+    let (version, rest) = path.strip_prefix("/api/")?.split_once('/')?;
+    let rest = rest.strip_prefix("webhook/")?;
+    let (first, rest) = rest.split_once('/')?;
+    if version == "latest"
+        && let Some(below) = rest.strip_prefix("call").filter(|below| below.is_empty() || below.starts_with('/'))
+    {
+        return Some((Address::Record { name: decode(first)?.into_owned() }, below));
+    }
+    let is_versioned = matches!(version, "latest" | "1");
+    if !is_versioned || rest.is_empty() || rest.contains('/') {
+        return None;
+    }
+    Some((Address::Setting { client: decode(first)?.into_owned(), name: decode(rest)?.into_owned() }, ""))
+}
+
+/// The text of a segment of a path; none where it is not UTF-8.
+fn decode(segment: &str) -> Option<Cow<'_, str>> {
+    percent_encoding::percent_decode_str(segment).decode_utf8().ok()
+}
+
+/// Answers a call of a webhook's address.
+pub(crate) async fn answer(
+    host: &Host,
+    address: Address,
+    path: String,
+    request: Request<Incoming>,
+    body_timeout: Duration,
+) -> Response<Full<Bytes>> {
+    if request.method() == Method::OPTIONS {
+        let mut allowed = answer::empty(StatusCode::NO_CONTENT);
+        allowed.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
+        return allowed;
+    }
+    if !METHODS.contains(request.method()) {
+        return answer::method_not_allowed(ALLOWED);
+    }
+    match call(host, address, path, request, body_timeout).await {
+        Ok(answer) => answer,
+        Err(problem) => answer::problem(&problem),
+    }
+}
+
+async fn call(
+    host: &Host,
+    address: Address,
+    path: String,
+    request: Request<Incoming>,
+    body_timeout: Duration,
+) -> Result<Response<Full<Bytes>>, Problem> {
+    let route = host.webhook_route(&address)?;
+    let (head, incoming) = request.into_parts();
+    let body = body::read(incoming, host.webhook_body_limit(&route), body_timeout).await?;
+    let request = WebhookRequest {
+        method: head.method,
+        path,
+        query: head.uri.query().map(str::to_owned),
+        headers: head.headers,
+        body,
+    };
+    let mut answer = match host.call_webhook(&route, request).await? {
+        Called::Ended(execution) => {
+            let mut answer = match route.answer() {
+                Answer::Outputs => answer::json(StatusCode::OK, &execution.output_value),
+                Answer::Execution | Answer::Flow => {
+                    answer::json(StatusCode::OK, &ExecutionView::from(&*execution))
+                }
+            };
+            answer::insert_execution_id(answer.headers_mut(), execution.id);
+            answer
+        }
+        Called::Accepted { id, ticket } => {
+            let mut answer = answer::json(StatusCode::ACCEPTED, &json!({ "id": id, "status": Status::Scheduled }));
+            let location = format!("/api/latest/execution/{id}?ticket={ticket}");
+            if let Ok(location) = HeaderValue::try_from(location) {
+                answer.headers_mut().insert(LOCATION, location);
+            }
+            answer::insert_execution_id(answer.headers_mut(), id);
+            answer
+        }
+    };
+    // What a flow wrote is data, not a page of this host.
+    answer.headers_mut().insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(name: &str) -> Address {
+        Address::Record { name: name.into() }
+    }
+
+    fn setting(client: &str, name: &str) -> Address {
+        Address::Setting { client: client.into(), name: name.into() }
+    }
+
+    #[test]
+    fn both_address_forms() {
+        assert_eq!(address("/api/latest/webhook/signup/call"), Some((record("signup"), "")));
+        assert_eq!(address("/api/latest/webhook/sign%20up/call/a/b"), Some((record("sign up"), "/a/b")));
+        assert_eq!(address("/api/latest/webhook/test-client/my-webhook"), Some((setting("test-client", "my-webhook"), "")));
+        assert_eq!(address("/api/1/webhook/test-client/my-webhook"), Some((setting("test-client", "my-webhook"), "")));
+        assert_eq!(address("/api/1/webhook/signup/call"), Some((setting("signup", "call"), "")));
+        assert_eq!(address("/api/latest/webhook/signup/callback"), Some((setting("signup", "callback"), "")));
+    }
+
+    #[test]
+    fn what_is_no_webhook_call() {
+        for path in [
+            "/",
+            "/api/latest/webhook",
+            "/api/latest/webhook/signup",
+            "/api/latest/webhook/a/b/c",
+            "/api/latest/webhook/id/action/enable",
+            "/api/2/webhook/a/b",
+            "/api/latest/flow/a/b",
+            "/api/latest/webhook/%ff/call",
+        ] {
+            assert_eq!(address(path), None, "{path}");
+        }
+    }
+}

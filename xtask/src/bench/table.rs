@@ -1,0 +1,44 @@
+//! The benchmark's results for people.
+
+use super::Report;
+
+/// Prints them.
+pub(super) fn print(report: &Report) {
+    println!("\n{} cores, {} rounds of {} s each, 1 KiB of JSON", report.cores, report.rounds, report.seconds);
+    if !report.calls.is_empty() {
+        println!(
+            "\n{:<16} {:>6} {:>9} {:>17} {:>9} {:>9} {:>8} {:>10}",
+            "server", "conns", "calls/s", "spread", "p50 ms", "p99 ms", "refused", "executed/s"
+        );
+    }
+    for line in &report.calls {
+        let [slowest, fastest] = line.spread;
+        println!(
+            "{:<16} {:>6} {:>9.0} {:>8.0}–{:<8.0} {:>9.2} {:>9.2} {:>8} {:>10}",
+            line.server,
+            line.connections,
+            line.per_second,
+            slowest,
+            fastest,
+            line.p50_us / 1e3,
+            line.p99_us / 1e3,
+            line.refused,
+            line.executed_per_second.map_or(String::new(), |executed| format!("{executed:.0}")),
+        );
+    }
+    for reason in &report.skipped {
+        println!("skipped: {reason}");
+    }
+    if let Some(start) = &report.start {
+        let [fastest, slowest] = start.spread_ms;
+        println!(
+            "\nstart with {} flows to the first answer: {:.0} ms ({fastest:.0}–{slowest:.0}); idle memory {:.1} MB",
+            start.flows,
+            start.first_answer_ms,
+            start.idle_bytes as f64 / 1e6
+        );
+    }
+    if let Some(in_process) = &report.in_process {
+        println!("\nin-process: {in_process:#}");
+    }
+}
