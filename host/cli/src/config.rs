@@ -1,7 +1,6 @@
 //! The configuration of `flowhost serve`: `DIR/config.toml`, then the environment, then flags; what comes later wins.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -32,12 +31,7 @@ pub(crate) struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
-        Self {
-            workspace: "default".into(),
-            limits: Limits::default(),
-            server: ServerOptions { listen, ..ServerOptions::default() },
-        }
+        Self { workspace: "default".into(), limits: Limits::default(), server: ServerOptions::default() }
     }
 }
 
@@ -107,6 +101,7 @@ const NUMBERS: &[Number] = numbers! {
     header_timeout_ms: duration = server.header_timeout, 1, LONGEST_MS;
     body_timeout_ms: duration = server.body_timeout, 1, LONGEST_MS;
     idle_timeout_ms: duration = server.idle_timeout, 1, LONGEST_MS;
+    drain_timeout_ms: duration = server.drain_timeout, 0, LONGEST_MS;
 };
 
 /// Keys whose value is text.

@@ -33,5 +33,5 @@ pub use invoke::Invocation;
 pub use journal::Journal;
 pub use log::{Log, LogFull};
 pub use outcome::{FlowError, LimitedOutput, Outcome, Report};
-pub use state::{Slots, State};
+pub use state::{Slots, State, WholeState};
 pub use wasmtime;

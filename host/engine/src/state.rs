@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{HasData, ResourceTable};
 
 use crate::journal::Journal;
 use crate::log::Log;
@@ -24,6 +24,13 @@ pub struct State {
     slots: Slots,
     ending: Option<Outcome>,
     panic: Option<(String, Option<String>)>,
+}
+
+/// Gives generated code the whole state: the second type parameter of each `add_to_linker`.
+pub struct WholeState;
+
+impl HasData for WholeState {
+    type Data<'a> = &'a mut State;
 }
 
 /// One value per capability, found by its type.

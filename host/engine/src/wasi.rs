@@ -19,7 +19,7 @@ use wasmtime_wasi::p2::bindings::{cli as cli_bindings, clocks as clocks_bindings
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsCtx, WasiSocketsCtxView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
-use crate::State;
+use crate::{State, WholeState};
 
 /// What WASI keeps for one call. All of it is made when it is first asked for: most flows never ask.
 pub(crate) struct Wasi {
@@ -42,13 +42,6 @@ impl Wasi {
             stderr: stdio::LineBuffer::default(),
         }
     }
-}
-
-/// Gives the generated code the whole state.
-struct WholeState;
-
-impl HasData for WholeState {
-    type Data<'a> = &'a mut State;
 }
 
 /// Gives wasmtime's own streams the table.

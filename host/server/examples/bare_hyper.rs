@@ -29,7 +29,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let answer = answer.clone();
         let service = service_fn(move |request| respond(request, answer.clone()));
         tokio::spawn(async move {
-            let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+            let connection =
+                http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
             // A client that goes away is the ordinary end of a connection here.
             let _ended = connection.await;
         });

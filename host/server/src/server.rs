@@ -121,7 +121,10 @@ impl Server {
 }
 
 /// The next connection, and a place among those that may be turned away: without one nobody is accepted.
-async fn accept(listener: &TcpListener, away: &Arc<Semaphore>) -> (TcpStream, Option<tokio::sync::OwnedSemaphorePermit>) {
+async fn accept(
+    listener: &TcpListener,
+    away: &Arc<Semaphore>,
+) -> (TcpStream, Option<tokio::sync::OwnedSemaphorePermit>) {
     loop {
         // The semaphore is never closed.
         let leaving = away.clone().acquire_owned().await.ok();

@@ -83,9 +83,7 @@ async fn call(
         Called::Ended(execution) => {
             let mut answer = match route.answer() {
                 Answer::Outputs => answer::json(StatusCode::OK, &execution.output_value),
-                Answer::Execution | Answer::Flow => {
-                    answer::json(StatusCode::OK, &ExecutionView::from(&*execution))
-                }
+                Answer::Execution | Answer::Flow => answer::json(StatusCode::OK, &ExecutionView::from(&*execution)),
             };
             answer::insert_execution_id(answer.headers_mut(), execution.id);
             answer
@@ -121,7 +119,10 @@ mod tests {
     fn both_address_forms() {
         assert_eq!(address("/api/latest/webhook/signup/call"), Some((record("signup"), "")));
         assert_eq!(address("/api/latest/webhook/sign%20up/call/a/b"), Some((record("sign up"), "/a/b")));
-        assert_eq!(address("/api/latest/webhook/test-client/my-webhook"), Some((setting("test-client", "my-webhook"), "")));
+        assert_eq!(
+            address("/api/latest/webhook/test-client/my-webhook"),
+            Some((setting("test-client", "my-webhook"), ""))
+        );
         assert_eq!(address("/api/1/webhook/test-client/my-webhook"), Some((setting("test-client", "my-webhook"), "")));
         assert_eq!(address("/api/1/webhook/signup/call"), Some((setting("signup", "call"), "")));
         assert_eq!(address("/api/latest/webhook/signup/callback"), Some((setting("signup", "callback"), "")));

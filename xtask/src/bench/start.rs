@@ -1,6 +1,7 @@
 //! How long a start with many flows takes, and how much memory a server needs that has nothing to do.
 
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,9 +35,7 @@ pub(super) struct Started {
 /// Deploys the flows, then starts again and again.
 pub(super) fn measure(place: &Place) -> Outcome<Started> {
     let data = place.folder.join("many-flows");
-    if !data.join("complete").exists() {
-        deploy(place)?;
-    }
+    deploy(place, &data)?;
     eprintln!("measuring starts with {FLOWS} flows…");
     let mut times = Vec::new();
     let mut idle_bytes = 0;
@@ -55,26 +54,22 @@ pub(super) fn measure(place: &Place) -> Outcome<Started> {
     Ok(Started { flows: FLOWS, first_answer_ms: median(times), spread_ms, idle_bytes })
 }
 
-fn deploy(place: &Place) -> Outcome<()> {
-    let data = place.folder.join("many-flows");
+fn deploy(place: &Place, data: &Path) -> Outcome<()> {
     if data.exists() {
-        fs::remove_dir_all(&data)?;
+        fs::remove_dir_all(data)?;
     }
-    let server = contestant::serve(place, &data)?;
+    let server = contestant::serve(place, data)?;
     let hello = fs::read(&place.hello)?;
     for number in 1..=FLOWS {
         eprint!("\rdeploying flow {number} of {FLOWS}");
         let component = place.folder.join("variant.wasm");
         fs::write(&component, variant(&hello, number))?;
         let name = format!("hello-{number}");
-        contestant::client(place, &server, &data, &["deploy", &component.to_string_lossy(), "--name", &name])?;
+        contestant::client(place, &server, data, &["deploy", &component.to_string_lossy(), "--name", &name])?;
     }
     eprintln!();
     let create = ["webhook", "create", "hello", "--flow", "hello-50", "--enable"];
-    contestant::client(place, &server, &data, &create)?;
-    drop(server);
-    fs::write(data.join("complete"), "")?;
-    Ok(())
+    contestant::client(place, &server, data, &create)
 }
 
 /// The component with a custom section that makes its digest, and with it its artifact, its own.

@@ -91,13 +91,13 @@ async fn serve(data: &Path, config: Config) -> Result<(), Failure> {
         .compiler(Compiler::Process { program: this_program(), arguments: vec!["compile-worker".into()] })
         .build()
         .await
-        .map_err(|error| Failure::new(Exit::Local, format!("the host cannot start: {error}")))?;
+        .map_err(|problem| Failure::new(Exit::Local, format!("the host cannot start: {}", problem.detail)))?;
+    let grace = config.server.drain_timeout;
     let server = match flowhost_server::bind(host.clone(), config.server).await {
         Ok(server) => server,
         Err(error) => {
             host.shutdown().await;
-            return Err(Failure::new(Exit::Local, error.to_string())
-                .next("--listen chooses another address; port 0 picks a free one"));
+            return Err(Failure::new(Exit::Local, error.to_string()));
         }
     };
     // Scripts wait for this line.
@@ -106,7 +106,7 @@ async fn serve(data: &Path, config: Config) -> Result<(), Failure> {
     eprintln!("the operator's token is in {}", data.join(token::FILE).display());
     eprintln!("next: `flowhost deploy FILE --name NAME`, `flowhost webhook create NAME --flow NAME --enable`");
     server.run(signals.first()).await;
-    host.shutdown().await;
+    host.shutdown_within(grace).await;
     Ok(())
 }
 

@@ -28,7 +28,7 @@ pub(crate) enum Webhook {
         #[arg(long)]
         enable: bool,
         /// What the answer to a successful call holds
-        #[arg(long, value_parser = ["execution", "outputs", "flow"])]
+        #[arg(long, value_parser = ["execution", "outputs"])]
         answer: Option<String>,
     },
     /// List the webhooks, those of settings too
@@ -45,11 +45,15 @@ pub(crate) enum Webhook {
     },
 }
 
+/// What is shown in place of a flow that does not exist.
+const NO_FLOW: &str = "(no such flow)";
+
 /// The part of a webhook that is shown.
 #[derive(Deserialize)]
 struct View {
     name: String,
-    flow_name: String,
+    /// None where the flow does not exist.
+    flow_name: Option<String>,
     is_enabled: bool,
     is_key_required: bool,
     is_productive: bool,
@@ -91,12 +95,12 @@ fn change(connection: &Connection, method: &str, address: &str, body: &serde_jso
         return output.answer(&answer.body);
     }
     let View { name, flow_name, is_enabled, is_key_required, is_productive, url } = answer.read()?;
-    let url = client.url(&url);
+    let (flow, url) = (flow_name.as_deref().unwrap_or(NO_FLOW), client.url(&url));
     output.data(&url)?;
     let mode = if is_productive { "" } else { " in development mode" };
     if is_enabled {
         let key = if is_key_required { " -H 'X-Api-Key: …'" } else { "" };
-        output.note(&format!("calls of {name} run {flow_name}{mode}: curl{key} -d '{{}}' {url}"));
+        output.note(&format!("calls of {name} run {flow}{mode}: curl{key} -d '{{}}' {url}"));
     } else {
         output.note(&format!("{name} takes no calls; `flowhost webhook enable {name}` changes that"));
     }
@@ -115,7 +119,7 @@ fn list(connection: &Connection) -> Result<(), Failure> {
         let state = if webhook.is_enabled { ("enabled", Paint::Good) } else { ("disabled", Paint::Faint) };
         vec![
             webhook.name.as_str().into(),
-            webhook.flow_name.as_str().into(),
+            webhook.flow_name.as_deref().unwrap_or(NO_FLOW).into(),
             Cell::painted(state.0, state.1),
             if webhook.is_key_required { "needed" } else { "none" }.into(),
             if webhook.is_productive { "productive" } else { "development" }.into(),

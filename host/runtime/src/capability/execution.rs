@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{LimitedOutput, LogFull, Slots, State};
+use flowhost_engine::{LimitedOutput, LogFull, Slots, State, WholeState};
 use flowhost_model::{LogLevel, LogSource, RawValue};
-use wasmtime::component::{HasData, Linker};
+use wasmtime::component::Linker;
 
 use crate::capability::{Capability, ExecutionContext};
 use crate::execution::{Live, OutputError};
@@ -35,12 +35,6 @@ const PROGRESS_LIMIT: usize = 1000;
 pub(crate) struct ExecutionCapability;
 
 struct Slot(Arc<Live>);
-
-struct WholeState;
-
-impl HasData for WholeState {
-    type Data<'a> = &'a mut State;
-}
 
 impl Capability for ExecutionCapability {
     fn interfaces(&self) -> &[&str] {

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{Slots, State};
-use wasmtime::component::{HasData, Linker, Resource};
+use flowhost_engine::{Slots, State, WholeState};
+use wasmtime::component::{Linker, Resource};
 
 use crate::capability::{Capability, ExecutionContext};
 use crate::webhook::IncomingRequest;
@@ -30,16 +30,11 @@ mod bindings {
 /// The capability `request`.
 pub(crate) struct RequestCapability;
 
-/// What a flow's handle stands for.
-pub(super) struct Held(Arc<IncomingRequest>);
+/// What a flow's handle stands for. The generated code re-exports it.
+#[allow(unreachable_pub)]
+pub struct Held(Arc<IncomingRequest>);
 
 struct Slot(Option<Arc<IncomingRequest>>);
-
-struct WholeState;
-
-impl HasData for WholeState {
-    type Data<'a> = &'a mut State;
-}
 
 impl Capability for RequestCapability {
     fn interfaces(&self) -> &[&str] {

@@ -35,12 +35,7 @@ pub(super) async fn read(
     Ok(record(common.plain, "flow", &api.host.record::<Flow>(id).await?))
 }
 
-pub(super) async fn deploy(
-    api: Shared,
-    Query(deploy): Query<Deploy>,
-    headers: HeaderMap,
-    request: Request,
-) -> Answer {
+pub(super) async fn deploy(api: Shared, Query(deploy): Query<Deploy>, headers: HeaderMap, request: Request) -> Answer {
     let by = identity(&api.host, &headers)?;
     let unnamed = || Problem::new(Code::Malformed, "name the flow: `?name=NAME`");
     let name = deploy.name.ok_or_else(unnamed)?;

@@ -1,0 +1,21 @@
+//! The end-to-end tests, and what they are made of: hosts in processes of their own, a client that sends exactly what it is
+//! told to, and the REST API in a few words.
+//!
+//! A test that must change nothing but its own records shares [`Host::shared`]; any other starts a host, on a data folder
+//! and a port of its own. Whatever goes wrong here panics: it is a test that fails.
+
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod api;
+mod cli;
+mod client;
+mod guests;
+mod host;
+mod patience;
+
+pub use api::{Ended, Webhook};
+pub use cli::Ran;
+pub use client::{Answer, Connection, Request};
+pub use guests::{component, workspace_file};
+pub use host::{Host, NotStarted, Setup};
+pub use patience::{PATIENCE, until};

@@ -1,0 +1,26 @@
+//! Waiting for what must come.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before its test fails. Far more than it takes on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Looks until there is something to see, and gives it.
+///
+/// # Panics
+///
+/// When [`PATIENCE`] is at its end.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        thread::sleep(PAUSE);
+    }
+}
