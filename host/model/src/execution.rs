@@ -16,6 +16,18 @@ pub struct Execution {
     pub flow: FlowRef,
     /// The webhook that was called; none where something else started the execution.
     pub webhook: Option<WebhookRef>,
+    /// The project that it belongs to.
+    #[serde(default)]
+    pub project_id: Option<RecordId>,
+    /// The bundle that it belongs to.
+    #[serde(default)]
+    pub bundle_id: Option<RecordId>,
+    /// The identity that started it: a webhook or a user.
+    #[serde(default)]
+    pub created_by: Option<RecordId>,
+    /// The user that answers for it.
+    #[serde(default)]
+    pub user_id: Option<RecordId>,
     /// Where it stands.
     pub status: Status,
     /// The last progress message while it runs; the reason of its end where that was not a success.

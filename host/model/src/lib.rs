@@ -1,21 +1,31 @@
 //! The records of flowhost: plain data, no I/O, no async.
 //!
 //! Everything that the other rooms hand to each other is defined here: identifiers and instants, the records that people
-//! make ([`Flow`], [`Webhook`], [`Setting`], [`User`], [`Workspace`]), and the one that the host makes, the
-//! [`Execution`] with its log.
+//! make, each with the one definition that validation, API and documentation come from ([`definition`]), and the one that
+//! the host makes, the [`Execution`] with its log.
 
 mod execution;
+mod filter;
 mod id;
+mod permission;
 mod record;
+mod record_type;
+mod schema;
 mod status;
 mod timestamp;
+mod types;
 
 pub use execution::{Execution, Failure, FlowRef, LogLevel, LogLine, LogSource, RequestRecord, WebhookRef};
+pub use filter::{Comparison, Filter, InvalidFilter, Order};
 pub use id::{Digest, InvalidDigest, RecordId};
-pub use record::{
-    Answer, Body, Flow, FlowVersion, InvalidName, Meta, NAME_LIMIT, Record, RecordType, Setting, User, Webhook,
-    WebhookOptions, Workspace, normalize_name,
-};
+pub use permission::{Operation, Permission, RoleAssignment};
+pub use record::{Body, InvalidName, Meta, NAME_LIMIT, Record, normalize_name};
+pub use record_type::{RecordType, UnknownRecordType};
+pub use schema::{Access, Class, Home, Kind, Property, SCHEMA_VERSION, TypeDefinition};
 pub use serde_json::value::RawValue;
 pub use status::{Status, UnknownStatus};
 pub use timestamp::Timestamp;
+pub use types::{
+    Answer, ApiToken, Bundle, ExecutionLocation, File, Flow, FlowVersion, Organization, Project, Role, Setting, User,
+    Webhook, WebhookOptions, Workspace, definition,
+};

@@ -4,39 +4,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Digest, RecordId, Timestamp};
+use crate::{RecordId, RecordType, Timestamp};
 
 /// The longest name of a record, in characters.
 pub const NAME_LIMIT: usize = 128;
-
-/// The kinds of record that this host keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum RecordType {
-    /// One installation of the host.
-    Workspace,
-    /// A flow, with its versions.
-    Flow,
-    /// A webhook in the record form.
-    Webhook,
-    /// A named value.
-    Setting,
-    /// A person.
-    User,
-}
-
-impl RecordType {
-    /// The name in records, `WEBHOOK`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Workspace => "WORKSPACE",
-            Self::Flow => "FLOW",
-            Self::Webhook => "WEBHOOK",
-            Self::Setting => "SETTING",
-            Self::User => "USER",
-        }
-    }
-}
 
 /// What every record has, whatever its type.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,6 +18,15 @@ pub struct Meta {
     pub name: String,
     /// What this record is for; may have several lines.
     pub description: Option<String>,
+    /// The project it belongs to.
+    #[serde(default)]
+    pub project_id: Option<RecordId>,
+    /// The bundle it belongs to.
+    #[serde(default)]
+    pub bundle_id: Option<RecordId>,
+    /// Guards against accidents: only this flag can be changed while it is set.
+    #[serde(default)]
+    pub is_readonly: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// The identity that made it; none for what the host made by itself.
@@ -55,6 +35,12 @@ pub struct Meta {
     pub modified_at: Timestamp,
     /// The identity that last changed it.
     pub modified_by: Option<RecordId>,
+    /// When it was put into the trash; none where it is not there.
+    #[serde(default)]
+    pub deleted_at: Option<Timestamp>,
+    /// The identity that did.
+    #[serde(default)]
+    pub deleted_by: Option<RecordId>,
 }
 
 /// The part of a record that its type defines.
@@ -73,123 +59,6 @@ pub struct Record<B> {
     /// What records of this type have.
     #[serde(flatten)]
     pub body: B,
-}
-
-/// One installation of the host. Its name is the client in the addresses of the setting form.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Workspace {}
-
-impl Body for Workspace {
-    const TYPE: RecordType = RecordType::Workspace;
-}
-
-/// A flow. What it does is in its versions, which never change.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Flow {
-    /// The version that new executions run; none until the first is activated.
-    pub active_version: Option<u32>,
-    /// The digest of that version's component.
-    pub digest: Option<Digest>,
-}
-
-impl Body for Flow {
-    const TYPE: RecordType = RecordType::Flow;
-}
-
-/// One version of a flow. Immutable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FlowVersion {
-    /// The flow.
-    pub flow_id: RecordId,
-    /// Counted from 1 within the flow.
-    pub version: u32,
-    /// Names the component's bytes.
-    pub digest: Digest,
-    /// The component's size in bytes.
-    pub size: u64,
-    /// When it was uploaded.
-    pub created_at: Timestamp,
-    /// Who uploaded it.
-    pub created_by: Option<RecordId>,
-}
-
-/// A webhook in the record form.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Webhook {
-    /// The flow that a call starts.
-    pub flow_id: RecordId,
-    /// Off at creation. A disabled webhook answers like an unknown one.
-    pub is_enabled: bool,
-    /// Productive (true) or development mode (false).
-    pub is_productive: bool,
-    /// The digest of the key that calls must carry; none where no key is needed. The key itself is not kept.
-    pub key_digest: Option<Digest>,
-    /// How calls are answered and limited.
-    #[serde(default)]
-    pub options: WebhookOptions,
-}
-
-impl Body for Webhook {
-    const TYPE: RecordType = RecordType::Webhook;
-}
-
-/// What an answer to a successful synchronous call holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Answer {
-    /// The whole execution.
-    #[default]
-    Execution,
-    /// The output object alone.
-    Outputs,
-    /// What the flow put through the response interface.
-    Flow,
-}
-
-/// How calls of a webhook are answered and limited. What is absent takes the host's default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WebhookOptions {
-    /// What the answer to a successful synchronous call holds.
-    #[serde(default)]
-    pub answer: Answer,
-    /// How long a synchronous call waits for the end of its execution, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wait_ms: Option<u64>,
-    /// The most executions of this webhook at once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_executions: Option<u32>,
-    /// The largest body, in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_body_bytes: Option<u64>,
-}
-
-/// A named value. One named `client.webhook.<name>` is a webhook in the setting form.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Setting {
-    /// The value; a webhook's `key` is not in it.
-    pub value: Value,
-    /// The digest of a webhook's key; none where the setting is no webhook or has no key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_digest: Option<Digest>,
-}
-
-impl Body for Setting {
-    const TYPE: RecordType = RecordType::Setting;
-}
-
-/// A person, or a program that acts as one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct User {
-    /// A disabled user can neither log in nor lend permissions.
-    pub is_enabled: bool,
-    /// The digests of the tokens that authorise as this user. The tokens themselves are not kept.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub token_digests: Vec<Digest>,
-}
-
-impl Body for User {
-    const TYPE: RecordType = RecordType::User;
 }
 
 /// Why a text cannot be a record's name.
@@ -229,10 +98,15 @@ impl<B: Body> Record<B> {
             id: RecordId::new(),
             name,
             description: None,
+            project_id: None,
+            bundle_id: None,
+            is_readonly: false,
             created_at: now,
             created_by: by,
             modified_at: now,
             modified_by: by,
+            deleted_at: None,
+            deleted_by: None,
         };
         Ok(Self { meta, body })
     }

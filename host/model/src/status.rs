@@ -37,6 +37,10 @@ impl Status {
         Self::EndedCancelled,
     ];
 
+    /// The names of all statuses.
+    pub const NAMES: &'static [&'static str] =
+        &["SCHEDULED", "RUNNING", "WAITING", "PAUSED", "ENDED_SUCCESS", "ENDED_ERROR", "ENDED_CANCELLED"];
+
     /// Whether the execution is over. An ended execution never changes its status again.
     pub fn is_ended(self) -> bool {
         matches!(self, Self::EndedSuccess | Self::EndedError | Self::EndedCancelled)
@@ -64,7 +68,9 @@ impl fmt::Display for Status {
 
 /// The text names no status.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a status; expected one of SCHEDULED, RUNNING, WAITING, PAUSED, ENDED_SUCCESS, ENDED_ERROR, ENDED_CANCELLED")]
+#[error(
+    "`{0}` is not a status; expected one of SCHEDULED, RUNNING, WAITING, PAUSED, ENDED_SUCCESS, ENDED_ERROR, ENDED_CANCELLED"
+)]
 pub struct UnknownStatus(String);
 
 impl FromStr for Status {
@@ -81,6 +87,7 @@ mod tests {
 
     #[test]
     fn names_are_the_same_in_text_and_in_json() {
+        assert_eq!(Status::ALL.map(Status::as_str), Status::NAMES);
         for status in Status::ALL {
             assert_eq!(status.as_str().parse::<Status>().unwrap(), status);
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());

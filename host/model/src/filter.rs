@@ -1,0 +1,245 @@
+//! Which records a list holds, and in which order.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{Access, Kind, TypeDefinition};
+
+/// How deep groups of a filter may be nested, and how many terms it may have: more than any person writes.
+const DEPTH_LIMIT: usize = 8;
+const TERM_LIMIT: usize = 100;
+
+/// A condition on a record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Filter {
+    /// All of these.
+    And(Vec<Self>),
+    /// Any of these.
+    Or(Vec<Self>),
+    /// Not this.
+    Not(Box<Self>),
+    /// A property compared with a value.
+    Term {
+        /// The property's name.
+        field: &'static str,
+        /// What it holds.
+        kind: Kind,
+        /// How it is compared.
+        op: Comparison,
+        /// With what. Fits the property.
+        value: Value,
+    },
+}
+
+/// How a property is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparison {
+    /// Equal. `null` is equal to `null`.
+    Eq,
+    /// Not equal.
+    Ne,
+    /// Less than.
+    Lt,
+    /// Less than or equal.
+    Le,
+    /// Greater than.
+    Gt,
+    /// Greater than or equal.
+    Ge,
+    /// A text like a pattern: `%` stands for any text, `_` for one character; case does not matter for ASCII.
+    Like,
+    /// One of a list of values.
+    In,
+    /// Whether it is null: the value is `true` or `false`.
+    IsNull,
+}
+
+/// The order of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The property's name.
+    pub field: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Greatest first.
+    pub is_descending: bool,
+}
+
+/// Why a filter or an order is refused: the place and the reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{place}`: {reason}")]
+pub struct InvalidFilter {
+    /// Where: `filter.and[1].field`.
+    pub place: String,
+    /// Why.
+    pub reason: String,
+}
+
+fn refuse(place: &str, reason: impl Into<String>) -> InvalidFilter {
+    InvalidFilter { place: place.to_owned(), reason: reason.into() }
+}
+
+impl Filter {
+    /// Reads a filter from JSON: a term `{"field", "op", "value"}`, or a group `{"and": […]}`, `{"or": […]}`,
+    /// `{"not": …}`.
+    pub fn parse(value: &Value, definition: &TypeDefinition) -> Result<Self, InvalidFilter> {
+        let mut terms = 0;
+        parse(value, definition, "filter", 0, &mut terms)
+    }
+}
+
+fn parse(
+    value: &Value,
+    definition: &TypeDefinition,
+    place: &str,
+    depth: usize,
+    terms: &mut usize,
+) -> Result<Filter, InvalidFilter> {
+    *terms += 1;
+    if depth > DEPTH_LIMIT || *terms > TERM_LIMIT {
+        return Err(refuse(place, format!("at most {TERM_LIMIT} terms, nested {DEPTH_LIMIT} deep")));
+    }
+    let Value::Object(members) = value else {
+        return Err(refuse(place, "must be an object"));
+    };
+    let list = |value: &Value, place: &str, terms: &mut usize| match value {
+        Value::Array(items) if !items.is_empty() => items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| parse(item, definition, &format!("{place}[{index}]"), depth + 1, terms))
+            .collect(),
+        _ => Err(refuse(place, "must be a list that is not empty")),
+    };
+    if members.len() == 1 {
+        if let Some(group) = members.get("and") {
+            return list(group, &format!("{place}.and"), terms).map(Filter::And);
+        }
+        if let Some(group) = members.get("or") {
+            return list(group, &format!("{place}.or"), terms).map(Filter::Or);
+        }
+        if let Some(inner) = members.get("not") {
+            let inner = parse(inner, definition, &format!("{place}.not"), depth + 1, terms)?;
+            return Ok(Filter::Not(Box::new(inner)));
+        }
+    }
+    if let Some(unknown) = members.keys().find(|name| !matches!(name.as_str(), "field" | "op" | "value")) {
+        return Err(refuse(&format!("{place}.{unknown}"), "a term has `field`, `op` and `value`"));
+    }
+    let name = members.get("field").and_then(Value::as_str);
+    let name = name.ok_or_else(|| refuse(&format!("{place}.field"), "must be the name of a property"))?;
+    let (field, kind) = column(name, definition, &format!("{place}.field"))?;
+    let op = match members.get("op") {
+        None => Comparison::Eq,
+        Some(op) => Comparison::deserialize(op)
+            .map_err(|_| refuse(&format!("{place}.op"), "must be one of eq, ne, lt, le, gt, ge, like, in, is_null"))?,
+    };
+    let value = members.get("value").cloned().unwrap_or(Value::Null);
+    check_value(kind, op, &value, &format!("{place}.value"))?;
+    Ok(Filter::Term { field, kind, op, value })
+}
+
+fn check_value(kind: Kind, op: Comparison, value: &Value, place: &str) -> Result<(), InvalidFilter> {
+    let fits = |value: &Value| match kind.refusal(value) {
+        Some(reason) => Err(refuse(place, reason)),
+        None => Ok(()),
+    };
+    match (op, value) {
+        (Comparison::Eq | Comparison::Ne, Value::Null) | (Comparison::IsNull, Value::Bool(_)) => Ok(()),
+        (Comparison::IsNull, _) => Err(refuse(place, "must be true or false")),
+        (Comparison::In, Value::Array(values)) if values.len() <= TERM_LIMIT => values.iter().try_for_each(fits),
+        (Comparison::In, _) => Err(refuse(place, format!("must be a list of at most {TERM_LIMIT} values"))),
+        (Comparison::Like, Value::String(pattern)) if pattern.chars().count() <= crate::NAME_LIMIT => match kind {
+            Kind::Text(_) | Kind::LongText | Kind::Enum(_) | Kind::NameOf(_) => Ok(()),
+            _ => Err(refuse(place, "only texts are like a pattern")),
+        },
+        (Comparison::Like, _) => {
+            Err(refuse(place, format!("must be a pattern of at most {} characters", crate::NAME_LIMIT)))
+        }
+        (_, value) => fits(value),
+    }
+}
+
+/// The property of this name, where it can be compared and sorted by.
+fn column(name: &str, definition: &TypeDefinition, place: &str) -> Result<(&'static str, Kind), InvalidFilter> {
+    let property = definition.property(name).filter(|property| property.access != Access::WriteOnly);
+    let property = property.ok_or_else(|| refuse(place, format!("a {} has no property `{name}`", definition.path)))?;
+    match property.kind {
+        _ if property.is_derived => Err(refuse(
+            place,
+            format!("`{name}` is worked out when it is read; it can neither be compared nor sorted by"),
+        )),
+        Kind::Json | Kind::Object | Kind::Array | Kind::NameOf(_) => {
+            Err(refuse(place, format!("`{name}` can neither be compared nor sorted by")))
+        }
+        kind => Ok((property.name, kind)),
+    }
+}
+
+impl Order {
+    /// Reads an order: names of properties, separated by commas; a `-` before a name for greatest first.
+    pub fn parse(text: &str, definition: &TypeDefinition) -> Result<Vec<Self>, InvalidFilter> {
+        text.split(',')
+            .map(|part| {
+                let part = part.trim();
+                let (name, is_descending) = part.strip_prefix('-').map_or((part, false), |name| (name, true));
+                let (field, kind) = column(name, definition, "order")?;
+                Ok(Self { field, kind, is_descending })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{RecordType, definition};
+
+    fn parsed(filter: Value) -> Result<Filter, InvalidFilter> {
+        Filter::parse(&filter, definition(RecordType::Webhook))
+    }
+
+    #[test]
+    fn terms_and_groups() {
+        let filter = parsed(json!({"and": [
+            {"field": "name", "op": "like", "value": "sign%"},
+            {"not": {"field": "is_enabled", "value": true}},
+        ]}));
+        let Ok(Filter::And(terms)) = filter else { panic!("{filter:?}") };
+        assert!(matches!(&terms[0], Filter::Term { field: "name", op: Comparison::Like, .. }));
+        assert!(matches!(&terms[1], Filter::Not(_)));
+    }
+
+    #[test]
+    fn what_is_refused_names_the_place() {
+        for (filter, place) in [
+            (json!([]), "filter"),
+            (json!({"and": []}), "filter.and"),
+            (json!({"or": [{"field": "nam"}]}), "filter.or[0].field"),
+            (json!({"field": "key", "value": "x"}), "filter.field"),
+            (json!({"field": "options", "value": {}}), "filter.field"),
+            (json!({"field": "name", "op": "near", "value": "x"}), "filter.op"),
+            (json!({"field": "is_enabled", "value": "yes"}), "filter.value"),
+            (json!({"field": "created_at", "op": "gt", "value": "today"}), "filter.value"),
+            (json!({"field": "name", "op": "in", "value": "x"}), "filter.value"),
+            (json!({"field": "name", "value": "x", "or": 1}), "filter.or"),
+        ] {
+            assert_eq!(parsed(filter.clone()).unwrap_err().place, place, "{filter}");
+        }
+        let mut deep = json!({"field": "name", "value": "x"});
+        for _ in 0..20 {
+            deep = json!({"not": deep});
+        }
+        assert!(parsed(deep).is_err());
+    }
+
+    #[test]
+    fn orders() {
+        let order = Order::parse("-created_at, name", definition(RecordType::Flow)).unwrap();
+        assert_eq!((order[0].field, order[0].is_descending), ("created_at", true));
+        assert_eq!((order[1].field, order[1].is_descending), ("name", false));
+        assert!(Order::parse("nothing", definition(RecordType::Flow)).is_err());
+    }
+}

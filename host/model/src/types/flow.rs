@@ -1,0 +1,61 @@
+//! A flow, and the versions of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Body, Class, Digest, Home, Kind, Property, RecordId, RecordType, Timestamp, TypeDefinition};
+
+pub(super) static DEFINITION: TypeDefinition = TypeDefinition {
+    record_type: RecordType::Flow,
+    path: "flow",
+    description: "A flow. What it does is in its versions, which never change.",
+    home: Home::ProjectOrBundle,
+    can_be_readonly: true,
+    is_managed: true,
+    is_identity: false,
+    properties: &[
+        Property::new("active_version", Kind::Count, "The version that new executions run.")
+            .read_only()
+            .class(Class::Export),
+        Property::new("digest", Kind::Text(71), "The digest of that version's component.")
+            .read_only()
+            .class(Class::Export),
+        Property::new("has_syntax_error", Kind::Bool, "The active version cannot be run by this host.")
+            .derived()
+            .class(Class::Export),
+        Property::new("has_deprecation", Kind::Bool, "The active version imports an interface that is deprecated.")
+            .derived()
+            .class(Class::Export),
+    ],
+};
+
+/// A flow. What it does is in its versions, which never change.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Flow {
+    /// The version that new executions run; none until the first is activated.
+    #[serde(default)]
+    pub active_version: Option<u32>,
+    /// The digest of that version's component.
+    #[serde(default)]
+    pub digest: Option<Digest>,
+}
+
+impl Body for Flow {
+    const TYPE: RecordType = RecordType::Flow;
+}
+
+/// One version of a flow. Immutable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowVersion {
+    /// The flow.
+    pub flow_id: RecordId,
+    /// Counted from 1 within the flow.
+    pub version: u32,
+    /// Names the component's bytes.
+    pub digest: Digest,
+    /// The component's size in bytes.
+    pub size: u64,
+    /// When it was uploaded.
+    pub created_at: Timestamp,
+    /// Who uploaded it.
+    pub created_by: Option<RecordId>,
+}
