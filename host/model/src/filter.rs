@@ -176,6 +176,91 @@ fn column(name: &str, definition: &TypeDefinition, place: &str) -> Result<(&'sta
     }
 }
 
+impl Filter {
+    /// Whether a record as it is read fits the filter.
+    pub fn matches(&self, members: &serde_json::Map<String, Value>) -> bool {
+        match self {
+            Self::And(terms) => terms.iter().all(|term| term.matches(members)),
+            Self::Or(terms) => terms.iter().any(|term| term.matches(members)),
+            Self::Not(term) => !term.matches(members),
+            Self::Term { field, kind, op, value } => {
+                compare(*kind, *op, members.get(*field).unwrap_or(&Value::Null), value)
+            }
+        }
+    }
+}
+
+fn compare(kind: Kind, op: Comparison, held: &Value, value: &Value) -> bool {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    let ordering = |value: &Value| order_of(kind, held, value);
+    match op {
+        Comparison::IsNull => Value::Bool(held.is_null()) == *value,
+        Comparison::Eq => is_equal(kind, held, value),
+        Comparison::Ne => !is_equal(kind, held, value),
+        Comparison::In => value.as_array().is_some_and(|values| values.iter().any(|value| is_equal(kind, held, value))),
+        Comparison::Like => match (held, value) {
+            (Value::String(held), Value::String(pattern)) => is_like(held, pattern),
+            _ => false,
+        },
+        Comparison::Lt => ordering(value) == Some(Less),
+        Comparison::Le => matches!(ordering(value), Some(Less | Equal)),
+        Comparison::Gt => ordering(value) == Some(Greater),
+        Comparison::Ge => matches!(ordering(value), Some(Greater | Equal)),
+    }
+}
+
+fn is_equal(kind: Kind, held: &Value, value: &Value) -> bool {
+    if held.is_null() || value.is_null() {
+        return held.is_null() && value.is_null();
+    }
+    order_of(kind, held, value).map_or(held == value, std::cmp::Ordering::is_eq)
+}
+
+fn order_of(kind: Kind, held: &Value, value: &Value) -> Option<std::cmp::Ordering> {
+    match (held, value) {
+        (Value::String(held), Value::String(value)) if kind == Kind::Timestamp => {
+            Some(held.parse::<crate::Timestamp>().ok()?.cmp(&value.parse().ok()?))
+        }
+        (Value::String(held), Value::String(value)) if matches!(kind, Kind::Id(_)) => {
+            Some(held.parse::<crate::RecordId>().ok()?.cmp(&value.parse().ok()?))
+        }
+        (Value::String(held), Value::String(value)) => Some(held.cmp(value)),
+        (Value::Bool(held), Value::Bool(value)) => Some(held.cmp(value)),
+        (Value::Number(held), Value::Number(value)) => Some(held.as_u64()?.cmp(&value.as_u64()?)),
+        _ => None,
+    }
+}
+
+/// SQL's `LIKE`: `%` is any text, `_` one character, ASCII letters are alike in both cases.
+fn is_like(text: &str, pattern: &str) -> bool {
+    let text: Vec<char> = text.chars().map(|character| character.to_ascii_lowercase()).collect();
+    let pattern: Vec<char> = pattern.chars().map(|character| character.to_ascii_lowercase()).collect();
+    let (mut at, mut in_pattern) = (0, 0);
+    // Where the last `%` stands, and up to where the text was given to it.
+    let mut last_any: Option<(usize, usize)> = None;
+    while at < text.len() {
+        match pattern.get(in_pattern) {
+            Some('%') => {
+                last_any = Some((in_pattern, at));
+                in_pattern += 1;
+            }
+            Some(character) if *character == '_' || *character == text[at] => {
+                at += 1;
+                in_pattern += 1;
+            }
+            _ => match last_any {
+                Some((any, given)) => {
+                    last_any = Some((any, given + 1));
+                    in_pattern = any + 1;
+                    at = given + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[in_pattern..].iter().all(|character| *character == '%')
+}
+
 impl Order {
     /// Reads an order: names of properties, separated by commas; a `-` before a name for greatest first.
     pub fn parse(text: &str, definition: &TypeDefinition) -> Result<Vec<Self>, InvalidFilter> {
@@ -233,6 +318,23 @@ mod tests {
             deep = json!({"not": deep});
         }
         assert!(parsed(deep).is_err());
+    }
+
+    #[test]
+    fn a_record_as_it_is_read_fits_or_not() {
+        let Value::Object(record) = json!({"name": "Sign-up", "is_enabled": true, "flow_id": null}) else { panic!() };
+        for (filter, fits) in [
+            (json!({"field": "name", "op": "like", "value": "sign%"}), true),
+            (json!({"field": "name", "op": "like", "value": "%-_p"}), true),
+            (json!({"field": "name", "op": "like", "value": "sign"}), false),
+            (json!({"field": "is_enabled", "op": "ne", "value": true}), false),
+            (json!({"field": "flow_id", "value": null}), true),
+            (json!({"field": "flow_id", "op": "is_null", "value": false}), false),
+            (json!({"not": {"field": "flow_id", "value": crate::RecordId::new()}}), true),
+            (json!({"or": [{"field": "name", "value": "x"}, {"field": "name", "op": "in", "value": ["Sign-up"]}]}), true),
+        ] {
+            assert_eq!(parsed(filter.clone()).unwrap().matches(&record), fits, "{filter}");
+        }
     }
 
     #[test]

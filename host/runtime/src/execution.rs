@@ -5,6 +5,7 @@ mod end;
 mod live;
 mod outputs;
 mod run;
+mod service;
 mod view;
 
 pub(crate) use admission::{Admission, Counted, Counter, Slot};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_engine::{Engine, Program};
-use flowhost_model::{Digest, Flow, FlowRef, FlowVersion, Record, RecordId, RecordType, Timestamp};
+use flowhost_model::{Digest, Flow, FlowRef, FlowVersion, Operation, Record, RecordId, RecordType, Timestamp};
 use flowhost_store::{Expected, RecordWrite, Store, StoredRecord, Write};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
@@ -30,6 +30,8 @@ pub struct Deployed {
 #[derive(Clone)]
 pub(crate) struct ActiveVersion {
     pub(crate) flow: FlowRef,
+    pub(crate) project_id: Option<RecordId>,
+    pub(crate) bundle_id: Option<RecordId>,
     /// Loaded at its first use, or before.
     pub(crate) program: Arc<OnceCell<Program>>,
 }
@@ -78,37 +80,46 @@ impl Host {
     /// The component is checked and compiled first; nothing is kept of one that is refused, and the former version stays
     /// active. Calls under way end with the version that they began with.
     pub async fn deploy(&self, name: &str, component: Vec<u8>) -> Result<Deployed, Problem> {
-        self.deploy_as(self.admin(), name, component).await
+        self.deploy_as(&self.admin(), name, component).await
     }
 
     /// [`Host::deploy`] in somebody's name.
-    pub async fn deploy_as(&self, by: Identity, name: &str, component: Vec<u8>) -> Result<Deployed, Problem> {
+    pub async fn deploy_as(&self, by: &Identity, name: &str, component: Vec<u8>) -> Result<Deployed, Problem> {
         let name = flowhost_model::normalize_name(name)?;
+        // What may not be done is refused before anything is compiled for it.
+        let former = self.store().record_by_name(RecordType::Flow, name).await?;
+        match &former {
+            Some(former) => {
+                self.permit(by, Operation::Update, RecordType::Flow, former.meta.project_id)?;
+            }
+            None => self.permit(by, Operation::Create, RecordType::Flow, Some(self.default_project()))?,
+        }
         let digest = Digest(Sha256::digest(&component).into());
         let size = component.len() as u64;
         self.engine().check(&component).map_err(flowhost_engine::CompileError::Invalid)?;
-
         let cell = self.programs().cell(digest);
         cell.get_or_try_init(|| self.engine().compile(digest, component.clone())).await?;
 
         let _writing = self.writing().await;
-        let store = self.store();
-        let former = store.record_by_name(RecordType::Flow, name).await?;
+        let former = self.store().record_by_name(RecordType::Flow, name).await?;
         let is_new_flow = former.is_none();
         let (mut flow, expected) = match former {
+            Some(stored) if stored.meta.is_readonly => {
+                return Err(Problem::new(Code::RecordReadonly, format!("the flow `{name}` is read-only")));
+            }
             Some(stored) => {
                 let expected = Expected::Revision(stored.revision);
                 (stored.into_record::<Flow>()?, expected)
             }
             None => {
-                let body = Flow { active_version: None, digest: None };
-                (Record::new(name, Some(by.user_id), body)?, Expected::Absent)
+                let mut flow = Record::new(name, Some(by.user_id), Flow::default())?;
+                flow.meta.project_id = Some(self.default_project());
+                (flow, Expected::Absent)
             }
         };
-        let versions = store.flow_versions(flow.meta.id).await?;
-        if let Some(active) = versions.iter().find(|version| {
-            Some(version.version) == flow.body.active_version && version.digest == digest
-        }) {
+        let versions = self.store().flow_versions(flow.meta.id).await?;
+        let active = versions.iter().find(|version| Some(version.version) == flow.body.active_version);
+        if let Some(active) = active.filter(|active| active.digest == digest) {
             return Ok(Deployed { version: active.clone(), flow, is_new_flow: false, is_unchanged: true });
         }
         let version = FlowVersion {
@@ -119,32 +130,69 @@ impl Host {
             created_at: Timestamp::now(),
             created_by: Some(by.user_id),
         };
-        flow.body = Flow { active_version: Some(version.version), digest: Some(digest) };
-        flow.meta.modified_at = version.created_at;
-        flow.meta.modified_by = Some(by.user_id);
-        let record = StoredRecord::from_record(&flow)?;
-        let changes = vec![
-            Write::Record(RecordWrite { record: record.clone(), expected }),
-            Write::FlowVersion { version: version.clone(), component },
-        ];
-        store.write(changes).await?;
-        self.apply(record)?;
+        let added = Write::FlowVersion { version: version.clone(), component };
+        self.activate(by, &mut flow, &version, expected, Some(added)).await?;
         Ok(Deployed { flow, version, is_new_flow, is_unchanged: false })
     }
 
+    /// Makes an earlier version of a flow the active one again.
+    pub async fn activate_version(&self, by: &Identity, flow: RecordId, version: u32) -> Result<Deployed, Problem> {
+        let readable = self.readable(by, RecordType::Flow, flow).await?;
+        self.permit(by, Operation::Update, RecordType::Flow, readable.meta.project_id)?;
+        let version = self.flow_version(flow, version).await?;
+        let cell = self.programs().cell(version.digest);
+        self.programs().get(version.digest, &cell).await?;
+
+        let _writing = self.writing().await;
+        let stored = self.readable(by, RecordType::Flow, flow).await?;
+        if stored.meta.is_readonly || stored.meta.deleted_at.is_some() {
+            return Err(Problem::new(Code::RecordReadonly, "the flow is read-only or in the trash"));
+        }
+        let expected = Expected::Revision(stored.revision);
+        let mut flow = stored.into_record::<Flow>()?;
+        let is_unchanged = flow.body.active_version == Some(version.version);
+        if !is_unchanged {
+            self.activate(by, &mut flow, &version, expected, None).await?;
+        }
+        Ok(Deployed { flow, version, is_new_flow: false, is_unchanged })
+    }
+
+    async fn activate(
+        &self,
+        by: &Identity,
+        flow: &mut Record<Flow>,
+        version: &FlowVersion,
+        expected: Expected,
+        added: Option<Write>,
+    ) -> Result<(), Problem> {
+        flow.body = Flow { active_version: Some(version.version), digest: Some(version.digest) };
+        flow.meta.modified_at = Timestamp::now();
+        flow.meta.modified_by = Some(by.user_id);
+        let mut record = StoredRecord::from_record(flow)?;
+        let write = RecordWrite { record: record.clone(), expected, commit_message: None };
+        let changes = std::iter::once(Write::Record(write)).chain(added).collect();
+        record.revision = self.store().write(changes).await?;
+        self.apply(record)
+    }
+
     /// The versions of a flow, newest first.
-    pub async fn flow_versions(&self, flow: RecordId) -> Result<Vec<FlowVersion>, Problem> {
-        self.record::<Flow>(flow).await?;
+    pub async fn flow_versions(&self, by: &Identity, flow: RecordId) -> Result<Vec<FlowVersion>, Problem> {
+        self.readable(by, RecordType::Flow, flow).await?;
         Ok(self.store().flow_versions(flow).await?)
     }
 
     /// The component of one version of a flow.
-    pub async fn component(&self, flow: RecordId, version: u32) -> Result<Vec<u8>, Problem> {
-        let missing = || Problem::new(Code::RecordNotFound, format!("the flow has no version {version}"));
-        let versions = self.flow_versions(flow).await?;
-        let version = versions.into_iter().find(|known| known.version == version).ok_or_else(missing)?;
+    pub async fn component(&self, by: &Identity, flow: RecordId, version: u32) -> Result<Vec<u8>, Problem> {
+        self.readable(by, RecordType::Flow, flow).await?;
+        let version = self.flow_version(flow, version).await?;
         let component = self.store().component(version.digest).await?;
         component.ok_or_else(|| Problem::host(format!("the component {} is gone", version.digest)))
+    }
+
+    async fn flow_version(&self, flow: RecordId, version: u32) -> Result<FlowVersion, Problem> {
+        let versions = self.store().flow_versions(flow).await?;
+        let missing = || Problem::new(Code::RecordNotFound, format!("the flow has no version {version}"));
+        versions.into_iter().find(|known| known.version == version).ok_or_else(missing)
     }
 
     /// The version's program, ready to be called.

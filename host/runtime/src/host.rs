@@ -1,39 +1,36 @@
 //! The host: built once, shared by clones.
 
-use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use data_encoding::BASE64URL_NOPAD;
 use flowhost_engine::{Compiler, Engine, Pooling};
-use flowhost_model::{
-    Execution, LogLine, RawValue, Record, RecordId, RecordType, Timestamp, User, Workspace, normalize_name,
-};
+use flowhost_model::{Digest, RecordId, RecordType, Timestamp, normalize_name};
 use flowhost_store::sqlite::{SqliteOptions, SqliteStore};
-use flowhost_store::{ExecutionFilter, Expected, Page, RecordWrite, Recovered, Store, StoreStats, StoredRecord, Write};
+use flowhost_store::{Recovered, Store, StoreStats, StoredRecord};
 use serde::Serialize;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::capability::{Capability, ExecutionCapability, RequestCapability};
-use crate::execution::{Admission, Launch, Live, Registry, Start, launch, launch_queued};
+use crate::execution::{Admission, Launch, Live, Registry, launch_queued};
 use crate::flow::Programs;
-use crate::identity::{ADMIN, Identity, token_digest};
+use crate::activity::Activities;
+use crate::bootstrap::{self, Foundations};
+use crate::identity::{ADMIN, Identity, Lockouts, Sessions};
 use crate::limits::Limits;
 use crate::problem::{Code, Problem};
 use crate::snapshot::Snapshot;
 use crate::ticket::Tickets;
-use crate::webhook::{Address, FlowTarget, Route};
-
-/// Where a host's first token is written, in its data folder.
-const OPERATOR_TOKEN: &str = "operator-token";
+use crate::webhook::{Address, Route};
 
 /// Where compiled components are kept, in the data folder.
 const ARTIFACTS: &str = "artifacts";
+
+/// How often the store is told who was active.
+const SAVE_ACTIVITY: Duration = Duration::from_secs(60);
 
 /// A host. Cheap to clone; all clones are the same host.
 #[derive(Clone)]
@@ -51,7 +48,12 @@ struct Shared {
     /// Held while a record is read, changed and written, so that snapshots follow the writes in their order.
     writing: Mutex<()>,
     tickets: Tickets,
-    admin: Identity,
+    sessions: Sessions,
+    lockouts: Lockouts,
+    activities: Activities,
+    foundations: Foundations,
+    /// Components that this host could not make callable.
+    unusable: std::sync::Mutex<HashSet<Digest>>,
     is_draining: AtomicBool,
 }
 
@@ -134,17 +136,18 @@ impl HostBuilder {
         let engine =
             builder.build(&self.data.join(ARTIFACTS), self.compiler, self.limits.compile).map_err(unusable)?;
 
+        let foundations = bootstrap::ensure(&*store, &self.data, &workspace).await?;
         let programs = Programs::new(engine.clone(), store.clone());
         let mut snapshot = Snapshot::default();
-        for record_type in [RecordType::Flow, RecordType::Webhook, RecordType::Setting, RecordType::User] {
+        for record_type in RecordType::ALL.into_iter().filter(|record_type| *record_type != RecordType::Execution) {
             for stored in store.records(record_type).await? {
                 snapshot.apply(stored, &programs)?;
             }
         }
-        ensure_workspace(&*store, &workspace).await?;
-        let admin = ensure_admin(&*store, &self.data, &mut snapshot, &programs).await?;
-        let key = ticket_key(&*store).await?;
-        let Recovered { again, interrupted } = store.recover(Timestamp::now()).await?;
+        let ticket_key = signing_key(&*store, "ticket-key").await?;
+        let session_key = signing_key(&*store, "session-key").await?;
+        let activities = Activities::new(store.activities().await?);
+        let Recovered { again, interrupted, .. } = store.recover(Timestamp::now()).await?;
 
         let limits = self.limits;
         let shared = Shared {
@@ -162,13 +165,17 @@ impl HostBuilder {
                 capabilities: capabilities.into(),
                 programs,
             },
-            tickets: Tickets::new(key, limits.ticket),
+            tickets: Tickets::new(ticket_key, limits.ticket),
+            sessions: Sessions::new(session_key, limits.session),
+            lockouts: Lockouts::default(),
+            activities,
+            foundations,
+            unusable: std::sync::Mutex::default(),
             limits,
             store,
             engine,
             snapshot: ArcSwap::from_pointee(snapshot),
             writing: Mutex::new(()),
-            admin,
             is_draining: AtomicBool::new(false),
         };
         let host = Host { shared: Arc::new(shared) };
@@ -178,6 +185,7 @@ impl HostBuilder {
             launch_queued(host.launch_context(), live, program, None, None);
         }
         host.load_programs();
+        host.keep_activity();
         Ok(host)
     }
 }
@@ -194,68 +202,12 @@ async fn open_store(folder: &Path) -> Result<Arc<dyn Store>, Problem> {
     Ok(Arc::new(store.map_err(|error| Problem::new(Code::HostError, error.to_string()))?))
 }
 
-async fn ensure_workspace(store: &dyn Store, name: &str) -> Result<(), Problem> {
-    if store.records(RecordType::Workspace).await?.is_empty() {
-        let record = StoredRecord::from_record(&Record::new(name, None, Workspace {})?)?;
-        store.write(vec![Write::Record(RecordWrite { record, expected: Expected::Absent })]).await?;
-    }
-    Ok(())
-}
-
-/// Makes sure that there is a user `admin` with a token in the data folder. Whoever owns the folder owns the host, so that
-/// a token whose file is gone is replaced.
-async fn ensure_admin(
-    store: &dyn Store,
-    folder: &Path,
-    snapshot: &mut Snapshot,
-    programs: &Programs,
-) -> Result<Identity, Problem> {
-    let file = folder.join(OPERATOR_TOKEN);
-    let former = store.record_by_name(RecordType::User, ADMIN).await?;
-    let (mut admin, expected): (Record<User>, _) = match former {
-        Some(stored) => {
-            let expected = Expected::Revision(stored.revision);
-            (stored.into_record()?, expected)
-        }
-        None => {
-            let body = User { is_enabled: true, token_digests: Vec::new() };
-            (Record::new(ADMIN, None, body)?, Expected::Absent)
-        }
-    };
-    let identity = Identity { user_id: admin.meta.id, user_name: ADMIN.to_owned() };
-    let unreadable = |error: std::io::Error| Problem::new(Code::HostError, format!("{}: {error}", file.display()));
-    if expected == Expected::Absent || !file.try_exists().map_err(unreadable)? {
-        let token = new_token()?;
-        write_token(&file, &token).map_err(unreadable)?;
-        admin.body.token_digests = vec![token_digest(&token)];
-        let record = StoredRecord::from_record(&admin)?;
-        store.write(vec![Write::Record(RecordWrite { record: record.clone(), expected })]).await?;
-        snapshot.apply(record, programs)?;
-    }
-    Ok(identity)
-}
-
-fn new_token() -> Result<String, Problem> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(Problem::host)?;
-    Ok(format!("fh_{}", BASE64URL_NOPAD.encode(&bytes)))
-}
-
-fn write_token(file: &Path, token: &str) -> std::io::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-    writeln!(file, "{token}")?;
-    file.sync_all()
-}
-
-async fn ticket_key(store: &dyn Store) -> Result<[u8; 32], Problem> {
+/// A key of the host's own, made at the first start.
+async fn signing_key(store: &dyn Store, name: &str) -> Result<[u8; 32], Problem> {
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(Problem::host)?;
-    let kept = store.host_value_or_insert("ticket-key", key.to_vec()).await?;
-    kept.try_into().map_err(|_| Problem::host("the ticket key in the store is damaged"))
+    let kept = store.host_value_or_insert(name, key.to_vec()).await?;
+    kept.try_into().map_err(|_| Problem::host(format!("the {name} in the store is damaged")))
 }
 
 impl Host {
@@ -281,94 +233,13 @@ impl Host {
         &self.shared.limits
     }
 
-    /// The user in whose name the embedding program acts: `admin`.
+    /// The user in whose name the embedding program acts: `admin`, who may do everything.
     pub fn admin(&self) -> Identity {
-        self.shared.admin.clone()
-    }
-
-    /// Runs a flow and waits for its end. `input` is what the flow is given.
-    ///
-    /// An execution that did not succeed is a problem that carries it.
-    pub async fn call(&self, flow: &str, input: impl Serialize) -> Result<Execution, Problem> {
-        let (start, version) = self.start(flow, input, false)?;
-        let program = self.program(&version).await?;
-        let slot = self.launch_context().admission.slot().await?;
-        let live = Arc::new(Live::new(start)?);
-        let ended = launch(self.launch_context(), live.clone(), program, slot, None);
-        self.wait_for(live, ended, self.shared.limits.wait).await
-    }
-
-    /// Accepts an execution durably, lets it run by itself, and gives its id.
-    pub async fn call_async(&self, flow: &str, input: impl Serialize) -> Result<RecordId, Problem> {
-        let (start, version) = self.start(flow, input, true)?;
-        self.accept(start, &version, None).await
-    }
-
-    fn start(
-        &self,
-        flow: &str,
-        input: impl Serialize,
-        is_durable: bool,
-    ) -> Result<(Start, crate::flow::ActiveVersion), Problem> {
-        self.refuse_if_draining()?;
-        let target = FlowTarget::Name(flow.to_owned());
-        let missing = || Problem::new(Code::FlowNotFound, format!("there is no flow named `{flow}`"));
-        let version = self.snapshot().active_version(&target).ok_or_else(missing)?;
-        let input: Box<RawValue> = serde_json::value::to_raw_value(&input)
-            .map_err(|error| Problem::new(Code::Malformed, format!("the input is not JSON: {error}")))?;
-        let start = Start {
-            flow: version.flow.clone(),
-            webhook: None,
-            is_productive: true,
-            input,
-            request: None,
-            budget: self.shared.limits.budget,
-            is_durable,
-        };
-        Ok((start, version))
-    }
-
-    /// The execution with this id, running or ended.
-    pub async fn execution(&self, id: RecordId) -> Result<Execution, Problem> {
-        // In this order: an execution leaves the registry only after its end is in the store.
-        if let Some(live) = self.shared.launch.registry.get(id) {
-            return Ok(live.execution());
+        Identity {
+            user_id: self.shared.foundations.admin_id,
+            user_name: ADMIN.to_owned(),
+            access: crate::access::Access::all(),
         }
-        self.shared.store.execution(id).await?.ok_or_else(|| no_execution(id))
-    }
-
-    /// The log of an execution, running or ended, from line `from` and at most `limit` lines.
-    pub async fn execution_log(&self, id: RecordId, from: u64, limit: u32) -> Result<Vec<LogLine>, Problem> {
-        if let Some(live) = self.shared.launch.registry.get(id) {
-            let from = usize::try_from(from).unwrap_or(usize::MAX);
-            return Ok(live.log.lines().into_iter().skip(from).take(limit as usize).collect());
-        }
-        let log = self.shared.store.execution_log(id, from, limit).await?;
-        if log.is_empty() {
-            self.execution(id).await?;
-        }
-        Ok(log)
-    }
-
-    /// Executions that the store has, newest first, as they stand now. A synchronous one is there once it ended or ran for
-    /// a second.
-    pub async fn executions(&self, filter: ExecutionFilter, page: Page) -> Result<Vec<Execution>, Problem> {
-        let mut executions = self.shared.store.executions(filter, page).await?;
-        for execution in executions.iter_mut().filter(|execution| !execution.status.is_ended()) {
-            if let Some(live) = self.shared.launch.registry.get(execution.id) {
-                *execution = live.execution();
-            }
-        }
-        Ok(executions)
-    }
-
-    /// Ends an execution that has not ended. Gives it as it stood when it was told.
-    pub async fn cancel(&self, id: RecordId) -> Result<Execution, Problem> {
-        if let Some(live) = self.shared.launch.registry.get(id) {
-            live.cancelled.cancel();
-            return Ok(live.execution());
-        }
-        self.execution(id).await
     }
 
     /// The webhook that can be called at this address.
@@ -423,9 +294,15 @@ impl Host {
             }
             launch.registry.wait_until_empty(Duration::from_secs(1)).await;
         }
+        self.save_activity().await;
         if let Err(error) = self.shared.store.close().await {
             tracing::warn!(%error, "the store was not closed as it should be");
         }
+    }
+
+    /// Whether new calls are taken.
+    pub fn is_ready(&self) -> bool {
+        !self.shared.is_draining.load(Ordering::Relaxed)
     }
 
     pub(crate) fn refuse_if_draining(&self) -> Result<(), Problem> {
@@ -433,6 +310,68 @@ impl Host {
             return Err(Problem::new(Code::HostDraining, "the host is about to stop; try again in a moment"));
         }
         Ok(())
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.shared.sessions
+    }
+
+    pub(crate) fn lockouts(&self) -> &Lockouts {
+        &self.shared.lockouts
+    }
+
+    pub(crate) fn is_locked_out(&self, user_name: &str) -> bool {
+        self.shared.lockouts.is_locked(user_name, Timestamp::now())
+    }
+
+    pub(crate) fn workspace_id(&self) -> RecordId {
+        self.shared.foundations.workspace_id
+    }
+
+    pub(crate) fn organization_id(&self) -> RecordId {
+        self.shared.foundations.organization_id
+    }
+
+    pub(crate) fn default_project(&self) -> RecordId {
+        self.shared.foundations.default_project
+    }
+
+    /// Notes that an identity is active now.
+    pub(crate) fn note_activity(&self, identity: RecordId) {
+        self.shared.activities.note(identity, Timestamp::now());
+    }
+
+    pub(crate) fn last_activity(&self, identity: RecordId) -> Option<Timestamp> {
+        self.shared.activities.last(identity)
+    }
+
+    /// Whether the component could not be made callable when it was last tried.
+    pub(crate) fn is_unusable(&self, digest: Digest) -> bool {
+        self.shared.unusable.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&digest)
+    }
+
+    async fn save_activity(&self) {
+        let unsaved = self.shared.activities.take_unsaved();
+        if unsaved.is_empty() {
+            return;
+        }
+        if let Err(error) = self.shared.store.save_activity(unsaved).await {
+            tracing::warn!(%error, "who was active could not be saved");
+        }
+    }
+
+    /// Tells the store who was active, as long as the host lives.
+    fn keep_activity(&self) {
+        let shared = Arc::downgrade(&self.shared);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SAVE_ACTIVITY).await;
+                match shared.upgrade().map(|shared| Host { shared }) {
+                    Some(host) if host.is_ready() => host.save_activity().await,
+                    _ => break,
+                }
+            }
+        });
     }
 
     pub(crate) fn ticket(&self, id: RecordId) -> String {
@@ -490,12 +429,10 @@ impl Host {
                 }
                 if let Err(problem) = host.program(&version).await {
                     tracing::error!(flow = %version.flow.name, version = version.flow.version, detail = %problem.detail, "a flow cannot be called");
+                    let mut unusable = host.shared.unusable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    unusable.insert(version.flow.digest);
                 }
             }
         });
     }
-}
-
-fn no_execution(id: RecordId) -> Problem {
-    Problem::new(Code::RecordNotFound, format!("there is no execution {id}"))
 }

@@ -15,6 +15,9 @@
 //! There is no global state: two hosts in one process know nothing of each other. `flowhost-server` is built on what is
 //! public here and on nothing else.
 
+mod access;
+mod activity;
+mod bootstrap;
 pub mod capability;
 mod execution;
 mod flow;
@@ -29,6 +32,7 @@ mod snapshot;
 mod ticket;
 pub mod webhook;
 
+pub use access::{Access, Reach};
 pub use capability::{Capability, ExecutionContext};
 pub use execution::ExecutionView;
 pub use flow::Deployed;
@@ -36,8 +40,9 @@ pub use flowhost_engine::{Compiler, Pooling, Slots, State, WholeState, worker_ma
 pub use flowhost_model as model;
 pub use flowhost_store as store;
 pub use host::{Host, HostBuilder, HostInfo};
-pub use identity::{Identity, NewUser};
+pub use identity::{Identity, IssuedToken, LoggedIn, Login, NewToken, SESSION_COOKIE};
 pub use limits::{BODY_BYTES_CAP, Budget, CompileLimits, Limits};
 pub use problem::{Code, CodeInfo, Fault, Problem};
-pub use record::{NewWebhook, WebhookChange, WebhookView};
-pub use setting::SettingView;
+pub use record::{Deletion, List, ListRequest, RecordView};
+pub use setting::parse_setting_value;
+pub use webhook::login::token as token_of_headers;

@@ -23,6 +23,10 @@ pub struct Limits {
     pub compile: CompileLimits,
     /// How long the ticket of an asynchronous call can be used.
     pub ticket: Duration,
+    /// How long a login lasts.
+    pub session: Duration,
+    /// How long after their last activity a user's executions in development mode still start.
+    pub development: Duration,
 }
 
 /// The most that a webhook may set as its largest body: a body is held in memory as long as its execution.
@@ -39,6 +43,9 @@ impl Default for Limits {
             body_bytes: 1 << 20,
             compile: CompileLimits::default(),
             ticket: Duration::from_secs(24 * 3600),
+            // As in the modelled system.
+            session: Duration::from_secs(30 * 24 * 3600),
+            development: Duration::from_secs(24 * 3600),
         }
     }
 }

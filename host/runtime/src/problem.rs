@@ -92,6 +92,16 @@ codes! {
     NoSuchAddress = "request.not-found", 404, Caller, false, "No such address";
     /// The request carries no valid token.
     Unauthorized = "access.unauthorized", 401, Caller, false, "A token is needed";
+    /// The identity may not do this.
+    Forbidden = "access.forbidden", 403, Caller, false, "Not permitted";
+    /// The name or the password is wrong, or the user cannot log in.
+    LoginFailed = "access.login-failed", 401, Caller, false, "The login failed";
+    /// Too many logins failed.
+    LockedOut = "access.locked-out", 429, Caller, true, "Too many logins failed";
+    /// The record is guarded against changes.
+    RecordReadonly = "record.readonly", 409, Caller, false, "The record cannot be changed";
+    /// The record is not the one that the writer has read.
+    PreconditionFailed = "record.precondition-failed", 412, Caller, true, "The record was changed meanwhile";
     /// No such record.
     RecordNotFound = "record.not-found", 404, Caller, false, "No such record";
     /// The name belongs to another record.
@@ -198,6 +208,7 @@ impl From<flowhost_store::Error> for Problem {
             Error::NotFound => Self::new(Code::RecordNotFound, error.to_string()),
             Error::Conflict => Self::new(Code::RecordConflict, error.to_string()),
             Error::Full => Self::new(Code::HostStorageFull, "the host's disk is full; nothing was kept"),
+            Error::InvalidCursor => Self::new(Code::Malformed, "`after`: it is not where a page of this list ended"),
             Error::Closed => Self::new(Code::HostDraining, "the host is about to stop"),
             other => Self::host(other),
         }

@@ -1,20 +1,18 @@
-//! Settings: named values, and the webhooks that some of them are.
+//! The value of a setting, and the webhook that it may be.
 
-use flowhost_model::{Digest, Meta, Record, RecordId, RecordType, Setting, WebhookOptions};
-use flowhost_store::{Expected, RecordWrite, StoredRecord, Write};
-use serde::{Deserialize, Serialize};
+use flowhost_model::{Digest, WebhookOptions};
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::host::Host;
-use crate::identity::Identity;
 use crate::problem::{Code, Problem};
+use crate::record::check_options;
 use crate::webhook;
 
 /// A setting of this name and more is a webhook.
 pub(crate) const WEBHOOK_PREFIX: &str = "client.webhook.";
 
 /// What stands for a key when a setting is read back. Written back, it keeps the key.
-const MASK: &str = "********";
+pub(crate) const MASK: &str = "********";
 
 /// The longest key, in characters.
 pub(crate) const KEY_LIMIT: usize = 128;
@@ -60,26 +58,6 @@ impl WebhookSetting {
     }
 }
 
-/// A setting as it is read: the key of a webhook is masked.
-#[derive(Clone, Debug, Serialize)]
-pub struct SettingView {
-    /// What every record has.
-    #[serde(flatten)]
-    pub meta: Meta,
-    /// The value.
-    pub value: Value,
-}
-
-impl SettingView {
-    fn of(setting: Record<Setting>) -> Self {
-        let mut value = setting.body.value;
-        if let (Some(_), Value::Object(members)) = (setting.body.key_digest, &mut value) {
-            members.insert(webhook_key().into(), MASK.into());
-        }
-        Self { meta: setting.meta, value }
-    }
-}
-
 /// The member that holds a webhook's key.
 fn webhook_key() -> &'static str {
     "key"
@@ -90,7 +68,7 @@ fn invalid(detail: impl Into<String>) -> Problem {
 }
 
 /// A setting's value from its text: JSON, or else YAML, which every JSON text is as well but for its numbers.
-fn parse_value(text: &str) -> Result<Value, Problem> {
+pub fn parse_setting_value(text: &str) -> Result<Value, Problem> {
     if text.len() > VALUE_LIMIT {
         return Err(Problem::new(Code::TooLarge, format!("a setting's value has at most {VALUE_LIMIT} bytes")));
     }
@@ -101,14 +79,12 @@ fn parse_value(text: &str) -> Result<Value, Problem> {
 }
 
 /// Checks a webhook's value and takes the key out of it.
-fn take_key(value: &mut Value, former: Option<Digest>) -> Result<Option<Digest>, Problem> {
+pub(crate) fn take_key(value: &mut Value, former: Option<Digest>) -> Result<Option<Digest>, Problem> {
     let webhook = WebhookSetting::from_value(value).map_err(|error| {
         let fields = "`flow_name`, `user_name`, `key` (optional), `mode: dev` (optional) and `options` (optional)";
         invalid(format!("a webhook's setting has {fields}: {error}"))
     })?;
-    if webhook.options.answer == flowhost_model::Answer::Flow {
-        return Err(invalid("`options.answer: flow` needs the response interface, which this version does not have"));
-    }
+    check_options(&webhook.options)?;
     if let Value::Object(members) = value {
         members.shift_remove(webhook_key());
     }
@@ -130,69 +106,13 @@ pub(crate) fn check_key(key: &str) -> Result<Digest, Problem> {
     Ok(webhook::key_digest(key.as_bytes()))
 }
 
-impl Host {
-    /// Creates the setting of this name, or replaces its value, which is given as JSON or YAML text.
-    ///
-    /// A name that begins with `client.webhook.` makes a webhook: its value must have `flow_name` and `user_name`.
-    pub async fn set_setting(&self, by: &Identity, name: &str, text: &str) -> Result<SettingView, Problem> {
-        let name = flowhost_model::normalize_name(name)?;
-        let mut value = parse_value(text)?;
-        let _writing = self.writing().await;
-        let store = self.store();
-        let former = store.record_by_name(RecordType::Setting, name).await?;
-        let (mut setting, expected) = match former {
-            Some(stored) => {
-                let expected = Expected::Revision(stored.revision);
-                (stored.into_record::<Setting>()?, expected)
-            }
-            None => {
-                let body = Setting { value: Value::Null, key_digest: None };
-                (Record::new(name, Some(by.user_id), body)?, Expected::Absent)
-            }
-        };
-        if let Some(webhook) = name.strip_prefix(WEBHOOK_PREFIX) {
-            if webhook.is_empty() || webhook.contains('/') || webhook == "call" {
-                return Err(invalid(format!("`{name}`: a webhook needs a name, without `/`, that is not `call`")));
-            }
-            setting.body.key_digest = take_key(&mut value, setting.body.key_digest)?;
-            let user = value.get("user_name").and_then(Value::as_str).unwrap_or_default();
-            if !self.snapshot().has_user(user) {
-                let hint = "create it with `flowhost user create NAME`";
-                return Err(invalid(format!("`user_name`: there is no user named `{user}`; {hint}")));
-            }
-        }
-        setting.body.value = value;
-        setting.meta.modified_at = flowhost_model::Timestamp::now();
-        setting.meta.modified_by = Some(by.user_id);
-        let record = StoredRecord::from_record(&setting)?;
-        store.write(vec![Write::Record(RecordWrite { record: record.clone(), expected })]).await?;
-        self.apply(record)?;
-        Ok(SettingView::of(setting))
-    }
-
-    /// The setting with this id.
-    pub async fn setting(&self, id: RecordId) -> Result<SettingView, Problem> {
-        Ok(SettingView::of(self.record(id).await?))
-    }
-
-    /// All settings, by name.
-    pub async fn settings(&self) -> Result<Vec<SettingView>, Problem> {
-        Ok(self.records().await?.into_iter().map(SettingView::of).collect())
-    }
-
-    /// Removes a setting. Where it was a webhook, calls are answered as if there had never been one.
-    pub async fn delete_setting(&self, id: RecordId) -> Result<(), Problem> {
-        self.delete_record::<Setting>(id).await
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_briefs_setting_is_understood() {
-        let mut value = parse_value("flow_name: signup\nuser_name: kevin\nkey: my-secret-api-key\n").unwrap();
+        let mut value = parse_setting_value("flow_name: signup\nuser_name: kevin\nkey: my-secret-api-key\n").unwrap();
         let key = take_key(&mut value, None).unwrap();
         assert_eq!(key, Some(webhook::key_digest(b"my-secret-api-key")));
         assert_eq!(value.to_string(), r#"{"flow_name":"signup","user_name":"kevin"}"#);
@@ -200,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_masked_key_keeps_the_former() {
-        let mut value = parse_value(r#"{"flow_name":"f","user_name":"u","key":"********","mode":"dev"}"#).unwrap();
+        let mut value = parse_setting_value(r#"{"flow_name":"f","user_name":"u","key":"********","mode":"dev"}"#).unwrap();
         let former = Some(Digest([1; 32]));
         assert_eq!(take_key(&mut value, former).unwrap(), former);
         assert!(!WebhookSetting::from_value(&value).unwrap().mode.is_productive());
@@ -208,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_refused_with_what_is_wrong() {
-        let refused = |text: &str| parse_value(text).and_then(|mut value| take_key(&mut value, None)).unwrap_err();
+        let refused = |text: &str| parse_setting_value(text).and_then(|mut value| take_key(&mut value, None)).unwrap_err();
         assert!(refused("flow_name: f\nuser_name: u\nmood: dev").detail.contains("mood"));
         assert!(refused("flow_name: f").detail.contains("user_name"));
         assert!(refused("- a").detail.contains("flow_name"));

@@ -5,14 +5,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flowhost_model::{Digest, Flow, FlowRef, Record, RecordId, RecordType, Setting, User, Webhook, WebhookRef};
+use flowhost_model::{
+    Digest, ExecutionLocation, Flow, FlowRef, Permission, Record, RecordId, RecordType, Role, RoleAssignment, Setting,
+    Timestamp, User, Webhook, WebhookRef,
+};
 use flowhost_store::StoredRecord;
 
+use crate::access::Access;
 use crate::execution::Counter;
 use crate::flow::{ActiveVersion, Programs};
 use crate::problem::Problem;
 use crate::setting::{WEBHOOK_PREFIX, WebhookSetting};
-use crate::webhook::{Address, FlowTarget, Route, SharedRoute};
+use crate::webhook::{Address, FlowTarget, Owner, Route, SharedRoute};
 
 /// The records that calls need.
 #[derive(Clone, Default)]
@@ -25,8 +29,28 @@ pub(crate) struct Snapshot {
     setting_routes: HashMap<String, SharedRoute>,
     /// Which route a record made, so that it goes when the record is renamed or deleted.
     route_keys: HashMap<RecordId, Address>,
-    users: HashMap<RecordId, String>,
-    tokens: HashMap<Digest, RecordId>,
+    roles: HashMap<RecordId, Arc<[Permission]>>,
+    users: HashMap<RecordId, Arc<KnownUser>>,
+    user_ids: HashMap<String, RecordId>,
+    tokens: HashMap<Digest, KnownToken>,
+}
+
+/// An enabled user.
+#[derive(Debug)]
+pub(crate) struct KnownUser {
+    pub(crate) name: String,
+    pub(crate) roles: Vec<RoleAssignment>,
+    pub(crate) password_hash: Option<String>,
+    /// Sessions that began before are over.
+    pub(crate) sessions_valid_from: Option<Timestamp>,
+}
+
+/// A token of a user.
+#[derive(Clone, Debug)]
+struct KnownToken {
+    user: RecordId,
+    expires_at: Option<Timestamp>,
+    role_ids: Option<Vec<RecordId>>,
 }
 
 impl Snapshot {
@@ -57,15 +81,39 @@ impl Snapshot {
         self.flow_ids.iter().find(|(_, known)| **known == id).map(|(name, _)| name.as_str())
     }
 
-    /// Whether there is an enabled user of this name.
-    pub(crate) fn has_user(&self, name: &str) -> bool {
-        self.users.values().any(|known| known == name)
+    /// The enabled user of this name.
+    pub(crate) fn user_named(&self, name: &str) -> Option<(RecordId, &Arc<KnownUser>)> {
+        let id = self.user_ids.get(name)?;
+        self.users.get(id).map(|user| (*id, user))
     }
 
-    /// The user that a token belongs to.
-    pub(crate) fn user_of_token(&self, digest: &Digest) -> Option<(RecordId, &str)> {
-        let id = self.tokens.get(digest)?;
-        self.users.get(id).map(|name| (*id, name.as_str()))
+    /// The enabled user with this id.
+    pub(crate) fn user(&self, id: RecordId) -> Option<&Arc<KnownUser>> {
+        self.users.get(&id)
+    }
+
+    /// The user that a token belongs to, with the roles that it carries.
+    pub(crate) fn user_of_token(&self, digest: &Digest, now: Timestamp) -> Option<(RecordId, &KnownUser, Access)> {
+        let token = self.tokens.get(digest)?;
+        if token.expires_at.is_some_and(|expiry| expiry < now) {
+            return None;
+        }
+        let user = self.users.get(&token.user)?;
+        let access = match &token.role_ids {
+            None => self.access_of(&user.roles, false),
+            Some(narrowed) => {
+                let held = user.roles.iter().filter(|held| narrowed.contains(&held.role_id));
+                self.access_of(&held.copied().collect::<Vec<_>>(), false)
+            }
+        };
+        Some((token.user, user, access))
+    }
+
+    /// What these roles permit together; only those that executions get, where `propagated` is asked for.
+    pub(crate) fn access_of(&self, roles: &[RoleAssignment], propagated: bool) -> Access {
+        let held = roles.iter().filter(|assignment| assignment.propagate || !propagated);
+        let permissions = held.filter_map(|assignment| self.roles.get(&assignment.role_id));
+        Access::new(permissions.flat_map(|permissions| permissions.iter().copied()).collect())
     }
 
     /// All active versions.
@@ -80,7 +128,16 @@ impl Snapshot {
             RecordType::Webhook => self.apply_webhook(stored.into_record()?),
             RecordType::Setting => self.apply_setting(stored.into_record()?),
             RecordType::User => self.apply_user(stored.into_record()?),
-            RecordType::Workspace => {}
+            RecordType::Role => {
+                let role: Record<Role> = stored.into_record()?;
+                self.roles.insert(role.meta.id, role.body.permissions.into());
+            }
+            RecordType::Bundle
+            | RecordType::Execution
+            | RecordType::File
+            | RecordType::Organization
+            | RecordType::Project
+            | RecordType::Workspace => {}
         }
         Ok(())
     }
@@ -90,18 +147,25 @@ impl Snapshot {
         self.flows.remove(&id);
         self.flow_ids.retain(|_, known| *known != id);
         self.remove_route(id);
+        self.roles.remove(&id);
+        self.remove_user(id);
+    }
+
+    fn remove_user(&mut self, id: RecordId) {
         self.users.remove(&id);
-        self.tokens.retain(|_, user| *user != id);
+        self.user_ids.retain(|_, known| *known != id);
+        self.tokens.retain(|_, token| token.user != id);
     }
 
     fn apply_flow(&mut self, flow: Record<Flow>, programs: &Programs) {
         let id = flow.meta.id;
+        let (project_id, bundle_id) = (flow.meta.project_id, flow.meta.bundle_id);
         self.flow_ids.retain(|_, known| *known != id);
         self.flow_ids.insert(flow.meta.name.clone(), id);
         match flow.body {
             Flow { active_version: Some(version), digest: Some(digest) } => {
                 let flow = FlowRef { id, name: flow.meta.name, version, digest };
-                self.flows.insert(id, ActiveVersion { flow, program: programs.cell(digest) });
+                self.flows.insert(id, ActiveVersion { flow, project_id, bundle_id, program: programs.cell(digest) });
             }
             _ => {
                 self.flows.remove(&id);
@@ -111,7 +175,7 @@ impl Snapshot {
 
     fn apply_webhook(&mut self, webhook: Record<Webhook>) {
         let running = self.remove_route(webhook.meta.id);
-        if !webhook.body.is_enabled {
+        if webhook.body.is_enabled != Some(true) {
             return;
         }
         let name = webhook.meta.name;
@@ -119,8 +183,13 @@ impl Snapshot {
             webhook: WebhookRef { id: webhook.meta.id, name: name.clone() },
             flow: FlowTarget::Id(webhook.body.flow_id),
             key_digest: webhook.body.key_digest,
-            is_productive: webhook.body.is_productive,
-            options: webhook.body.options,
+            require_login: webhook.body.require_login.unwrap_or(false),
+            is_productive: webhook.body.is_productive.unwrap_or(true),
+            options: webhook.body.options.unwrap_or_default(),
+            project_id: webhook.meta.project_id,
+            bundle_id: webhook.meta.bundle_id,
+            location: webhook.body.execution_location.unwrap_or_default(),
+            owner: Owner::Id(webhook.meta.modified_by),
             running,
         };
         self.route_keys.insert(webhook.meta.id, Address::Record { name: name.clone() });
@@ -141,8 +210,13 @@ impl Snapshot {
             webhook: WebhookRef { id: setting.meta.id, name: name.clone() },
             flow: FlowTarget::Name(webhook.flow_name),
             key_digest: setting.body.key_digest,
+            require_login: false,
             is_productive: webhook.mode.is_productive(),
             options: webhook.options,
+            project_id: setting.meta.project_id,
+            bundle_id: setting.meta.bundle_id,
+            location: ExecutionLocation::FlowRecord,
+            owner: Owner::Name(webhook.user_name),
             running,
         };
         let address = Address::Setting { client: String::new(), name: name.clone() };
@@ -152,12 +226,19 @@ impl Snapshot {
 
     fn apply_user(&mut self, user: Record<User>) {
         let id = user.meta.id;
-        self.users.remove(&id);
-        self.tokens.retain(|_, known| *known != id);
-        if user.body.is_enabled {
-            self.users.insert(id, user.meta.name);
-            self.tokens.extend(user.body.token_digests.into_iter().map(|digest| (digest, id)));
+        self.remove_user(id);
+        if !user.body.is_enabled() {
+            return;
         }
+        let User { roles, password_hash, sessions_valid_from, api_tokens, operator_token, .. } = user.body;
+        let name = user.meta.name;
+        self.user_ids.insert(name.clone(), id);
+        self.users.insert(id, Arc::new(KnownUser { name, roles, password_hash, sessions_valid_from }));
+        let operator = operator_token.map(|digest| (digest, KnownToken { user: id, expires_at: None, role_ids: None }));
+        let tokens = api_tokens.into_iter().map(|token| {
+            (token.digest, KnownToken { user: id, expires_at: token.expires_at, role_ids: token.role_ids })
+        });
+        self.tokens.extend(tokens.chain(operator));
     }
 
     /// Removes the route that a record made. Gives its counter, which goes on counting the calls under way.

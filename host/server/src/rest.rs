@@ -1,11 +1,12 @@
 //! The REST API: records and executions, for whoever has a token.
 
+mod auth;
 mod execution;
 mod flow;
+mod openapi;
 mod parameters;
-mod setting;
+mod record;
 mod token;
-mod user;
 mod webhook;
 
 use std::sync::Arc;
@@ -15,14 +16,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post};
 use flowhost::{Code, Host, Problem};
 use http::{Method, StatusCode};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::{answer, body};
+
+pub use openapi::document as openapi_document;
 
 /// The largest body of a record, in bytes.
 const RECORD_BYTES: u64 = 2 << 20;
@@ -37,23 +39,33 @@ pub(crate) struct Api {
 type Shared = axum::extract::State<Arc<Api>>;
 type Answer = Result<Response, answer::ProblemAnswer>;
 
-/// All routes but the addresses of webhooks.
+/// All routes but the addresses of webhooks. `openapi.rs` describes them.
 pub(crate) fn router(host: Host, body_timeout: Duration) -> Router {
     Router::new()
         .route("/api/latest/alive", get(alive))
-        .route("/api/latest/flow", get(flow::list).post(flow::deploy))
-        .route("/api/latest/flow/{id}", get(flow::read))
-        .route("/api/latest/flow/{id}/version", get(flow::versions))
-        .route("/api/latest/flow/{id}/version/{version}/component", get(flow::component))
-        .route("/api/latest/webhook", get(webhook::list).post(webhook::create))
-        .route("/api/latest/webhook/{id}", get(webhook::read).patch(webhook::change).delete(webhook::delete))
-        .route("/api/latest/setting", get(setting::list))
-        .route("/api/latest/setting/{id}", put(setting::set).get(setting::read).delete(setting::delete))
-        .route("/api/latest/user", get(user::list).post(user::create))
+        .route("/api/latest/ready", get(ready))
+        .route("/api/latest/openapi.json", get(openapi::serve))
+        .route("/api/latest/auth/login", post(auth::login))
+        .route("/api/latest/auth/logout", post(auth::logout))
         .route("/api/latest/execution", get(execution::list))
         .route("/api/latest/execution/{id}", get(execution::read))
         .route("/api/latest/execution/{id}/log", get(execution::log))
-        .route("/api/latest/execution/{id}/action/cancel", post(execution::cancel))
+        .route("/api/latest/execution/{id}/action/{verb}", post(execution::action))
+        .route("/api/latest/flow", get(flow::list).post(flow::create))
+        .route("/api/latest/flow/{id}/version", get(flow::versions))
+        .route("/api/latest/flow/{id}/version/{version}/component", get(flow::component))
+        .route("/api/latest/flow/{id}/action/activate", post(flow::activate))
+        .route("/api/latest/flow/{id}/action/upload", post(flow::upload))
+        .route("/api/latest/webhook/{id}/action/rotate-key", post(webhook::rotate_key))
+        .route("/api/latest/user/{id}/token", get(auth::tokens).post(auth::create_token))
+        .route("/api/latest/user/{id}/token/{token}", delete(auth::revoke_token))
+        .route("/api/latest/{type}", get(record::list).post(record::create))
+        .route(
+            "/api/latest/{type}/{id}",
+            get(record::read).patch(record::update).put(record::set_setting).delete(record::delete),
+        )
+        .route("/api/latest/{type}/{id}/history", get(record::history))
+        .route("/api/latest/{type}/{id}/action/restore", post(record::restore))
         .fallback(no_such_address)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(Arc::new(Api { host, body_timeout }))
@@ -70,6 +82,15 @@ async fn alive(api: Shared) -> Response {
     answer::json(StatusCode::OK, &alive).map(Body::new)
 }
 
+/// Whether new calls are taken: what a load balancer asks.
+async fn ready(api: Shared) -> Answer {
+    if api.host.is_ready() {
+        Ok(answer::json(StatusCode::OK, &json!({ "status": "ready" })).map(Body::new))
+    } else {
+        Err(Problem::new(Code::HostDraining, "the host is about to stop").into())
+    }
+}
+
 async fn no_such_address(request: Request) -> Answer {
     let detail = format!("there is nothing at {}", request.uri().path());
     Err(Problem::new(Code::NoSuchAddress, detail).into())
@@ -78,16 +99,6 @@ async fn no_such_address(request: Request) -> Answer {
 /// The router adds `Allow` itself.
 async fn method_not_allowed(method: Method) -> Answer {
     Err(Problem::new(Code::MethodNotAllowed, format!("this address does not take {method}")).into())
-}
-
-/// A record, or a list of them, of this type: bare where `plain` was asked for, else in an object.
-fn record(is_plain: bool, record_type: &str, content: &impl Serialize) -> Response {
-    let answer = if is_plain {
-        answer::json(StatusCode::OK, content)
-    } else {
-        answer::json(StatusCode::OK, &std::collections::BTreeMap::from([(record_type, content)]))
-    };
-    answer.map(Body::new)
 }
 
 impl Api {

@@ -11,15 +11,23 @@ CREATE TABLE record (
     record_type TEXT NOT NULL,
     name        TEXT NOT NULL,
     description TEXT,
+    project_id  BLOB,
+    bundle_id   BLOB,
+    is_readonly INTEGER NOT NULL,
     created_at  INTEGER NOT NULL, -- microseconds since 1970, as all instants here
     created_by  BLOB,
     modified_at INTEGER NOT NULL,
     modified_by BLOB,
+    deleted_at  INTEGER, -- null where it is not in the trash
+    deleted_by  BLOB,
     revision    INTEGER NOT NULL,
     body        TEXT NOT NULL
 ) STRICT;
 
-CREATE UNIQUE INDEX record_by_name ON record (record_type, name);
+-- A record in the trash leaves its name to others.
+CREATE UNIQUE INDEX record_by_name ON record (record_type, name) WHERE deleted_at IS NULL;
+-- For lists that hold what is in the trash.
+CREATE INDEX record_by_type ON record (record_type, name, id);
 CREATE INDEX record_by_revision ON record (revision);
 
 -- Records that are gone, so that other readers of the changes learn of it.
@@ -30,6 +38,25 @@ CREATE TABLE deleted_record (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX deleted_record_by_revision ON deleted_record (revision);
+
+-- What happened to records. It outlives them, so that it can be told who deleted one, and why.
+CREATE TABLE record_history (
+    seq            INTEGER PRIMARY KEY,
+    record_id      BLOB NOT NULL,
+    revision       INTEGER NOT NULL,
+    at             INTEGER NOT NULL,
+    by             BLOB,
+    operation      INTEGER NOT NULL, -- 0 created 1 updated 2 trashed 3 restored 4 deleted
+    commit_message TEXT
+) STRICT;
+
+CREATE INDEX record_history_by_record ON record_history (record_id, seq);
+
+-- When identities were last active.
+CREATE TABLE activity (
+    identity BLOB PRIMARY KEY NOT NULL,
+    at       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Bytes named by their digest, in chunks, so that no value is larger than SQLite and memory like.
 CREATE TABLE blob (
@@ -68,6 +95,10 @@ CREATE TABLE execution (
     flow_digest           BLOB NOT NULL,
     webhook_id            BLOB,
     webhook_name          TEXT,
+    project_id            BLOB,
+    bundle_id             BLOB,
+    created_by            BLOB,
+    user_id               BLOB,
     status_message        TEXT,
     failure               TEXT, -- JSON
     is_productive         INTEGER NOT NULL,
@@ -89,13 +120,21 @@ CREATE TABLE execution (
     request_body_is_exact INTEGER
 ) STRICT;
 
--- Each list that a filter makes is a scan of one of these, newest first. `status` in them lets a scan skip rows unread.
+-- Each list in the order of admission is a scan of one of these, or a merge of such scans, one for each status: so a list of
+-- a rare status is as fast as one of a common status.
 CREATE UNIQUE INDEX execution_by_id ON execution (id);
-CREATE INDEX execution_by_flow ON execution (flow_id, id, status);
-CREATE INDEX execution_by_webhook ON execution (webhook_id, id, status) WHERE webhook_id IS NOT NULL;
--- Nearly all executions end well. Leaving those out makes this index free for them, and small for the start's search
--- for what has not ended.
-CREATE INDEX execution_by_status ON execution (status, id, flow_id, webhook_id) WHERE status <> 4;
+CREATE INDEX execution_by_status ON execution (status, id);
+CREATE INDEX execution_by_flow ON execution (flow_id, status, id);
+CREATE INDEX execution_by_webhook ON execution (webhook_id, status, id) WHERE webhook_id IS NOT NULL;
+
+-- How far `created_at` is from the time in the id, in microseconds, at most: one row. By it a condition on `created_at`
+-- becomes a range of ids. Only what is beyond the usual second (see `skew.rs`) changes it.
+CREATE TABLE execution_skew (
+    earliest INTEGER NOT NULL,
+    latest   INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO execution_skew (earliest, latest) VALUES (-1000000, 1000000);
 
 CREATE TABLE execution_log (
     execution INTEGER NOT NULL REFERENCES execution (seq) ON DELETE CASCADE,

@@ -23,6 +23,12 @@ pub enum Error {
     /// The record was changed by somebody else since it was read.
     #[error("the record was changed meanwhile; read it again")]
     Conflict,
+    /// The place from which a list should go on was not given by a list of this type and order.
+    #[error("the cursor was not made by a list of this type and order")]
+    InvalidCursor,
+    /// A filter or an order names a property that the type does not keep.
+    #[error("`{0}` is not kept with records of this type")]
+    UnknownField(&'static str),
     /// Another process has the data folder.
     #[error(
         "the data folder `{folder}` is in use by another process; stop that one, or choose another folder with --data"

@@ -4,6 +4,8 @@
 //! suite in `conformance`, which the feature of that name brings.
 
 mod error;
+mod history;
+mod query;
 mod store;
 
 #[cfg(any(test, feature = "conformance"))]
@@ -11,7 +13,8 @@ pub mod conformance;
 pub mod sqlite;
 
 pub use error::{Error, Result};
+pub use history::{HistoryEntry, HistoryOperation};
+pub use query::{ExecutionPage, ExecutionQuery, RecordPage, RecordQuery, Trash};
 pub use store::{
-    Change, ExecutionFilter, ExecutionRow, Expected, Page, RecordWrite, Recovered, Store, StoreStats, StoredRecord,
-    Write,
+    Change, ExecutionRow, Expected, RecordWrite, Recovered, Store, StoreStats, StoredRecord, Write,
 };

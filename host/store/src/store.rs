@@ -5,7 +5,7 @@ use flowhost_model::{
     Body, Digest, Execution, FlowVersion, LogLine, Meta, Record, RecordId, RecordType, RequestRecord, Status, Timestamp,
 };
 
-use crate::{Error, Result};
+use crate::{Error, ExecutionPage, ExecutionQuery, HistoryEntry, RecordPage, RecordQuery, Result};
 
 /// Keeps records and executions, durably: when a write has answered, its effect survives the loss of power.
 ///
@@ -17,14 +17,29 @@ pub trait Store: Send + Sync + 'static {
     /// Errors: [`Error::NameTaken`], [`Error::NotFound`], [`Error::Conflict`].
     async fn write(&self, changes: Vec<Write>) -> Result<u64>;
 
-    /// The record with this id, if there is one.
+    /// The record with this id, if there is one, also from the trash.
     async fn record(&self, id: RecordId) -> Result<Option<StoredRecord>>;
 
-    /// The record of this type and name, if there is one.
+    /// The record of this type and name, if there is one that is not in the trash.
     async fn record_by_name(&self, record_type: RecordType, name: &str) -> Result<Option<StoredRecord>>;
 
-    /// All records of a type, by name.
+    /// All records of a type that are not in the trash, by name.
     async fn records(&self, record_type: RecordType) -> Result<Vec<StoredRecord>>;
+
+    /// A page of a list of records of a type. Texts are ordered by their characters' numbers, `false` comes before
+    /// `true` and null before everything else; without an order it is by name.
+    ///
+    /// Errors: [`Error::InvalidCursor`], [`Error::UnknownField`].
+    async fn query_records(&self, record_type: RecordType, query: RecordQuery) -> Result<RecordPage>;
+
+    /// What happened to the record with this id, newest first; also where it is gone.
+    async fn record_history(&self, id: RecordId) -> Result<Vec<HistoryEntry>>;
+
+    /// Keeps when identities were active, unless a later time is kept already.
+    async fn save_activity(&self, activities: Vec<(RecordId, Timestamp)>) -> Result<()>;
+
+    /// When each identity was last active.
+    async fn activities(&self) -> Result<Vec<(RecordId, Timestamp)>>;
 
     /// The number of the last write of records. It grows with each.
     async fn revision(&self) -> Result<u64>;
@@ -51,17 +66,33 @@ pub trait Store: Send + Sync + 'static {
     /// Errors: [`Error::NotFound`] where it does not exist or has ended.
     async fn set_execution_status(&self, id: RecordId, status: Status, message: Option<String>) -> Result<()>;
 
+    /// Changes whether an execution that has not ended is productive.
+    ///
+    /// Errors: [`Error::NotFound`] where it does not exist or has ended.
+    async fn set_productive(&self, id: RecordId, is_productive: bool) -> Result<()>;
+
+    /// Makes a `PAUSED` execution `SCHEDULED`, without a message, and gives all that is needed to run it. Of several who
+    /// ask for it at the same time, one gets it.
+    ///
+    /// Errors: [`Error::NotFound`] where it does not exist or is not paused.
+    async fn take_execution(&self, id: RecordId) -> Result<ExecutionRow>;
+
     /// The execution with this id, if it is kept.
     async fn execution(&self, id: RecordId) -> Result<Option<Execution>>;
 
     /// The log of an execution, oldest line first, from line `from` (counted from 0) and at most `limit` lines.
     async fn execution_log(&self, id: RecordId, from: u64, limit: u32) -> Result<Vec<LogLine>>;
 
-    /// Executions, newest first.
-    async fn executions(&self, filter: ExecutionFilter, page: Page) -> Result<Vec<Execution>>;
+    /// A page of a list of executions, ordered as [`query_records`](Self::query_records) does; without an order newest
+    /// first. `name` is the flow's, `status` is ordered by an execution's life, and an order by `created_at` is the order
+    /// of admission, which is the ids'. What executions do not have, such as a description, is null.
+    ///
+    /// Errors: [`Error::InvalidCursor`], [`Error::UnknownField`].
+    async fn query_executions(&self, query: ExecutionQuery) -> Result<ExecutionPage>;
 
     /// What the last owner left behind, settled in one transaction: executions that had not ended and are durable are
-    /// given back, with their attempt counted up; the others end with `execution.interrupted` at `now`.
+    /// given back, with their attempt counted up; the others end with `execution.interrupted` at `now`. Paused ones stay
+    /// paused, until [`take_execution`](Self::take_execution).
     async fn recover(&self, now: Timestamp) -> Result<Recovered>;
 
     /// The value kept under a name of the host's own, such as a signing key.
@@ -84,7 +115,18 @@ pub enum Write {
     /// Creates or replaces a record.
     Record(RecordWrite),
     /// Removes a record for good.
-    DeleteRecord(RecordId),
+    DeleteRecord {
+        /// The record.
+        id: RecordId,
+        /// What must be there before: the record as of a revision.
+        expected: Expected,
+        /// The identity that removes it.
+        by: Option<RecordId>,
+        /// The present.
+        at: Timestamp,
+        /// Why, for the record's history.
+        commit_message: Option<String>,
+    },
     /// Adds a version of a flow, with the component's bytes unless a component of that digest is kept already.
     FlowVersion {
         /// The version. Its number must be the next of its flow.
@@ -101,6 +143,8 @@ pub struct RecordWrite {
     pub record: StoredRecord,
     /// What must be there before.
     pub expected: Expected,
+    /// Why, for the record's history.
+    pub commit_message: Option<String>,
 }
 
 /// What a write expects to find.
@@ -179,26 +223,8 @@ pub struct Recovered {
     pub again: Vec<ExecutionRow>,
     /// How many were ended as interrupted.
     pub interrupted: u64,
-}
-
-/// Which executions a list holds. Unset parts do not restrict.
-#[derive(Clone, Debug, Default)]
-pub struct ExecutionFilter {
-    /// Of this status.
-    pub status: Option<Status>,
-    /// Of this flow.
-    pub flow_id: Option<RecordId>,
-    /// Of this webhook.
-    pub webhook_id: Option<RecordId>,
-}
-
-/// A page of a list.
-#[derive(Clone, Copy, Debug)]
-pub struct Page {
-    /// Only executions older than the one with this id.
-    pub before: Option<RecordId>,
-    /// How many at most.
-    pub limit: u32,
+    /// How many are paused, and stay so.
+    pub paused: u64,
 }
 
 /// Sizes and waits of a store.

@@ -18,6 +18,12 @@ use crate::webhook::IncomingRequest;
 pub(crate) struct Start {
     pub(crate) flow: FlowRef,
     pub(crate) webhook: Option<WebhookRef>,
+    pub(crate) project_id: Option<RecordId>,
+    pub(crate) bundle_id: Option<RecordId>,
+    /// The identity that starts it.
+    pub(crate) created_by: Option<RecordId>,
+    /// The user that answers for it.
+    pub(crate) user_id: Option<RecordId>,
     pub(crate) is_productive: bool,
     pub(crate) input: Box<RawValue>,
     pub(crate) request: Option<Arc<IncomingRequest>>,
@@ -30,6 +36,10 @@ pub(crate) struct Live {
     pub(crate) id: RecordId,
     pub(crate) flow: FlowRef,
     pub(crate) webhook: Option<WebhookRef>,
+    pub(crate) project_id: Option<RecordId>,
+    pub(crate) bundle_id: Option<RecordId>,
+    pub(crate) created_by: Option<RecordId>,
+    pub(crate) user_id: Option<RecordId>,
     pub(crate) is_productive: bool,
     pub(crate) is_durable: bool,
     pub(crate) attempt: u32,
@@ -57,11 +67,27 @@ impl Live {
     pub(crate) fn new(start: Start) -> Result<Self, Problem> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Problem::host)?;
-        let Start { flow, webhook, is_productive, input, request, budget, is_durable } = start;
+        let Start {
+            flow,
+            webhook,
+            project_id,
+            bundle_id,
+            created_by,
+            user_id,
+            is_productive,
+            input,
+            request,
+            budget,
+            is_durable,
+        } = start;
         Ok(Self {
             id: RecordId::new(),
             flow,
             webhook,
+            project_id,
+            bundle_id,
+            created_by,
+            user_id,
             is_productive,
             is_durable,
             attempt: 1,
@@ -84,6 +110,10 @@ impl Live {
             id: execution.id,
             flow: execution.flow,
             webhook: execution.webhook,
+            project_id: execution.project_id,
+            bundle_id: execution.bundle_id,
+            created_by: execution.created_by,
+            user_id: execution.user_id,
             is_productive: execution.is_productive,
             is_durable: execution.is_durable,
             attempt: execution.attempt,
@@ -129,6 +159,10 @@ impl Live {
             id: self.id,
             flow: self.flow.clone(),
             webhook: self.webhook.clone(),
+            project_id: self.project_id,
+            bundle_id: self.bundle_id,
+            created_by: self.created_by,
+            user_id: self.user_id,
             status: if moving.started_at.is_some() { Status::Running } else { Status::Scheduled },
             status_message: moving.progress.clone(),
             failure: None,
@@ -153,6 +187,16 @@ impl Live {
             store.insert_execution(ExecutionRow { execution, request, seed: self.seed, deadline }).await?;
             *recorded = true;
         }
+        Ok(())
+    }
+
+    /// Puts it into the store to wait for somebody who resumes it.
+    pub(crate) async fn record_paused(&self, store: &dyn Store) -> Result<(), Problem> {
+        let mut execution = self.execution();
+        execution.status = Status::Paused;
+        execution.status_message = Some("paused: its user was not active lately; resume it, or make it productive".into());
+        let request = self.request.as_ref().map(|request| request.to_record());
+        store.insert_execution(ExecutionRow { execution, request, seed: self.seed, deadline: None }).await?;
         Ok(())
     }
 

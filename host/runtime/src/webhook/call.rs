@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flowhost_model::{Execution, RecordId};
+use flowhost_model::{Execution, ExecutionLocation, Operation, RecordId, RecordType, Status};
 use http::{HeaderMap, Method};
 
-use super::{IncomingRequest, Route, key, payload, query};
-use crate::execution::{Live, Start, launch, launch_queued, problem_of};
+use super::{IncomingRequest, Owner, Route, key, login, payload, query};
+use crate::execution::{Live, Start, launch, problem_of};
 use crate::flow::ActiveVersion;
 use crate::host::Host;
 use crate::input::WebhookInput;
@@ -38,6 +38,8 @@ pub enum Called {
     Accepted {
         /// Its id.
         id: RecordId,
+        /// Where it stands: `SCHEDULED`, or `PAUSED` in development mode when its user is not active.
+        status: Status,
         /// The signed ticket that lets its caller read it without a login.
         ticket: String,
     },
@@ -52,22 +54,35 @@ impl Host {
         let not_found = || Problem::new(Code::WebhookNotFound, "no webhook can be called at this address");
         let version = self.snapshot().active_version(&route.flow).ok_or_else(not_found)?;
         let is_async = asks_for_async(&request);
+        let request = self.admit_caller(route, request)?;
         let (request, input) = admit_request(route, request).await?;
         let counted = route.running.enter(route.options.max_executions).ok_or_else(|| {
             Problem::new(Code::WebhookBusy, "the webhook runs as many executions as it may; try again")
         })?;
+        self.note_activity(route.webhook.id);
+        let user_id = self.owner(route);
+        let (project_id, bundle_id) = self.execution_location(route, &version);
+        let is_paused = !route.is_productive && !self.is_active(user_id);
         let start = Start {
             flow: version.flow.clone(),
             webhook: Some(route.webhook.clone()),
+            project_id,
+            bundle_id,
+            created_by: Some(route.webhook.id),
+            user_id,
             is_productive: route.is_productive,
             input,
             request: Some(Arc::new(request)),
             budget: self.limits().budget,
-            is_durable: is_async,
+            is_durable: is_async || is_paused,
         };
+        if is_paused {
+            let id = self.accept_paused(start).await?;
+            return Ok(Called::Accepted { id, status: Status::Paused, ticket: self.ticket(id) });
+        }
         if is_async {
             let id = self.accept(start, &version, Some(counted)).await?;
-            return Ok(Called::Accepted { id, ticket: self.ticket(id) });
+            return Ok(Called::Accepted { id, status: Status::Scheduled, ticket: self.ticket(id) });
         }
         let program = self.program(&version).await?;
         let slot = self.launch_context().admission.slot().await?;
@@ -76,20 +91,34 @@ impl Host {
         self.wait_for(live, ended, route.wait(self.limits())).await.map(|ended| Called::Ended(Box::new(ended)))
     }
 
-    /// Commits an execution to the store and lets it run when there is a slot.
-    pub(crate) async fn accept(
-        &self,
-        start: Start,
-        version: &ActiveVersion,
-        counted: Option<crate::execution::Counted>,
-    ) -> Result<RecordId, Problem> {
-        let context = self.launch_context();
-        let place = context.admission.queue_place()?;
-        let live = Arc::new(Live::new(start)?);
-        live.record(&*context.store).await?;
-        let id = live.id;
-        launch_queued(context, live, version.program.clone(), Some(place), counted);
-        Ok(id)
+    /// Asks for the login where the webhook wants one, and takes what carried it out of what the flow sees.
+    fn admit_caller(&self, route: &Route, mut request: WebhookRequest) -> Result<WebhookRequest, Problem> {
+        if !route.require_login {
+            return Ok(request);
+        }
+        let unauthorized = || Problem::new(Code::WebhookUnauthorized, "the webhook wants a login: `Authorization: Bearer TOKEN`");
+        let token = login::token(&request.headers).ok_or_else(unauthorized)?;
+        let caller = self.authenticate(&token).map_err(|_| unauthorized())?;
+        self.permit(&caller, Operation::Read, RecordType::Webhook, route.project_id)?;
+        login::consume(&mut request.headers);
+        Ok(request)
+    }
+
+    /// The user that answers for the webhook's executions.
+    fn owner(&self, route: &Route) -> Option<RecordId> {
+        match &route.owner {
+            Owner::Id(id) => *id,
+            Owner::Name(name) => self.snapshot().user_named(name).map(|(id, _)| id),
+        }
+    }
+
+    /// The project and the bundle that the webhook's executions belong to.
+    fn execution_location(&self, route: &Route, version: &ActiveVersion) -> (Option<RecordId>, Option<RecordId>) {
+        match route.location {
+            ExecutionLocation::FlowRecord => (version.project_id, version.bundle_id),
+            ExecutionLocation::WebhookRecord => (route.project_id, route.bundle_id),
+            ExecutionLocation::DefaultProject => (Some(self.default_project()), None),
+        }
     }
 
     /// Waits for the end of an execution, for `limit` at most; it goes on in any case.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowhost_model::{Answer, Digest, RecordId, WebhookOptions, WebhookRef};
+use flowhost_model::{Answer, Digest, ExecutionLocation, RecordId, WebhookOptions, WebhookRef};
 use http::Method;
 
 use crate::execution::Counter;
@@ -39,13 +39,27 @@ pub(crate) enum FlowTarget {
     Name(String),
 }
 
+/// The user that answers for a webhook's executions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Who last changed the webhook; the record form.
+    Id(Option<RecordId>),
+    /// The user that the setting names.
+    Name(String),
+}
+
 /// An enabled webhook, ready to be called.
 #[derive(Clone, Debug)]
 pub struct Route {
     pub(crate) webhook: WebhookRef,
     pub(crate) flow: FlowTarget,
     pub(crate) key_digest: Option<Digest>,
+    pub(crate) require_login: bool,
     pub(crate) is_productive: bool,
+    pub(crate) project_id: Option<RecordId>,
+    pub(crate) bundle_id: Option<RecordId>,
+    pub(crate) location: ExecutionLocation,
+    pub(crate) owner: Owner,
     pub(crate) options: WebhookOptions,
     pub(crate) running: Counter,
 }

@@ -1,81 +1,54 @@
 //! `/api/latest/execution`.
 
 use axum::body::Body;
-use axum::extract::{Path, Query};
-use flowhost::model::{Execution, Flow, Status};
-use flowhost::store::{ExecutionFilter, Page};
-use flowhost::{Code, ExecutionView, Problem};
-use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
+use axum::extract::{Path, Request};
+use axum::response::Response;
+use flowhost::model::{Execution, RecordType};
+use flowhost::{Code, ExecutionView, List, Problem, RecordView};
+use http::{HeaderMap, StatusCode, Uri};
+use serde_json::{Value, json};
 
-use super::parameters::{Common, id};
-use super::token::identity;
-use super::{Answer, Shared, record};
+use super::parameters::{Parameters, id};
+use super::token::{reader, writer};
+use super::{Answer, Shared};
 use crate::answer;
-
-/// Executions on a page unless asked for otherwise, and the most.
-const PAGE: u32 = 50;
-const PAGE_LIMIT: u32 = 1_000;
 
 /// Lines of a log at once.
 const LOG_PAGE_LIMIT: u32 = 10_000;
 
-#[derive(Deserialize)]
-pub(super) struct List {
-    status: Option<String>,
-    /// The name of a flow.
-    flow: Option<String>,
-    /// The name of a webhook.
-    webhook: Option<String>,
-    before: Option<String>,
-    limit: Option<u32>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Read {
-    ticket: Option<String>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Lines {
-    #[serde(default)]
-    from: u64,
-    limit: Option<u32>,
-}
-
-pub(super) async fn list(
-    api: Shared,
-    Query(common): Query<Common>,
-    Query(list): Query<List>,
-    headers: HeaderMap,
-) -> Answer {
-    identity(&api.host, &headers)?;
-    let status: Option<Status> = list.status.map(|status| status.parse()).transpose().map_err(malformed)?;
-    let flow_id = match list.flow {
-        Some(name) => Some(api.host.id_by_name::<Flow>(&name).await?),
-        None => None,
-    };
-    let webhook_id = match list.webhook {
-        Some(name) => Some(api.host.webhook_by_name(&name).await?.meta.id),
-        None => None,
-    };
-    let before = list.before.as_deref().map(id).transpose()?;
-    let filter = ExecutionFilter { status, flow_id, webhook_id };
-    let page = Page { before, limit: list.limit.unwrap_or(PAGE).min(PAGE_LIMIT) };
-    Ok(record(common.plain, "execution", &api.host.executions(filter, page).await?))
+/// Beside the common parameters: `status`, and `flow` and `webhook` by name, short for a filter; `before`, an id.
+pub(super) async fn list(api: Shared, uri: Uri, headers: HeaderMap) -> Answer {
+    let by = reader(&api.host, &headers)?;
+    let mut parameters = Parameters::parse(uri.query(), &["status", "flow", "webhook", "before"])?;
+    let mut terms: Vec<Value> = parameters.list.filter.take().into_iter().collect();
+    if let Some(status) = parameters.other("status") {
+        terms.push(json!({ "field": "status", "value": status }));
+    }
+    if let Some(name) = parameters.other("flow") {
+        let flow = api.host.record_id(&by, RecordType::Flow, name).await?;
+        terms.push(json!({ "field": "flow_id", "value": flow }));
+    }
+    if let Some(name) = parameters.other("webhook") {
+        let webhook = api.host.read_webhook(&by, name, true).await?.id;
+        terms.push(json!({ "field": "webhook_id", "value": webhook }));
+    }
+    if let Some(before) = parameters.other("before") {
+        terms.push(json!({ "field": "id", "op": "lt", "value": before }));
+    }
+    parameters.list.filter = (!terms.is_empty()).then(|| json!({ "and": terms }));
+    let page = api.host.list_executions(&by, parameters.list.clone()).await?;
+    let items: Result<_, Problem> =
+        page.items.iter().map(|execution| api.host.execution_members(execution)).collect();
+    let page = List { items: items?, next: page.next };
+    Ok(parameters.page(RecordType::Execution, page, uri.path_and_query().map_or("", |both| both.as_str()))?)
 }
 
 /// Whoever has the ticket of an execution sees what its caller would have seen; a token shows all of it.
-pub(super) async fn read(
-    api: Shared,
-    Path(segment): Path<String>,
-    Query(common): Query<Common>,
-    Query(read): Query<Read>,
-    headers: HeaderMap,
-) -> Answer {
+pub(super) async fn read(api: Shared, Path(segment): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {
+    let parameters = Parameters::parse(uri.query(), &["ticket"])?;
     let id = id(&segment)?;
-    if let Some(ticket) = read.ticket {
-        if !api.host.ticket_is_valid(&ticket, id) {
+    if let Some(ticket) = parameters.other("ticket") {
+        if !api.host.ticket_is_valid(ticket, id) {
             return Err(Problem::new(Code::Unauthorized, "the ticket is not valid, or not any more").into());
         }
         let execution = api.host.execution(id).await?;
@@ -83,39 +56,53 @@ pub(super) async fn read(
         answer::insert_execution_id(answer.headers_mut(), id);
         return Ok(answer.map(Body::new));
     }
-    identity(&api.host, &headers)?;
-    Ok(one(common.plain, &api.host.execution(id).await?))
+    let by = reader(&api.host, &headers)?;
+    Ok(one(&api, &parameters, &api.host.read_execution(&by, id).await?)?)
 }
 
-pub(super) async fn log(
+pub(super) async fn log(api: Shared, Path(segment): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {
+    let by = reader(&api.host, &headers)?;
+    let parameters = Parameters::parse(uri.query(), &["from"])?;
+    let from = match parameters.other("from") {
+        Some(from) => from.parse().map_err(|_| Problem::new(Code::Malformed, "`from`: must be a number"))?,
+        None => 0,
+    };
+    let limit = parameters.list.limit.unwrap_or(LOG_PAGE_LIMIT).min(LOG_PAGE_LIMIT);
+    let log = api.host.execution_log(&by, id(&segment)?, from, limit).await?;
+    Ok(parameters.content("log", json!(log), None))
+}
+
+/// `cancel`, `resume`, `rerun`, `set-productive`.
+pub(super) async fn action(
     api: Shared,
-    Path(segment): Path<String>,
-    Query(common): Query<Common>,
-    Query(lines): Query<Lines>,
+    Path((segment, verb)): Path<(String, String)>,
     headers: HeaderMap,
+    request: Request,
 ) -> Answer {
-    identity(&api.host, &headers)?;
-    let limit = lines.limit.unwrap_or(LOG_PAGE_LIMIT).min(LOG_PAGE_LIMIT);
-    let log = api.host.execution_log(id(&segment)?, lines.from, limit).await?;
-    Ok(record(common.plain, "log", &log))
+    let by = writer(&api.host, &headers)?;
+    let parameters = Parameters::parse(request.uri().query(), &[])?;
+    let id = id(&segment)?;
+    let execution = match verb.as_str() {
+        "cancel" => api.host.cancel(&by, id).await?,
+        "resume" => api.host.resume(&by, id).await?,
+        "rerun" => {
+            let id = api.host.rerun(&by, id).await?;
+            api.host.execution(id).await?
+        }
+        "set-productive" => api.host.set_productive(&by, id).await?,
+        other => {
+            return Err(Problem::new(Code::NoSuchAddress, format!("an execution has no action `{other}`")).into());
+        }
+    };
+    Ok(one(&api, &parameters, &execution)?)
 }
 
-pub(super) async fn cancel(
-    api: Shared,
-    Path(segment): Path<String>,
-    Query(common): Query<Common>,
-    headers: HeaderMap,
-) -> Answer {
-    identity(&api.host, &headers)?;
-    Ok(one(common.plain, &api.host.cancel(id(&segment)?).await?))
-}
-
-fn one(is_plain: bool, execution: &Execution) -> axum::response::Response {
-    let mut answer = record(is_plain, "execution", execution);
+fn one(api: &Shared, parameters: &Parameters, execution: &Execution) -> Result<Response, Problem> {
+    let members = api.host.execution_members(execution)?;
+    let view = RecordView { id: execution.id, members, revision: 0 };
+    let mut answer = parameters.record(RecordType::Execution, view)?;
+    // An execution changes by itself; nobody edits it.
+    answer.headers_mut().remove(http::header::ETAG);
     answer::insert_execution_id(answer.headers_mut(), execution.id);
-    answer
-}
-
-fn malformed(error: impl std::fmt::Display) -> Problem {
-    Problem::new(Code::Malformed, error.to_string())
+    Ok(answer)
 }

@@ -1,71 +1,102 @@
-//! `/api/latest/flow`.
+//! `/api/latest/flow`: what flows have beside other records, their versions.
 
-use axum::extract::{Path, Query, Request};
+use axum::extract::{Path, Request};
 use axum::response::{IntoResponse, Response};
-use flowhost::model::{Flow, Record};
+use flowhost::model::RecordType;
 use flowhost::{Code, Problem};
-use http::header::{CONTENT_TYPE, ETAG};
-use http::{HeaderMap, HeaderValue};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Uri};
 use serde::Deserialize;
+use serde_json::json;
 
-use super::parameters::{Common, resolve};
-use super::token::identity;
+use super::parameters::{Parameters, resolve};
+use super::token::{reader, writer};
 use super::{Answer, Shared, record};
 
 #[derive(Deserialize)]
-pub(super) struct Deploy {
-    #[serde(default)]
-    name: Option<String>,
+#[serde(deny_unknown_fields)]
+struct Activate {
+    version: u32,
 }
 
-pub(super) async fn list(api: Shared, Query(common): Query<Common>, headers: HeaderMap) -> Answer {
-    identity(&api.host, &headers)?;
-    let flows: Vec<Record<Flow>> = api.host.records().await?;
-    Ok(record(common.plain, "flow", &flows))
+pub(super) async fn list(api: Shared, uri: Uri, headers: HeaderMap) -> Answer {
+    record::list_of(api, RecordType::Flow, uri, headers).await
 }
 
-pub(super) async fn read(
-    api: Shared,
-    Path(segment): Path<String>,
-    Query(common): Query<Common>,
-    headers: HeaderMap,
-) -> Answer {
-    identity(&api.host, &headers)?;
-    let id = resolve::<Flow>(&api.host, &segment, common.by).await?;
-    Ok(record(common.plain, "flow", &api.host.record::<Flow>(id).await?))
+/// A record as JSON, or a component for the flow named by `name`.
+pub(super) async fn create(api: Shared, headers: HeaderMap, request: Request) -> Answer {
+    let is_json = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/json"));
+    if is_json {
+        return record::create_of(api, RecordType::Flow, headers, request).await;
+    }
+    let by = writer(&api.host, &headers)?;
+    let parameters = Parameters::parse(request.uri().query(), &["name"])?;
+    let unnamed = || Problem::new(Code::Malformed, "`name`: name the flow, `?name=NAME`");
+    let name = parameters.other("name").ok_or_else(unnamed)?.to_owned();
+    deploy(&api, &by, &name, request).await
 }
 
-pub(super) async fn deploy(api: Shared, Query(deploy): Query<Deploy>, headers: HeaderMap, request: Request) -> Answer {
-    let by = identity(&api.host, &headers)?;
-    let unnamed = || Problem::new(Code::Malformed, "name the flow: `?name=NAME`");
-    let name = deploy.name.ok_or_else(unnamed)?;
+/// A component, as the next version of a flow that exists.
+pub(super) async fn upload(api: Shared, Path(segment): Path<String>, headers: HeaderMap, request: Request) -> Answer {
+    let by = writer(&api.host, &headers)?;
+    let parameters = Parameters::parse(request.uri().query(), &[])?;
+    let id = resolve(&api.host, &by, RecordType::Flow, &segment, &parameters).await?;
+    let flow = api.host.read_record(&by, RecordType::Flow, id).await?;
+    let name = flow.members.get("name").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
+    deploy(&api, &by, &name, request).await
+}
+
+async fn deploy(api: &Shared, by: &flowhost::Identity, name: &str, request: Request) -> Answer {
     let component = api.bytes(request, api.host.limits().compile.component_bytes).await?;
-    let deployed = api.host.deploy_as(by, &name, component.to_vec()).await?;
-    Ok(record(true, "flow", &deployed))
+    let deployed = api.host.deploy_as(by, name, component.to_vec()).await?;
+    Ok(answer_of(api, by, deployed).await?)
 }
 
-pub(super) async fn versions(
-    api: Shared,
-    Path(segment): Path<String>,
-    Query(common): Query<Common>,
-    headers: HeaderMap,
-) -> Answer {
-    identity(&api.host, &headers)?;
-    let id = resolve::<Flow>(&api.host, &segment, common.by).await?;
-    Ok(record(common.plain, "version", &api.host.flow_versions(id).await?))
+async fn answer_of(
+    api: &Shared,
+    by: &flowhost::Identity,
+    deployed: flowhost::Deployed,
+) -> Result<Response, Problem> {
+    let flow = api.host.read_record(by, RecordType::Flow, deployed.flow.meta.id).await?;
+    let answer = json!({
+        "flow": flow.members,
+        "version": deployed.version,
+        "is_new_flow": deployed.is_new_flow,
+        "is_unchanged": deployed.is_unchanged,
+    });
+    Ok(Parameters { is_plain: true, ..Parameters::default() }.content("flow", answer, None))
+}
+
+pub(super) async fn activate(api: Shared, Path(segment): Path<String>, headers: HeaderMap, request: Request) -> Answer {
+    let by = writer(&api.host, &headers)?;
+    let parameters = Parameters::parse(request.uri().query(), &[])?;
+    let id = resolve(&api.host, &by, RecordType::Flow, &segment, &parameters).await?;
+    let Activate { version } = api.json(request).await?;
+    let deployed = api.host.activate_version(&by, id, version).await?;
+    Ok(answer_of(&api, &by, deployed).await?)
+}
+
+pub(super) async fn versions(api: Shared, Path(segment): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {
+    let by = reader(&api.host, &headers)?;
+    let parameters = Parameters::parse(uri.query(), &[])?;
+    let id = resolve(&api.host, &by, RecordType::Flow, &segment, &parameters).await?;
+    Ok(parameters.content("version", json!(api.host.flow_versions(&by, id).await?), None))
 }
 
 pub(super) async fn component(
     api: Shared,
-    Path((segment, version)): Path<(String, u32)>,
-    Query(common): Query<Common>,
+    Path((segment, version)): Path<(String, String)>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Answer {
-    identity(&api.host, &headers)?;
-    let id = resolve::<Flow>(&api.host, &segment, common.by).await?;
-    let component = api.host.component(id, version).await?;
+    let by = reader(&api.host, &headers)?;
+    let parameters = Parameters::parse(uri.query(), &[])?;
+    let id = resolve(&api.host, &by, RecordType::Flow, &segment, &parameters).await?;
+    let missing = |_| Problem::new(Code::RecordNotFound, format!("`{version}` is not the number of a version"));
+    let component = api.host.component(&by, id, version.parse().map_err(missing)?).await?;
     let mut answer: Response = component.into_response();
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/wasm"));
-    answer.headers_mut().remove(ETAG);
     Ok(answer)
 }

@@ -1,50 +1,215 @@
-//! The parameters that routes have in common.
+//! What routes have in common: parameters in, records out.
 
-use std::str::FromStr;
+use axum::body::Body;
+use axum::response::Response;
+use flowhost::model::{RecordId, RecordType, definition};
+use flowhost::{Code, Host, Identity, List, ListRequest, Problem, RecordView};
+use http::header::{ETAG, IF_MATCH, LINK};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::{Map, Value};
 
-use flowhost::model::{Body, RecordId};
-use flowhost::{Code, Host, Problem};
-use serde::{Deserialize, Deserializer};
+use crate::answer;
 
-/// `plain` and `by`.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Common {
+/// The parameters of a query.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters {
     /// Records without a wrapping object.
-    #[serde(default, deserialize_with = "flag")]
-    pub(crate) plain: bool,
-    /// What the segment in the path is.
-    #[serde(default)]
-    pub(crate) by: By,
+    pub(crate) is_plain: bool,
+    /// The segment in the path is a name, not an id.
+    pub(crate) is_by_name: bool,
+    /// Only these properties.
+    pub(crate) fields: Option<Vec<String>>,
+    /// What a list holds.
+    pub(crate) list: ListRequest,
+    /// Past the trash.
+    pub(crate) is_permanent: bool,
+    /// Why the change is made, where there is no body to say it.
+    pub(crate) commit_message: Option<String>,
+    /// What else a route takes.
+    pub(crate) others: Vec<(String, String)>,
 }
 
-/// What names a record in a path.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum By {
-    /// Its id.
-    #[default]
-    Id,
-    /// Its name.
-    Name,
+fn malformed(detail: impl Into<String>) -> Problem {
+    Problem::new(Code::Malformed, detail)
 }
 
-/// `true` in any case, or bare.
-fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Ok(text.is_empty() || text.eq_ignore_ascii_case("true") || text == "1")
+fn flag(name: &str, value: &str) -> Result<bool, Problem> {
+    match value.to_ascii_lowercase().as_str() {
+        "" | "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(malformed(format!("`{name}`: must be true or false"))),
+    }
+}
+
+impl Parameters {
+    /// The parameters of a query. `others` are those that the route takes beside the common ones.
+    pub(crate) fn parse(query: Option<&str>, others: &[&str]) -> Result<Self, Problem> {
+        let mut parameters = Self::default();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            match &*name {
+                "plain" => parameters.is_plain = flag(&name, &value)?,
+                "by" if value == "name" => parameters.is_by_name = true,
+                "by" if value == "id" => parameters.is_by_name = false,
+                "by" => return Err(malformed("`by`: must be `id` or `name`")),
+                "fields" => {
+                    parameters.fields = Some(value.split(',').map(|field| field.trim().to_owned()).collect());
+                }
+                "filter" => {
+                    let filter = serde_json::from_str(&value);
+                    parameters.list.filter = Some(filter.map_err(|error| malformed(format!("`filter`: {error}")))?);
+                }
+                "order" => parameters.list.order = Some(value.into_owned()),
+                "after" => parameters.list.after = Some(value.into_owned()),
+                "limit" => {
+                    let limit = value.parse().map_err(|_| malformed("`limit`: must be a number"))?;
+                    parameters.list.limit = Some(limit);
+                }
+                "trash" => parameters.list.is_trash = flag(&name, &value)?,
+                "permanently" => parameters.is_permanent = flag(&name, &value)?,
+                "commit_message" => parameters.commit_message = Some(value.into_owned()),
+                // Sent by clients of the modelled system; trashing is never pending here.
+                "wait" => {}
+                other if others.contains(&other) => parameters.others.push((name.into_owned(), value.into_owned())),
+                other => return Err(malformed(format!("`{other}`: there is no such parameter"))),
+            }
+        }
+        Ok(parameters)
+    }
+
+    /// The value of a parameter that only this route takes.
+    pub(crate) fn other(&self, name: &str) -> Option<&str> {
+        self.others.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn select(&self, record_type: RecordType, members: Map<String, Value>) -> Result<Map<String, Value>, Problem> {
+        let Some(fields) = &self.fields else {
+            return Ok(members);
+        };
+        let definition = definition(record_type);
+        let unknown = fields.iter().find(|field| definition.property(field).is_none());
+        if let Some(unknown) = unknown {
+            return Err(malformed(format!("`fields`: a {} has no property `{unknown}`", definition.path)));
+        }
+        Ok(members.into_iter().filter(|(name, _)| fields.contains(name)).collect())
+    }
+
+    /// The answer that is one record.
+    pub(crate) fn record(&self, record_type: RecordType, view: RecordView) -> Result<Response, Problem> {
+        let members = self.select(record_type, view.members)?;
+        let mut answer = self.content(definition(record_type).path, Value::Object(members), None);
+        answer.headers_mut().insert(ETAG, etag(view.revision));
+        Ok(answer)
+    }
+
+    /// The answer that is a page of records.
+    pub(crate) fn page(
+        &self,
+        record_type: RecordType,
+        page: List<Map<String, Value>>,
+        path_and_query: &str,
+    ) -> Result<Response, Problem> {
+        let items: Result<Vec<Value>, Problem> =
+            page.items.into_iter().map(|members| self.select(record_type, members).map(Value::Object)).collect();
+        let mut answer = self.content(definition(record_type).path, Value::Array(items?), page.next.as_deref());
+        if let Some(link) = page.next.and_then(|next| next_link(path_and_query, &next)) {
+            answer.headers_mut().insert(LINK, link);
+        }
+        Ok(answer)
+    }
+
+    /// The answer that is this content: bare where `plain` was asked for, else in an object.
+    pub(crate) fn content(&self, name: &str, content: Value, next: Option<&str>) -> Response {
+        let content = if self.is_plain {
+            content
+        } else {
+            let mut wrapped = Map::from_iter([(name.to_owned(), content)]);
+            if let Some(next) = next {
+                wrapped.insert("next".into(), next.into());
+            }
+            Value::Object(wrapped)
+        };
+        answer::json(StatusCode::OK, &content).map(Body::new)
+    }
+}
+
+/// Where the next page is, for `Link`.
+fn next_link(path_and_query: &str, next: &str) -> Option<HeaderValue> {
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    let kept = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "after");
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).append_pair("after", next).finish();
+    HeaderValue::try_from(format!("<{path}?{query}>; rel=\"next\"")).ok()
+}
+
+/// The entity tag of a revision.
+pub(crate) fn etag(revision: u64) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{revision}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// The revision that the writer has read; none where any will do.
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(IF_MATCH) else {
+        return Ok(None);
+    };
+    let value = value.to_str().map_err(|_| malformed("`If-Match`: must be an entity tag"))?.trim();
+    if value == "*" {
+        return Ok(None);
+    }
+    // A tag that this host did not make matches no record.
+    let revision = value.trim_start_matches("W/").trim_matches('"').parse();
+    Ok(Some(revision.unwrap_or(u64::MAX)))
+}
+
+/// The type that a segment names.
+pub(crate) fn record_type(segment: &str) -> Result<RecordType, Problem> {
+    let found = RecordType::ALL.into_iter().find(|known| definition(*known).path == segment);
+    found.ok_or_else(|| Problem::new(Code::NoSuchAddress, format!("there are no records of a type `{segment}`")))
 }
 
 /// The id that a segment is.
 pub(crate) fn id(segment: &str) -> Result<RecordId, Problem> {
-    let hint = "to give a name instead, add `?by=name`";
-    RecordId::from_str(segment)
-        .map_err(|_| Problem::new(Code::RecordNotFound, format!("`{segment}` is not an id; {hint}")))
+    let detail = || format!("`{segment}` is not an id; to give a name instead, add `?by=name`");
+    segment.parse().map_err(|_| Problem::new(Code::RecordNotFound, detail()))
 }
 
 /// The id of the record that a segment names.
-pub(crate) async fn resolve<B: Body>(host: &Host, segment: &str, by: By) -> Result<RecordId, Problem> {
-    match by {
-        By::Id => id(segment),
-        By::Name => host.id_by_name::<B>(segment).await,
+pub(crate) async fn resolve(
+    host: &Host,
+    by: &Identity,
+    record_type: RecordType,
+    segment: &str,
+    parameters: &Parameters,
+) -> Result<RecordId, Problem> {
+    if parameters.is_by_name { host.record_id(by, record_type, segment).await } else { id(segment) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_read_and_unknown_ones_refused() {
+        let parameters =
+            Parameters::parse(Some("plain=True&by=name&fields=id,%20name&limit=5&filter=%7B%22field%22:%22name%22%7D"), &[])
+                .unwrap();
+        assert!(parameters.is_plain && parameters.is_by_name);
+        assert_eq!(parameters.fields.unwrap(), ["id", "name"]);
+        assert_eq!(parameters.list.limit, Some(5));
+        for wrong in ["limit=many", "by=nickname", "plain=maybe", "filter={", "colour=red"] {
+            assert_eq!(Parameters::parse(Some(wrong), &[]).unwrap_err().code, Code::Malformed, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_next_page_keeps_the_other_parameters() {
+        let link = next_link("/api/latest/flow?plain=true&after=old&limit=2", "a+b").unwrap();
+        assert_eq!(link, "</api/latest/flow?plain=true&limit=2&after=a%2Bb>; rel=\"next\"");
+    }
+
+    #[test]
+    fn a_foreign_tag_matches_nothing() {
+        let of = |value: &'static str| {
+            if_match(&HeaderMap::from_iter([(IF_MATCH, HeaderValue::from_static(value))])).unwrap()
+        };
+        assert_eq!((of("\"7\""), of("*"), of("\"abc\"")), (Some(7), None, Some(u64::MAX)));
     }
 }

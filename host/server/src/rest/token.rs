@@ -1,16 +1,21 @@
-//! The token of a request.
+//! Who makes a request.
 
 use flowhost::{Code, Host, Identity, Problem};
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
 
-/// The user whose token the request carries: `Authorization: <token>`, with or without `Bearer`.
-pub(crate) fn identity(host: &Host, headers: &HeaderMap) -> Result<Identity, Problem> {
-    let missing = || Problem::new(Code::Unauthorized, "send a token: `Authorization: Bearer TOKEN`");
-    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
-    let token = match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token,
-        _ => value,
-    };
-    host.authenticate(token.trim())
+/// The user whose token a request carries that only reads: in `Authorization`, or in the login cookie.
+pub(crate) fn reader(host: &Host, headers: &HeaderMap) -> Result<Identity, Problem> {
+    let token = flowhost::webhook::login::token(headers).ok_or_else(missing)?;
+    host.authenticate(&token)
+}
+
+/// The user whose token a request carries that changes something: in `Authorization`. A cookie is sent by a browser whether
+/// or not its user means it, so that a cookie alone changes nothing.
+pub(crate) fn writer(host: &Host, headers: &HeaderMap) -> Result<Identity, Problem> {
+    let token = flowhost::webhook::login::in_authorization(headers).ok_or_else(missing)?;
+    host.authenticate(&token)
+}
+
+fn missing() -> Problem {
+    Problem::new(Code::Unauthorized, "send a token: `Authorization: Bearer TOKEN`")
 }

@@ -6,8 +6,8 @@ use flowhost_model::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::failure::is_duplicate;
-use super::{execution_log, requests};
-use crate::{Error, ExecutionFilter, ExecutionRow, Page, Result};
+use super::{execution_log, requests, skew};
+use crate::{Error, ExecutionRow, Result};
 
 /// The numbers in the table that stand for ended statuses begin here.
 pub(super) const FIRST_ENDED: i64 = 4;
@@ -30,12 +30,13 @@ pub(super) fn insert(connection: &Connection, row: &ExecutionRow) -> Result<()> 
     let ExecutionRow { execution, request, seed, deadline } = row;
     let headers = request.as_ref().map(|request| requests::headers_to_json(&request.headers)).transpose()?;
     let request = request.as_ref();
+    skew::allow(connection, execution.id, execution.created_at)?;
     let mut statement = connection.prepare_cached(
         "INSERT INTO execution (id, status, flow_id, flow_name, flow_version, flow_digest, webhook_id, webhook_name,
-             status_message, failure, is_productive, is_durable, attempt, created_at, started_at, ended_at, input_value,
+             project_id, bundle_id, created_by, user_id, status_message, failure, is_productive, is_durable, attempt, created_at, started_at, ended_at, input_value,
              output_value, seed, deadline, request_method, request_path, request_query, request_headers, request_body,
              request_body_is_exact)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     let outcome = statement.execute(params![
         execution.id.as_bytes(),
@@ -46,6 +47,10 @@ pub(super) fn insert(connection: &Connection, row: &ExecutionRow) -> Result<()> 
         execution.flow.digest.0,
         execution.webhook.as_ref().map(|webhook| webhook.id.as_bytes()),
         execution.webhook.as_ref().map(|webhook| &webhook.name),
+        execution.project_id.as_ref().map(RecordId::as_bytes),
+        execution.bundle_id.as_ref().map(RecordId::as_bytes),
+        execution.created_by.as_ref().map(RecordId::as_bytes),
+        execution.user_id.as_ref().map(RecordId::as_bytes),
         execution.status_message,
         failure_json(execution)?,
         execution.is_productive,
@@ -85,11 +90,12 @@ pub(super) fn end(connection: &Connection, execution: &Execution, log: &[LogLine
 }
 
 fn insert_ended(connection: &Connection, execution: &Execution) -> Result<()> {
+    skew::allow(connection, execution.id, execution.created_at)?;
     let mut statement = connection.prepare_cached(
         "INSERT INTO execution (id, status, flow_id, flow_name, flow_version, flow_digest, webhook_id, webhook_name,
-             status_message, failure, is_productive, is_durable, attempt, created_at, started_at, ended_at, input_value,
+             project_id, bundle_id, created_by, user_id, status_message, failure, is_productive, is_durable, attempt, created_at, started_at, ended_at, input_value,
              output_value)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     let outcome = statement.execute(params![
         execution.id.as_bytes(),
@@ -100,6 +106,10 @@ fn insert_ended(connection: &Connection, execution: &Execution) -> Result<()> {
         execution.flow.digest.0,
         execution.webhook.as_ref().map(|webhook| webhook.id.as_bytes()),
         execution.webhook.as_ref().map(|webhook| &webhook.name),
+        execution.project_id.as_ref().map(RecordId::as_bytes),
+        execution.bundle_id.as_ref().map(RecordId::as_bytes),
+        execution.created_by.as_ref().map(RecordId::as_bytes),
+        execution.user_id.as_ref().map(RecordId::as_bytes),
         execution.status_message,
         failure_json(execution)?,
         execution.is_productive,
@@ -161,12 +171,36 @@ pub(super) fn set_status(connection: &Connection, id: RecordId, status: Status, 
     if changed == 1 { Ok(()) } else { Err(Error::NotFound) }
 }
 
+/// Changes whether an execution that has not ended is productive.
+pub(super) fn set_productive(connection: &Connection, id: RecordId, is_productive: bool) -> Result<()> {
+    let mut statement =
+        connection.prepare_cached("UPDATE execution SET is_productive = ?2 WHERE id = ?1 AND status < 4")?;
+    let changed = statement.execute(params![id.as_bytes(), is_productive])?;
+    if changed == 1 { Ok(()) } else { Err(Error::NotFound) }
+}
+
+/// Makes a paused execution scheduled, and gives what it takes to run it.
+pub(super) fn take(connection: &Connection, id: RecordId) -> Result<ExecutionRow> {
+    let mut statement = connection.prepare_cached(&format!(
+        "UPDATE execution SET status = ?2, status_message = NULL WHERE id = ?1 AND status = ?3
+         RETURNING {COLUMNS}, {AGAIN_COLUMNS}"
+    ))?;
+    let statuses = (status_number(Status::Scheduled), status_number(Status::Paused));
+    let parameters = params![id.as_bytes(), statuses.0, statuses.1];
+    statement.query_row(parameters, |row| Ok(row_from_row(row))).optional()?.ok_or(Error::NotFound)?
+}
+
 /// The columns of an execution in the order of [`from_row`].
 pub(super) const COLUMNS: &str = "id, status, flow_id, flow_name, flow_version, flow_digest, webhook_id, webhook_name, \
-     status_message, failure, is_productive, is_durable, attempt, created_at, started_at, ended_at, input_value, output_value";
+     project_id, bundle_id, created_by, user_id, status_message, failure, is_productive, is_durable, attempt, created_at, \
+     started_at, ended_at, input_value, output_value";
 
 /// How many columns that are.
-pub(super) const COLUMN_COUNT: usize = 18;
+pub(super) const COLUMN_COUNT: usize = 22;
+
+/// What it takes to run an execution again, in the order of [`row_from_row`].
+pub(super) const AGAIN_COLUMNS: &str = "seed, deadline, request_method, request_path, request_query, request_headers, \
+     request_body, request_body_is_exact";
 
 /// The execution with this id.
 pub(super) fn execution(connection: &Connection, id: RecordId) -> Result<Option<Execution>> {
@@ -174,66 +208,7 @@ pub(super) fn execution(connection: &Connection, id: RecordId) -> Result<Option<
     statement.query_row([id.as_bytes()], |row| Ok(from_row(row))).optional()?.transpose()
 }
 
-/// Executions, newest first.
-pub(super) fn executions(connection: &Connection, filter: &ExecutionFilter, page: Page) -> Result<Vec<Execution>> {
-    let mut statement = connection.prepare_cached(&list_query(filter, page))?;
-    let before = page.before.as_ref().map(RecordId::as_bytes);
-    let status = filter.status.map(status_number);
-    let flow_id = filter.flow_id.as_ref().map(RecordId::as_bytes);
-    let webhook_id = filter.webhook_id.as_ref().map(RecordId::as_bytes);
-    let mut number = 0;
-    let mut bind = |value: &dyn rusqlite::ToSql| {
-        number += 1;
-        statement.raw_bind_parameter(number, value)
-    };
-    if let Some(before) = before {
-        bind(before)?;
-    }
-    if let Some(status) = status {
-        bind(&status)?;
-    }
-    if let Some(flow_id) = flow_id {
-        bind(flow_id)?;
-    }
-    if let Some(webhook_id) = webhook_id {
-        bind(webhook_id)?;
-    }
-    bind(&page.limit)?;
-    let mut rows = statement.raw_query();
-    let mut executions = Vec::new();
-    while let Some(row) = rows.next()? {
-        executions.push(from_row(row)?);
-    }
-    Ok(executions)
-}
-
-/// The query of a list. It names its index, so that no list is ever a scan of the whole table by a wrong guess.
-pub(super) fn list_query(filter: &ExecutionFilter, page: Page) -> String {
-    let is_rare = filter.status.is_some_and(|status| status != Status::EndedSuccess);
-    let index = match filter {
-        _ if is_rare => "execution_by_status",
-        ExecutionFilter { webhook_id: Some(_), .. } => "execution_by_webhook",
-        ExecutionFilter { flow_id: Some(_), .. } => "execution_by_flow",
-        _ => "execution_by_id",
-    };
-    let conditions = [
-        page.before.map(|_| "id < ?"),
-        filter.status.map(|_| "status = ?"),
-        filter.flow_id.map(|_| "flow_id = ?"),
-        filter.webhook_id.map(|_| "webhook_id = ?"),
-        // Lets SQLite see that the index has all that is asked for.
-        is_rare.then_some("status <> 4"),
-    ];
-    let mut query = format!("SELECT {COLUMNS} FROM execution INDEXED BY {index}");
-    for (number, condition) in conditions.into_iter().flatten().enumerate() {
-        query.push_str(if number == 0 { " WHERE " } else { " AND " });
-        query.push_str(condition);
-    }
-    query.push_str(" ORDER BY id DESC LIMIT ?");
-    query
-}
-
-/// An execution and what it takes to run it again, from [`COLUMNS`] followed by seed, deadline and the request's.
+/// An execution and what it takes to run it again, from [`COLUMNS`] followed by [`AGAIN_COLUMNS`].
 pub(super) fn row_from_row(row: &Row<'_>) -> Result<ExecutionRow> {
     let request: Option<RequestRecord> = requests::from_row(row, COLUMN_COUNT + 2)?;
     Ok(ExecutionRow {
@@ -244,17 +219,19 @@ pub(super) fn row_from_row(row: &Row<'_>) -> Result<ExecutionRow> {
     })
 }
 
-fn from_row(row: &Row<'_>) -> Result<Execution> {
+/// An execution, from [`COLUMNS`].
+pub(super) fn from_row(row: &Row<'_>) -> Result<Execution> {
     let id = RecordId::from_bytes(row.get(0)?);
     let damaged = |what: &str| Error::Damaged(format!("{what} of execution {id}"));
     let json = |index, what| RawValue::from_string(row.get(index)?).map_err(|_| damaged(what));
     let time = |index| row.get::<_, Option<i64>>(index).map(|time| time.map(Timestamp));
+    let record_id = |index| row.get::<_, Option<[u8; 16]>>(index).map(|bytes| bytes.map(RecordId::from_bytes));
     let status: i64 = row.get(1)?;
     let webhook = match (row.get(6)?, row.get(7)?) {
         (Some(id), Some(name)) => Some(WebhookRef { id: RecordId::from_bytes(id), name }),
         _ => None,
     };
-    let failure: Option<String> = row.get(9)?;
+    let failure: Option<String> = row.get(13)?;
     Ok(Execution {
         id,
         flow: FlowRef {
@@ -264,20 +241,24 @@ fn from_row(row: &Row<'_>) -> Result<Execution> {
             digest: Digest(row.get(5)?),
         },
         webhook,
+        project_id: record_id(8)?,
+        bundle_id: record_id(9)?,
+        created_by: record_id(10)?,
+        user_id: record_id(11)?,
         status: Status::ALL
             .into_iter()
             .find(|known| status_number(*known) == status)
             .ok_or_else(|| damaged("status"))?,
-        status_message: row.get(8)?,
+        status_message: row.get(12)?,
         failure: failure.map(|json| serde_json::from_str(&json)).transpose().map_err(|_| damaged("failure"))?,
-        is_productive: row.get(10)?,
-        is_durable: row.get(11)?,
-        attempt: row.get(12)?,
-        created_at: Timestamp(row.get(13)?),
-        started_at: time(14)?,
-        ended_at: time(15)?,
-        input_value: json(16, "input")?,
-        output_value: json(17, "output")?,
+        is_productive: row.get(14)?,
+        is_durable: row.get(15)?,
+        attempt: row.get(16)?,
+        created_at: Timestamp(row.get(17)?),
+        started_at: time(18)?,
+        ended_at: time(19)?,
+        input_value: json(20, "input")?,
+        output_value: json(21, "output")?,
     })
 }
 

@@ -2,20 +2,30 @@
 //!
 //! One thread writes (`writer`), a few connections read (`readers`). The other files are named after what they keep.
 
+mod activity;
 mod blobs;
 mod checkpoint;
+mod column;
+mod condition;
 mod execution_log;
+mod execution_query;
 mod executions;
 mod failure;
 mod flow_versions;
+mod history;
 mod host_values;
+mod id_range;
+mod keyset;
 mod open;
 mod readers;
+mod record_query;
 mod records;
 mod recovery;
 mod requests;
 mod schema;
+mod skew;
 mod stats;
+mod status_set;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -30,7 +40,8 @@ use self::open::Files;
 use self::readers::Readers;
 use self::writer::{Extent, Writer};
 use crate::{
-    Change, Error, ExecutionFilter, ExecutionRow, Page, Recovered, Result, Store, StoreStats, StoredRecord, Write,
+    Change, Error, ExecutionPage, ExecutionQuery, ExecutionRow, HistoryEntry, RecordPage, RecordQuery, Recovered, Result,
+    Store, StoreStats, StoredRecord, Write,
 };
 
 /// How a [`SqliteStore`] works.
@@ -100,6 +111,22 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| records::records(connection, record_type)).await
     }
 
+    async fn query_records(&self, record_type: RecordType, query: RecordQuery) -> Result<RecordPage> {
+        self.readers.read(move |connection| record_query::page(connection, record_type, &query)).await
+    }
+
+    async fn record_history(&self, id: RecordId) -> Result<Vec<HistoryEntry>> {
+        self.readers.read(move |connection| history::entries(connection, id)).await
+    }
+
+    async fn save_activity(&self, activities: Vec<(RecordId, Timestamp)>) -> Result<()> {
+        self.writer.write(Extent::Several, move |connection| activity::save(connection, &activities)).await
+    }
+
+    async fn activities(&self) -> Result<Vec<(RecordId, Timestamp)>> {
+        self.readers.read(activity::activities).await
+    }
+
     async fn revision(&self) -> Result<u64> {
         self.readers.read(records::revision).await
     }
@@ -130,6 +157,16 @@ impl Store for SqliteStore {
         self.writer.write(Extent::Statement, work).await
     }
 
+    async fn set_productive(&self, id: RecordId, is_productive: bool) -> Result<()> {
+        let work = move |connection: &_| executions::set_productive(connection, id, is_productive);
+        self.writer.write(Extent::Statement, work).await
+    }
+
+    async fn take_execution(&self, id: RecordId) -> Result<ExecutionRow> {
+        // A savepoint, since a row that cannot be read must stay as it was.
+        self.writer.write(Extent::Several, move |connection| executions::take(connection, id)).await
+    }
+
     async fn execution(&self, id: RecordId) -> Result<Option<Execution>> {
         self.readers.read(move |connection| executions::execution(connection, id)).await
     }
@@ -138,8 +175,8 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| execution_log::lines(connection, id, from, limit)).await
     }
 
-    async fn executions(&self, filter: ExecutionFilter, page: Page) -> Result<Vec<Execution>> {
-        self.readers.read(move |connection| executions::executions(connection, &filter, page)).await
+    async fn query_executions(&self, query: ExecutionQuery) -> Result<ExecutionPage> {
+        self.readers.read(move |connection| execution_query::page(connection, &query)).await
     }
 
     async fn recover(&self, now: Timestamp) -> Result<Recovered> {

@@ -4,14 +4,14 @@ use flowhost_model::{Failure, LogLevel, LogSource, Status, Timestamp};
 use rusqlite::{Connection, params};
 
 use super::execution_log::{level_number, source_number};
-use super::executions::{COLUMNS, row_from_row, status_number};
+use super::executions::{AGAIN_COLUMNS, COLUMNS, row_from_row, status_number};
 use crate::{Error, Recovered, Result};
 
 const INTERRUPTED: &str = "The host stopped before the execution had ended.";
 
 /// Ends what cannot run again, and gives back what can. Both get a line in their log.
 ///
-/// The index leaves out what ended well, which `status <> 4` tells SQLite: a start does not read the whole table.
+/// Paused executions, whose status is 3, stay as they are. What has ended has greater numbers and is not read.
 pub(super) fn recover(connection: &Connection, now: Timestamp) -> Result<Recovered> {
     connection.execute(
         "INSERT INTO execution_log (execution, line, at, level, source, message)
@@ -19,7 +19,7 @@ pub(super) fn recover(connection: &Connection, now: Timestamp) -> Result<Recover
              CASE WHEN is_durable
                  THEN 'The host stopped before attempt ' || attempt || ' had ended. It is run again.'
                  ELSE 'The host stopped before the execution had ended.' END
-         FROM execution INDEXED BY execution_by_status WHERE status < 4 AND status <> 4",
+         FROM execution INDEXED BY execution_by_status WHERE status < 3",
         params![now.0, level_number(LogLevel::Warn), source_number(LogSource::Host)],
     )?;
     let failure = Failure {
@@ -35,18 +35,22 @@ pub(super) fn recover(connection: &Connection, now: Timestamp) -> Result<Recover
         "UPDATE execution INDEXED BY execution_by_status SET status = ?1, status_message = ?2, failure = ?3, ended_at = ?4, seed = NULL, deadline = NULL,
              request_method = NULL, request_path = NULL, request_query = NULL, request_headers = NULL, request_body = NULL,
              request_body_is_exact = NULL
-         WHERE status < 4 AND status <> 4 AND NOT is_durable",
+         WHERE status < 3 AND NOT is_durable",
         params![status_number(Status::EndedError), INTERRUPTED, failure, now.0],
     )?;
     connection.execute(
-        "UPDATE execution INDEXED BY execution_by_status SET status = ?1, attempt = attempt + 1 WHERE status < 4 AND status <> 4",
+        "UPDATE execution INDEXED BY execution_by_status SET status = ?1, attempt = attempt + 1 WHERE status < 3",
         [status_number(Status::Scheduled)],
     )?;
     let mut statement = connection.prepare(&format!(
-        "SELECT {COLUMNS}, seed, deadline, request_method, request_path, request_query, request_headers, request_body,
-             request_body_is_exact
-         FROM execution INDEXED BY execution_by_status WHERE status < 4 AND status <> 4 ORDER BY id"
+        "SELECT {COLUMNS}, {AGAIN_COLUMNS}
+         FROM execution INDEXED BY execution_by_status WHERE status < 3 ORDER BY id"
     ))?;
     let again = statement.query_and_then([], row_from_row)?.collect::<Result<_>>()?;
-    Ok(Recovered { again, interrupted: interrupted as u64 })
+    let paused: i64 = connection.query_one(
+        "SELECT COUNT(*) FROM execution INDEXED BY execution_by_status WHERE status = ?",
+        [status_number(Status::Paused)],
+        |row| row.get(0),
+    )?;
+    Ok(Recovered { again, interrupted: interrupted as u64, paused: paused.cast_unsigned() })
 }

@@ -1,0 +1,264 @@
+//! Executions as they are started, read and steered.
+
+use std::sync::Arc;
+
+use flowhost_model::{
+    Execution, LogLine, Operation, RawValue, RecordId, RecordType, Status, Timestamp,
+};
+use flowhost_store::ExecutionQuery;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Counted, Live, Start, launch, launch_queued};
+use crate::access::Reach;
+use crate::flow::ActiveVersion;
+use crate::host::Host;
+use crate::identity::Identity;
+use crate::problem::{Code, Problem};
+use crate::record::{List, ListRequest};
+use crate::webhook::FlowTarget;
+
+fn no_execution(id: RecordId) -> Problem {
+    Problem::new(Code::RecordNotFound, format!("there is no execution `{id}`"))
+}
+
+impl Host {
+    /// Runs a flow and waits for its end. `input` is what the flow is given.
+    ///
+    /// An execution that did not succeed is a problem that carries it.
+    pub async fn call(&self, flow: &str, input: impl Serialize) -> Result<Execution, Problem> {
+        let (start, version) = self.start(&self.admin(), flow, input, false)?;
+        let program = self.program(&version).await?;
+        let slot = self.launch_context().admission.slot().await?;
+        let live = Arc::new(Live::new(start)?);
+        let ended = launch(self.launch_context(), live.clone(), program, slot, None);
+        self.wait_for(live, ended, self.limits().wait).await
+    }
+
+    /// Accepts an execution durably, lets it run by itself, and gives its id.
+    pub async fn call_async(&self, flow: &str, input: impl Serialize) -> Result<RecordId, Problem> {
+        let (start, version) = self.start(&self.admin(), flow, input, true)?;
+        self.accept(start, &version, None).await
+    }
+
+    fn start(
+        &self,
+        by: &Identity,
+        flow: &str,
+        input: impl Serialize,
+        is_durable: bool,
+    ) -> Result<(Start, ActiveVersion), Problem> {
+        self.refuse_if_draining()?;
+        let target = FlowTarget::Name(flow.to_owned());
+        let missing = || Problem::new(Code::FlowNotFound, format!("there is no flow named `{flow}`"));
+        let version = self.snapshot().active_version(&target).ok_or_else(missing)?;
+        let input: Box<RawValue> = serde_json::value::to_raw_value(&input)
+            .map_err(|error| Problem::new(Code::Malformed, format!("the input is not JSON: {error}")))?;
+        let start = Start {
+            flow: version.flow.clone(),
+            webhook: None,
+            project_id: version.project_id,
+            bundle_id: version.bundle_id,
+            created_by: Some(by.user_id),
+            user_id: Some(by.user_id),
+            is_productive: true,
+            input,
+            request: None,
+            budget: self.limits().budget,
+            is_durable,
+        };
+        Ok((start, version))
+    }
+
+    /// Commits an execution to the store and lets it run when there is a slot.
+    pub(crate) async fn accept(
+        &self,
+        start: Start,
+        version: &ActiveVersion,
+        counted: Option<Counted>,
+    ) -> Result<RecordId, Problem> {
+        let context = self.launch_context();
+        let place = context.admission.queue_place()?;
+        let live = Arc::new(Live::new(start)?);
+        live.record(&*context.store).await?;
+        let id = live.id;
+        launch_queued(context, live, version.program.clone(), Some(place), counted);
+        Ok(id)
+    }
+
+    /// Commits an execution to the store, where it waits for somebody to resume it.
+    pub(crate) async fn accept_paused(&self, start: Start) -> Result<RecordId, Problem> {
+        let live = Live::new(start)?;
+        live.record_paused(&*self.launch_context().store).await?;
+        Ok(live.id)
+    }
+
+    /// Whether the user was active lately enough for executions in development mode.
+    pub(crate) fn is_active(&self, user: Option<RecordId>) -> bool {
+        let last = user.and_then(|user| self.last_activity(user));
+        last.is_some_and(|last| last.saturating_add(self.limits().development) >= Timestamp::now())
+    }
+
+    /// The execution with this id, running or ended.
+    pub async fn execution(&self, id: RecordId) -> Result<Execution, Problem> {
+        // In this order: an execution leaves the registry only after its end is in the store.
+        if let Some(live) = self.launch_context().registry.get(id) {
+            return Ok(live.execution());
+        }
+        self.store().execution(id).await?.ok_or_else(|| no_execution(id))
+    }
+
+    /// [`Host::execution`], if the identity may read it.
+    pub async fn read_execution(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
+        let execution = self.execution(id).await?;
+        if by.access.may(Operation::Read, RecordType::Execution, execution.project_id) {
+            Ok(execution)
+        } else {
+            Err(no_execution(id))
+        }
+    }
+
+    /// The log of an execution, running or ended, from line `from` and at most `limit` lines.
+    pub async fn execution_log(
+        &self,
+        by: &Identity,
+        id: RecordId,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<LogLine>, Problem> {
+        self.read_execution(by, id).await?;
+        if let Some(live) = self.launch_context().registry.get(id) {
+            let from = usize::try_from(from).unwrap_or(usize::MAX);
+            return Ok(live.log.lines().into_iter().skip(from).take(limit as usize).collect());
+        }
+        Ok(self.store().execution_log(id, from, limit).await?)
+    }
+
+    /// A page of the executions that the store has and the identity may read, as they stand now; newest first unless asked
+    /// for otherwise. A synchronous one is there once it ended or ran for a second.
+    pub async fn list_executions(&self, by: &Identity, request: ListRequest) -> Result<List<Execution>, Problem> {
+        let in_projects = match by.access.projects(Operation::Read, RecordType::Execution) {
+            Reach::Everything => None,
+            Reach::Projects(projects) => Some(projects),
+            Reach::Nothing => Some(Vec::new()),
+        };
+        let query = ExecutionQuery {
+            filter: request.filter(RecordType::Execution)?,
+            order: request.order(RecordType::Execution)?,
+            after: request.after.clone(),
+            limit: request.limit(),
+            in_projects,
+        };
+        let page = self.store().query_executions(query).await?;
+        let mut items = page.executions;
+        for execution in items.iter_mut().filter(|execution| !execution.status.is_ended()) {
+            if let Some(live) = self.launch_context().registry.get(execution.id) {
+                *execution = live.execution();
+            }
+        }
+        Ok(List { items, next: page.next })
+    }
+
+    /// The execution as the API shows it: what every record has, and its own.
+    pub fn execution_members(&self, execution: &Execution) -> Result<Map<String, Value>, Problem> {
+        let definition = flowhost_model::definition(RecordType::Execution);
+        let own = serde_json::to_value(execution).map_err(Problem::host)?;
+        let members = definition.all_properties().filter(|property| property.access != flowhost_model::Access::WriteOnly);
+        Ok(members
+            .map(|property| {
+                let value = match property.name {
+                    "name" => Value::String(execution.flow.name.clone()),
+                    "flow_id" => Value::String(execution.flow.id.to_string()),
+                    "webhook_id" => execution.webhook.as_ref().map_or(Value::Null, |webhook| Value::String(webhook.id.to_string())),
+                    "record_type" | "identity_type" => Value::String(RecordType::Execution.as_str().to_owned()),
+                    "schema_version" => Value::String(flowhost_model::SCHEMA_VERSION.to_owned()),
+                    "workspace_id" => Value::String(self.workspace_id().to_string()),
+                    "organization_id" => Value::String(self.organization_id().to_string()),
+                    "modified_at" => {
+                        let at = execution.ended_at.or(execution.started_at).unwrap_or(execution.created_at);
+                        Value::String(at.to_string())
+                    }
+                    "is_deleted" => Value::Bool(false),
+                    name => own.get(name).cloned().unwrap_or(Value::Null),
+                };
+                (property.name.to_owned(), value)
+            })
+            .collect())
+    }
+
+    async fn steerable(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
+        let execution = self.read_execution(by, id).await?;
+        self.permit(by, Operation::Update, RecordType::Execution, execution.project_id)?;
+        Ok(execution)
+    }
+
+    /// Ends an execution that has not ended. Gives it as it stood when it was told.
+    pub async fn cancel(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
+        let mut execution = self.steerable(by, id).await?;
+        if let Some(live) = self.launch_context().registry.get(id) {
+            live.cancelled.cancel();
+            return Ok(live.execution());
+        }
+        if !execution.status.is_ended() {
+            execution.status = Status::EndedCancelled;
+            execution.status_message = Some("cancelled".into());
+            execution.ended_at = Some(Timestamp::now());
+            self.store().end_execution(execution.clone(), Vec::new(), true).await?;
+        }
+        Ok(execution)
+    }
+
+    /// Lets a paused execution run.
+    pub async fn resume(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
+        self.refuse_if_draining()?;
+        let execution = self.steerable(by, id).await?;
+        if execution.status != Status::Paused {
+            let detail = format!("the execution is {}, not PAUSED", execution.status);
+            return Err(Problem::new(Code::RecordConflict, detail));
+        }
+        let context = self.launch_context();
+        let place = context.admission.queue_place()?;
+        let row = self.store().take_execution(id).await?;
+        let live = Arc::new(Live::recovered(row, self.limits().budget));
+        let program = self.programs().cell(live.flow.digest);
+        launch_queued(context, live.clone(), program, Some(place), None);
+        Ok(live.execution())
+    }
+
+    /// Starts the same flow with the same input, in its present version.
+    pub async fn rerun(&self, by: &Identity, id: RecordId) -> Result<RecordId, Problem> {
+        let execution = self.steerable(by, id).await?;
+        self.permit(by, Operation::Create, RecordType::Execution, execution.project_id)?;
+        let missing = || Problem::new(Code::FlowNotFound, "the flow of the execution is gone");
+        let version = self.snapshot().active_version(&FlowTarget::Id(execution.flow.id)).ok_or_else(missing)?;
+        self.refuse_if_draining()?;
+        let start = Start {
+            flow: version.flow.clone(),
+            webhook: execution.webhook,
+            project_id: execution.project_id,
+            bundle_id: execution.bundle_id,
+            created_by: Some(by.user_id),
+            user_id: Some(by.user_id),
+            is_productive: execution.is_productive,
+            input: execution.input_value,
+            request: None,
+            budget: self.limits().budget,
+            is_durable: true,
+        };
+        self.accept(start, &version, None).await
+    }
+
+    /// Switches an execution of development mode to productive; a paused one then runs.
+    pub async fn set_productive(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
+        let execution = self.steerable(by, id).await?;
+        if execution.is_productive {
+            return Ok(execution);
+        }
+        if execution.status != Status::Paused {
+            let detail = "only an execution that is paused in development mode can be switched";
+            return Err(Problem::new(Code::RecordConflict, detail));
+        }
+        self.store().set_productive(id, true).await?;
+        self.resume(by, id).await
+    }
+}

@@ -1,0 +1,125 @@
+//! Logging in and out.
+
+use flowhost_model::{RecordType, Timestamp, User};
+use flowhost_store::Expected;
+use serde::{Deserialize, Serialize};
+
+use super::{Identity, password};
+use crate::host::Host;
+use crate::identity::token_digest;
+use crate::problem::{Code, Problem};
+
+/// A request to log in.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// The user's name.
+    pub user_name: String,
+    /// The password.
+    pub password: String,
+    /// `cloudomation`, as clients of the modelled system send it; nothing else is known.
+    #[serde(default)]
+    pub authentication_method: Option<String>,
+}
+
+/// A session that has begun.
+#[derive(Clone, Debug, Serialize)]
+pub struct LoggedIn {
+    /// The user's id.
+    pub identity_id: flowhost_model::RecordId,
+    /// The user's name.
+    pub user_name: String,
+    /// The signed token of the session.
+    pub token: String,
+    /// When the session ends.
+    pub expires_at: Timestamp,
+}
+
+/// The hash by which a password is kept.
+pub(crate) async fn hash_password(password: String) -> Result<String, Problem> {
+    password::hash(password).await.map_err(|error| match error {
+        password::PasswordError::Policy(reason) => Problem::new(Code::RecordInvalid, format!("`password`: {reason}")),
+        password::PasswordError::Hash(reason) => Problem::host(reason),
+    })
+}
+
+impl Host {
+    /// Begins a session. A wrong name and a wrong password are told alike, and take the same time.
+    pub async fn login(&self, login: Login) -> Result<LoggedIn, Problem> {
+        if login.authentication_method.as_deref().is_some_and(|method| method != "cloudomation") {
+            return Err(Problem::new(Code::Malformed, "`authentication_method`: only `cloudomation` is known"));
+        }
+        let now = Timestamp::now();
+        self.lockouts().check(&login.user_name, now).map_err(|locked| {
+            let mut problem = Problem::new(Code::LockedOut, "too many logins failed; try again later");
+            let wait = locked.until.as_micros().saturating_sub(now.as_micros());
+            problem.retry_after = Some(std::time::Duration::from_micros(wait.max(0).unsigned_abs()));
+            problem
+        })?;
+        let known = self.snapshot().user_named(&login.user_name).map(|(id, user)| (id, user.clone()));
+        let hash = known.as_ref().and_then(|(_, user)| user.password_hash.clone());
+        let is_right = password::verify(login.password, hash).await;
+        let Some((user_id, user)) = known.filter(|_| is_right) else {
+            self.lockouts().failed(&login.user_name, now);
+            return Err(Problem::new(Code::LoginFailed, "the name or the password is wrong"));
+        };
+        self.lockouts().succeeded(&login.user_name);
+        self.note_activity(user_id);
+        self.note_login(user_id, now).await?;
+        let session = self.sessions().issue(user_id, now).map_err(Problem::host)?;
+        Ok(LoggedIn {
+            identity_id: user_id,
+            user_name: user.name.clone(),
+            token: session.token,
+            expires_at: session.expires_at,
+        })
+    }
+
+    /// Ends all sessions of the user. API tokens stay valid.
+    pub async fn logout(&self, by: &Identity) -> Result<(), Problem> {
+        // Tokens tell whole seconds; one that was issued in this second ends too.
+        let from = Timestamp(Timestamp::now().as_micros().saturating_add(1_000_000));
+        self.change_user(by.user_id, |user| user.sessions_valid_from = Some(from)).await
+    }
+
+    async fn note_login(&self, id: flowhost_model::RecordId, now: Timestamp) -> Result<(), Problem> {
+        self.change_user(id, |user| user.last_login = Some(now)).await
+    }
+
+    /// Changes what the host itself keeps with a user.
+    pub(crate) async fn change_user(
+        &self,
+        id: flowhost_model::RecordId,
+        change: impl FnOnce(&mut User),
+    ) -> Result<(), Problem> {
+        let _writing = self.writing().await;
+        let stored = self.store().record(id).await?.filter(|stored| stored.record_type == RecordType::User);
+        let stored = stored.ok_or_else(|| Problem::new(Code::RecordNotFound, "the user is gone"))?;
+        let expected = Expected::Revision(stored.revision);
+        let mut user = stored.into_record::<User>()?;
+        change(&mut user.body);
+        self.write_stored(flowhost_store::StoredRecord::from_record(&user)?, expected, None).await?;
+        Ok(())
+    }
+
+    /// The user whom this token authorises: a session's, or an API token.
+    pub fn authenticate(&self, token: &str) -> Result<Identity, Problem> {
+        let now = Timestamp::now();
+        let invalid = || Problem::new(Code::Unauthorized, "the token is not valid, or not any more");
+        let snapshot = self.snapshot();
+        let (user_id, user_name, access) = match snapshot.user_of_token(&token_digest(token), now) {
+            Some((id, user, access)) => (id, user.name.clone(), access),
+            None => {
+                let claims = self.sessions().verify(token, now).map_err(|_| invalid())?;
+                let user = snapshot.user(claims.user).ok_or_else(invalid)?;
+                if user.sessions_valid_from.is_some_and(|from| claims.issued_at.as_micros() < from.as_micros() - 1_000_000) {
+                    return Err(invalid());
+                }
+                (claims.user, user.name.clone(), snapshot.access_of(&user.roles, false))
+            }
+        };
+        drop(snapshot);
+        self.note_activity(user_id);
+        Ok(Identity { user_id, user_name, access })
+    }
+}

@@ -1,0 +1,136 @@
+//! What is special to a type: checked when it is written, worked out when it is read.
+
+mod file;
+mod flow;
+mod role;
+mod setting;
+mod user;
+mod webhook;
+
+use flowhost_model::{Role, RoleAssignment, RecordType};
+use flowhost_store::StoredRecord;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::draft::{Draft, refuse};
+use crate::access::Access;
+use crate::host::Host;
+use crate::identity::{ADMIN, ADMIN_ROLE, Identity};
+use crate::problem::{Code, Problem};
+use crate::bootstrap::DEFAULT_PROJECT;
+
+use flow::flow_problem;
+pub(crate) use webhook::{check_options, encode_segment};
+
+/// A role as a request assigns it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Assigned {
+    #[serde(default)]
+    role_id: Option<flowhost_model::RecordId>,
+    #[serde(default)]
+    role_name: Option<String>,
+    #[serde(default = "yes")]
+    propagate: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Host {
+    /// Lets the type check the draft and turn what is never read back into what is kept.
+    pub(crate) async fn prepare_draft(
+        &self,
+        by: &Identity,
+        draft: &mut Draft,
+        former: Option<&StoredRecord>,
+    ) -> Result<(), Problem> {
+        if let Some(former) = former {
+            self.refuse_fixed_change(former, draft)?;
+        }
+        if draft.definition.is_identity && draft.touches("roles") {
+            self.prepare_roles(by, draft).await?;
+        }
+        match draft.definition.record_type {
+            RecordType::File => file::prepare(draft),
+            RecordType::Role => role::prepare(by, draft),
+            RecordType::Setting => self.prepare_setting(by, draft, former).await,
+            RecordType::User => self.prepare_user(by, draft, former).await,
+            RecordType::Webhook => webhook::prepare(draft),
+            _ => Ok(()),
+        }
+    }
+
+    /// The value of a property that the type works out.
+    pub(crate) fn derived_property(&self, name: &str, stored: &StoredRecord, body: &Map<String, Value>) -> Option<Value> {
+        match (stored.record_type, name) {
+            (RecordType::Flow, _) => self.flow_property(name, stored.meta.id),
+            (RecordType::Setting, "value") => Some(setting::masked_value(body)),
+            (RecordType::User, _) => self.user_property(name, stored, body),
+            (RecordType::Webhook, _) => self.webhook_property(name, stored, body),
+            _ => None,
+        }
+    }
+
+    /// Refuses to remove what the host cannot do without.
+    pub(crate) fn refuse_fixed(&self, stored: &StoredRecord) -> Result<(), Problem> {
+        let is_fixed = match stored.record_type {
+            RecordType::Project => stored.meta.name == DEFAULT_PROJECT,
+            RecordType::Role => stored.meta.name == ADMIN_ROLE,
+            RecordType::User => stored.meta.name == ADMIN,
+            _ => false,
+        };
+        if is_fixed {
+            return Err(Problem::new(Code::RecordReadonly, format!("`{}` cannot be removed", stored.meta.name)));
+        }
+        Ok(())
+    }
+
+    /// Refuses to rename what the host finds by its name, and to change what keeps the administrator one.
+    fn refuse_fixed_change(&self, former: &StoredRecord, draft: &Draft) -> Result<(), Problem> {
+        let is_renamed = former.meta.name != draft.meta.name;
+        let refused = match former.record_type {
+            RecordType::Workspace if is_renamed => Some("the workspace's name is set by `flowhost serve --workspace`"),
+            RecordType::Role if former.meta.name == ADMIN_ROLE => Some("the role of the administrator is fixed"),
+            RecordType::User if former.meta.name == ADMIN && (is_renamed || draft.touches("roles") || draft.touches("is_enabled")) => {
+                Some("the administrator stays one")
+            }
+            RecordType::Project if former.meta.name == DEFAULT_PROJECT && is_renamed => {
+                Some("the default project keeps its name")
+            }
+            _ => None,
+        };
+        match refused {
+            Some(reason) => Err(Problem::new(Code::RecordReadonly, reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Turns the roles of a request into assignments. Nobody lends more than they have.
+    async fn prepare_roles(&self, by: &Identity, draft: &mut Draft) -> Result<(), Problem> {
+        let assigned = draft.body.get("roles").cloned().unwrap_or(Value::Null);
+        let assigned: Option<Vec<Assigned>> =
+            serde_json::from_value(assigned).map_err(|error| refuse("roles", error))?;
+        let mut assignments = Vec::new();
+        for (index, assigned) in assigned.unwrap_or_default().into_iter().enumerate() {
+            let place = format!("roles[{index}]");
+            let stored = match (assigned.role_id, &assigned.role_name) {
+                (Some(id), None) => self.store().record(id).await?,
+                (None, Some(name)) => self.store().record_by_name(RecordType::Role, name.trim()).await?,
+                _ => return Err(refuse(&place, "name the role, by either `role_id` or `role_name`")),
+            };
+            let stored = stored.filter(|stored| stored.record_type == RecordType::Role && stored.meta.deleted_at.is_none());
+            let stored = stored.ok_or_else(|| refuse(&place, "there is no such role"))?;
+            let (role_id, name) = (stored.meta.id, stored.meta.name.clone());
+            let role = stored.into_record::<Role>()?;
+            if !by.access.covers(&Access::new(role.body.permissions)) {
+                let detail = format!("`{place}`: the role `{name}` permits more than you may yourself");
+                return Err(Problem::new(Code::Forbidden, detail));
+            }
+            assignments.push(RoleAssignment { role_id, propagate: assigned.propagate });
+        }
+        draft.body.insert("roles".into(), json!(assignments));
+        Ok(())
+    }
+}

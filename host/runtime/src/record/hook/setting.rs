@@ -1,0 +1,77 @@
+//! Settings, and the webhooks that some of them are.
+
+use flowhost_model::{Digest, Operation, RecordType, User};
+use flowhost_store::StoredRecord;
+use serde_json::{Map, Value, json};
+
+use super::{Draft, refuse};
+use crate::host::Host;
+use crate::identity::Identity;
+use crate::problem::{Code, Problem};
+use crate::setting::{MASK, WEBHOOK_PREFIX, take_key};
+
+/// The value as it is read: the key of a webhook is masked.
+pub(super) fn masked_value(body: &Map<String, Value>) -> Value {
+    let mut value = body.get("value").cloned().unwrap_or(Value::Null);
+    if let (true, Value::Object(members)) = (body.contains_key("key_digest"), &mut value) {
+        members.insert("key".into(), MASK.into());
+    }
+    value
+}
+
+impl Host {
+    /// Checks a webhook's value, takes the key out of it, and sees to it that it lends no more than the writer has.
+    pub(super) async fn prepare_setting(
+        &self,
+        by: &Identity,
+        draft: &mut Draft,
+        former: Option<&StoredRecord>,
+    ) -> Result<(), Problem> {
+        let was_webhook = former.is_some_and(|former| former.meta.name.starts_with(WEBHOOK_PREFIX));
+        let Some(name) = draft.meta.name.strip_prefix(WEBHOOK_PREFIX) else {
+            if was_webhook {
+                self.permit(by, Operation::Delete, RecordType::Webhook, draft.meta.project_id)?;
+                draft.body.shift_remove("key_digest");
+            }
+            draft.body.entry("value").or_insert(Value::Null);
+            return Ok(());
+        };
+        if name.is_empty() || name.contains('/') || name == "call" {
+            return Err(refuse("name", "a webhook needs a name, without `/`, that is not `call`"));
+        }
+        self.permit(by, Operation::Create, RecordType::Webhook, draft.meta.project_id)?;
+        let former_key = former.and_then(|former| serde_json::from_str::<Map<String, Value>>(&former.body).ok());
+        let former_key = former_key.and_then(|body| body.get("key_digest").cloned());
+        let former_key: Option<Digest> = former_key.and_then(|digest| serde_json::from_value(digest).ok());
+        let value = draft.body.entry("value").or_insert(Value::Null);
+        // A value that is not written anew has no key in it; the digest beside it stays.
+        if draft.touched.contains(&"value") || former.is_none() {
+            match take_key(value, former_key)? {
+                Some(digest) => draft.body.insert("key_digest".into(), json!(digest)),
+                None => draft.body.shift_remove("key_digest"),
+            };
+        }
+        let user = draft.body.get("value").and_then(|value| value.get("user_name")).and_then(Value::as_str);
+        self.refuse_lending(by, user.unwrap_or_default()).await
+    }
+
+    /// The flow runs with the permissions of that user, who must be the writer or hold no more than the writer.
+    async fn refuse_lending(&self, by: &Identity, user_name: &str) -> Result<(), Problem> {
+        let stored = self.store().record_by_name(RecordType::User, user_name).await?;
+        let missing = || {
+            let hint = "create it with `flowhost user create NAME`";
+            refuse("user_name", format!("there is no user named `{user_name}`; {hint}"))
+        };
+        let stored = stored.ok_or_else(missing)?;
+        let id = stored.meta.id;
+        let user = stored.into_record::<User>()?;
+        if !user.body.is_enabled() {
+            return Err(refuse("user_name", format!("the user `{user_name}` is disabled")));
+        }
+        if id != by.user_id && !by.access.covers(&self.snapshot().access_of(&user.body.roles, false)) {
+            let detail = format!("`user_name`: `{user_name}` may do more than you may; name yourself, or ask them");
+            return Err(Problem::new(Code::Forbidden, detail));
+        }
+        Ok(())
+    }
+}

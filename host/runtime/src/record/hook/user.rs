@@ -1,0 +1,53 @@
+//! Users.
+
+use flowhost_model::{Timestamp, User};
+use flowhost_store::StoredRecord;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Draft, refuse};
+use crate::host::Host;
+use crate::identity::{Identity, hash_password};
+use crate::problem::Problem;
+
+impl Host {
+    /// Turns a password into its hash. A new one ends the sessions that there are.
+    pub(super) async fn prepare_user(
+        &self,
+        _by: &Identity,
+        draft: &mut Draft,
+        _former: Option<&StoredRecord>,
+    ) -> Result<(), Problem> {
+        if draft.body.get("is_enabled").is_none_or(Value::is_null) {
+            draft.body.insert("is_enabled".into(), Value::Bool(true));
+        }
+        if let Some(password) = draft.secrets.remove("password") {
+            match password {
+                Value::String(password) => {
+                    let hash = hash_password(password).await?;
+                    draft.body.insert("password_hash".into(), Value::String(hash));
+                }
+                _ => {
+                    draft.body.shift_remove("password_hash");
+                }
+            }
+            draft.body.insert("sessions_valid_from".into(), json!(Timestamp::now()));
+        }
+        if draft.body.get("email").and_then(Value::as_str).is_some_and(|email| !email.contains('@')) {
+            return Err(refuse("email", "must be an address of mail"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn user_property(&self, name: &str, stored: &StoredRecord, body: &Map<String, Value>) -> Option<Value> {
+        Some(match name {
+            "has_password" => json!(body.contains_key("password_hash")),
+            "is_locked_out" => json!(self.is_locked_out(&stored.meta.name)),
+            "last_login" => {
+                let user = User::deserialize(&Value::Object(body.clone())).ok();
+                json!(user.and_then(|user| user.last_login))
+            }
+            _ => return None,
+        })
+    }
+}

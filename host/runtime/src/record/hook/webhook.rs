@@ -1,0 +1,141 @@
+//! Webhooks of the record form.
+
+use flowhost_model::{Answer, RecordType, Webhook, WebhookOptions};
+use flowhost_store::StoredRecord;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Draft, flow_problem, refuse};
+use crate::host::Host;
+use crate::limits::BODY_BYTES_CAP;
+use crate::problem::Problem;
+use crate::setting::check_key;
+use crate::webhook::FlowTarget;
+
+/// Checks name, flow, options and key, and fills in what is unset.
+pub(super) fn prepare(draft: &mut Draft) -> Result<(), Problem> {
+    let name = &draft.meta.name;
+    if name.contains('/') || name == "call" {
+        return Err(refuse("name", "is a part of the address, so it has no `/` and is not `call`"));
+    }
+    if draft.body.get("flow_id").is_none_or(Value::is_null) {
+        return Err(refuse("flow_id", "is missing; name the flow, by either `flow_id` or `flow_name`"));
+    }
+    for (property, default) in [("is_enabled", false), ("is_productive", true), ("require_login", false)] {
+        let value = draft.body.entry(property).or_insert(Value::Null);
+        if value.is_null() {
+            *value = Value::Bool(default);
+        }
+    }
+    let location = draft.body.entry("execution_location").or_insert(Value::Null);
+    if location.is_null() {
+        *location = json!("flow_record");
+    }
+    if let Some(options) = draft.body.get("options").filter(|options| !options.is_null()) {
+        let options = WebhookOptions::deserialize(options).map_err(|error| refuse("options", error))?;
+        check_options(&options)?;
+    }
+    match draft.secrets.remove("key") {
+        None => {}
+        Some(Value::String(key)) => {
+            let digest = check_key(&key)?;
+            draft.body.insert("key_digest".into(), json!(digest));
+        }
+        Some(_) => {
+            draft.body.shift_remove("key_digest");
+        }
+    }
+    Ok(())
+}
+
+/// Refuses options that nothing can come of.
+pub(crate) fn check_options(options: &WebhookOptions) -> Result<(), Problem> {
+    if options.answer == Answer::Flow {
+        return Err(refuse("options.answer", "`flow` needs the response interface, which this version does not have"));
+    }
+    if options.max_executions == Some(0) {
+        return Err(refuse("options.max_executions", "is at least 1; to stop calls, disable the webhook"));
+    }
+    if options.max_body_bytes.is_some_and(|bytes| bytes > BODY_BYTES_CAP) {
+        return Err(refuse("options.max_body_bytes", format!("is at most {BODY_BYTES_CAP}")));
+    }
+    Ok(())
+}
+
+/// A segment of a path: what is not plain is percent-encoded.
+pub(crate) fn encode_segment(segment: &str) -> String {
+    segment.bytes().fold(String::with_capacity(segment.len()), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+        encoded
+    })
+}
+
+impl Host {
+    pub(super) fn webhook_property(&self, name: &str, stored: &StoredRecord, body: &Map<String, Value>) -> Option<Value> {
+        let target = || {
+            let webhook = Webhook::deserialize(&Value::Object(body.clone())).ok();
+            webhook.map(|webhook| FlowTarget::Id(webhook.flow_id))
+        };
+        Some(match name {
+            "flow_name" => {
+                let id = body.get("flow_id").and_then(Value::as_str).and_then(|text| text.parse().ok());
+                json!(id.and_then(|id| self.snapshot().flow_name(id).map(str::to_owned)))
+            }
+            "is_key_required" => json!(body.contains_key("key_digest")),
+            "form" => json!("record"),
+            "url" => json!(format!("/api/latest/webhook/{}/call", encode_segment(&stored.meta.name))),
+            "has_syntax_error" => json!(target().is_some_and(|target| flow_problem(self, &target))),
+            // No interface is deprecated yet.
+            "has_deprecation" => json!(false),
+            _ => return None,
+        })
+    }
+
+    /// A setting that is a webhook, as a webhook is read; none where it is another setting.
+    pub(crate) fn setting_as_webhook(&self, stored: &StoredRecord) -> Option<Map<String, Value>> {
+        use crate::setting::{WEBHOOK_PREFIX, WebhookSetting};
+        let name = stored.meta.name.strip_prefix(WEBHOOK_PREFIX)?;
+        let body: Map<String, Value> = serde_json::from_str(&stored.body).ok()?;
+        let webhook = WebhookSetting::from_value(body.get("value")?).ok()?;
+        let target = FlowTarget::Name(webhook.flow_name.clone());
+        let workspace = encode_segment(&self.info().workspace);
+        let own: Map<String, Value> = [
+            ("name", json!(name)),
+            ("record_type", json!(RecordType::Webhook.as_str())),
+            ("resource_type", json!(RecordType::Webhook.as_str())),
+            ("identity_type", json!(RecordType::Webhook.as_str())),
+            ("flow_id", json!(self.snapshot().flow_id(&webhook.flow_name))),
+            ("flow_name", json!(webhook.flow_name)),
+            ("user_name", json!(webhook.user_name)),
+            ("is_enabled", json!(true)),
+            ("is_key_required", json!(body.contains_key("key_digest"))),
+            ("require_login", json!(false)),
+            ("is_productive", json!(webhook.mode.is_productive())),
+            ("execution_location", json!("flow_record")),
+            ("options", json!(webhook.options)),
+            ("form", json!("setting")),
+            ("url", json!(format!("/api/latest/webhook/{workspace}/{}", encode_segment(name)))),
+            ("has_syntax_error", json!(flow_problem(self, &target))),
+            ("has_deprecation", json!(false)),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+        Some(own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_encoded_unless_it_is_plain() {
+        assert_eq!(encode_segment("sign-up_1.a~"), "sign-up_1.a~");
+        assert_eq!(encode_segment("a b/é"), "a%20b%2F%C3%A9");
+    }
+}

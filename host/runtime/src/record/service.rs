@@ -1,0 +1,272 @@
+//! Create, read, update, trash, restore, delete.
+
+use flowhost_model::{Meta, Operation, RecordId, RecordType, Timestamp, TypeDefinition, definition};
+use flowhost_store::{Expected, HistoryEntry, RecordWrite, StoredRecord, Write};
+use serde_json::{Map, Value};
+
+use super::draft::{Draft, refuse};
+use crate::host::Host;
+use crate::identity::Identity;
+use crate::problem::{Code, Problem};
+
+/// A record as it is read.
+#[derive(Clone, Debug)]
+pub struct RecordView {
+    /// Its id.
+    pub id: RecordId,
+    /// Every property that may be read, in the order of the definition.
+    pub members: Map<String, Value>,
+    /// Changes with every write of the record.
+    pub revision: u64,
+}
+
+/// What a request may say about a deletion.
+#[derive(Clone, Debug, Default)]
+pub struct Deletion {
+    /// Past the trash, for good.
+    pub is_permanent: bool,
+    /// Why.
+    pub commit_message: Option<String>,
+}
+
+fn members_of(body: &str) -> Result<Map<String, Value>, Problem> {
+    serde_json::from_str(body).map_err(|error| Problem::host(format!("a damaged record: {error}")))
+}
+
+/// The problem of a record that does not exist, or that may not be read: a caller cannot tell which.
+pub(crate) fn no_such(definition: &TypeDefinition, name: &str) -> Problem {
+    Problem::new(Code::RecordNotFound, format!("there is no {} `{name}`", definition.path))
+}
+
+impl Host {
+    /// Refuses what the identity may not do.
+    pub(crate) fn permit(
+        &self,
+        by: &Identity,
+        operation: Operation,
+        record_type: RecordType,
+        project_id: Option<RecordId>,
+    ) -> Result<(), Problem> {
+        if by.access.may(operation, record_type, project_id) {
+            return Ok(());
+        }
+        let (what, path) = (operation.as_str(), definition(record_type).path);
+        Err(Problem::new(Code::Forbidden, format!("`{}` has no permission {what} for this {path}", by.user_name)))
+    }
+
+    /// Makes a record of the members of a request.
+    pub async fn create_record(
+        &self,
+        by: &Identity,
+        record_type: RecordType,
+        members: Map<String, Value>,
+    ) -> Result<RecordView, Problem> {
+        let definition = definition(record_type);
+        if !definition.is_managed {
+            return Err(Problem::new(Code::MethodNotAllowed, format!("a {} cannot be made", definition.path)));
+        }
+        let mut draft = Draft::new(definition, by.user_id);
+        draft.apply(members, None)?;
+        let _writing = self.writing().await;
+        self.resolve_references(&mut draft).await?;
+        self.place(&mut draft);
+        self.permit(by, Operation::Create, record_type, draft.meta.project_id)?;
+        self.refuse_readonly_parent(&draft.meta).await?;
+        self.prepare_draft(by, &mut draft, None).await?;
+        self.write_draft(draft, Expected::Absent).await
+    }
+
+    /// The record with this id.
+    pub async fn read_record(
+        &self,
+        by: &Identity,
+        record_type: RecordType,
+        id: RecordId,
+    ) -> Result<RecordView, Problem> {
+        let stored = self.readable(by, record_type, id).await?;
+        self.view(stored).await
+    }
+
+    /// The id of the record of this name, if it may be read.
+    pub async fn record_id(&self, by: &Identity, record_type: RecordType, name: &str) -> Result<RecordId, Problem> {
+        let stored = self.store().record_by_name(record_type, name.trim()).await?;
+        let readable = stored.filter(|stored| may_read(by, stored));
+        Ok(readable.ok_or_else(|| no_such(definition(record_type), name))?.meta.id)
+    }
+
+    /// Changes a record by the members of a request; what is absent stays as it is. `if_match` is the revision that the
+    /// writer has read.
+    pub async fn update_record(
+        &self,
+        by: &Identity,
+        record_type: RecordType,
+        id: RecordId,
+        members: Map<String, Value>,
+        if_match: Option<u64>,
+    ) -> Result<RecordView, Problem> {
+        let _writing = self.writing().await;
+        let stored = self.readable(by, record_type, id).await?;
+        self.permit(by, Operation::Update, record_type, stored.meta.project_id)?;
+        refuse_trashed(&stored)?;
+        refuse_outdated(&stored, if_match)?;
+        let is_clearing = members.iter().all(|(name, value)| {
+            name == "commit_message" || (name == "is_readonly" && *value == Value::Bool(false))
+        });
+        if stored.meta.is_readonly && !is_clearing {
+            return Err(Problem::new(Code::RecordReadonly, "the record is read-only; clear `is_readonly` first, by itself"));
+        }
+        self.refuse_readonly_parent(&stored.meta).await?;
+        let current = self.view(stored.clone()).await?.members;
+        let former = stored.clone();
+        let expected = Expected::Revision(stored.revision);
+        let mut draft = Draft::of(definition(record_type), stored.meta, members_of(&stored.body)?);
+        draft.apply(members, Some(&current))?;
+        self.resolve_references(&mut draft).await?;
+        self.place(&mut draft);
+        if draft.meta.project_id != former.meta.project_id {
+            self.permit(by, Operation::Update, record_type, draft.meta.project_id)?;
+            self.refuse_readonly_parent(&draft.meta).await?;
+        }
+        draft.meta.modified_at = Timestamp::now();
+        draft.meta.modified_by = Some(by.user_id);
+        self.prepare_draft(by, &mut draft, Some(&former)).await?;
+        self.write_draft(draft, expected).await
+    }
+
+    /// Puts a record into the trash, where it cannot be used, or deletes it for good.
+    pub async fn delete_record(
+        &self,
+        by: &Identity,
+        record_type: RecordType,
+        id: RecordId,
+        deletion: Deletion,
+        if_match: Option<u64>,
+    ) -> Result<(), Problem> {
+        if !definition(record_type).is_managed {
+            let path = definition(record_type).path;
+            return Err(Problem::new(Code::MethodNotAllowed, format!("a {path} cannot be deleted")));
+        }
+        let _writing = self.writing().await;
+        let mut stored = self.readable(by, record_type, id).await?;
+        self.permit(by, Operation::Delete, record_type, stored.meta.project_id)?;
+        refuse_outdated(&stored, if_match)?;
+        if stored.meta.is_readonly {
+            return Err(Problem::new(Code::RecordReadonly, "the record is read-only; clear `is_readonly` first"));
+        }
+        self.refuse_readonly_parent(&stored.meta).await?;
+        self.refuse_fixed(&stored)?;
+        let now = Timestamp::now();
+        let expected = Expected::Revision(stored.revision);
+        if deletion.is_permanent {
+            let commit_message = deletion.commit_message;
+            let deletion = Write::DeleteRecord { id, by: Some(by.user_id), at: now, commit_message, expected };
+            self.store().write(vec![deletion]).await?;
+            self.forget(id);
+            return Ok(());
+        }
+        if stored.meta.deleted_at.is_some() {
+            return Ok(());
+        }
+        stored.meta.deleted_at = Some(now);
+        stored.meta.deleted_by = Some(by.user_id);
+        self.write_stored(stored, expected, deletion.commit_message).await?;
+        self.forget(id);
+        Ok(())
+    }
+
+    /// Takes a record out of the trash.
+    pub async fn restore_record(
+        &self,
+        by: &Identity,
+        record_type: RecordType,
+        id: RecordId,
+    ) -> Result<RecordView, Problem> {
+        let _writing = self.writing().await;
+        let mut stored = self.readable(by, record_type, id).await?;
+        self.permit(by, Operation::Delete, record_type, stored.meta.project_id)?;
+        if stored.meta.deleted_at.is_some() {
+            let expected = Expected::Revision(stored.revision);
+            stored.meta.deleted_at = None;
+            stored.meta.deleted_by = None;
+            self.write_stored(stored, expected, None).await?;
+        }
+        self.view(self.readable(by, record_type, id).await?).await
+    }
+
+    /// What was done with a record, newest first.
+    pub async fn record_history(
+        &self,
+        by: &Identity,
+        record_type: RecordType,
+        id: RecordId,
+    ) -> Result<Vec<HistoryEntry>, Problem> {
+        self.readable(by, record_type, id).await?;
+        Ok(self.store().record_history(id).await?)
+    }
+
+    /// The record, unless it does not exist or may not be read.
+    pub(crate) async fn readable(
+        &self,
+        by: &Identity,
+        record_type: RecordType,
+        id: RecordId,
+    ) -> Result<StoredRecord, Problem> {
+        let stored = self.store().record(id).await?;
+        let stored = stored.filter(|stored| stored.record_type == record_type && may_read(by, stored));
+        stored.ok_or_else(|| no_such(definition(record_type), &id.to_string()))
+    }
+
+    async fn refuse_readonly_parent(&self, meta: &Meta) -> Result<(), Problem> {
+        let parents = [meta.project_id, meta.bundle_id];
+        for parent in parents.into_iter().flatten() {
+            let parent = self.store().record(parent).await?;
+            if let Some(parent) = parent.filter(|parent| parent.meta.is_readonly) {
+                let (path, name) = (definition(parent.record_type).path, &parent.meta.name);
+                let detail = format!("the record belongs to the {path} `{name}`, which is read-only");
+                return Err(Problem::new(Code::RecordReadonly, detail));
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_draft(&self, draft: Draft, expected: Expected) -> Result<RecordView, Problem> {
+        let body = Value::Object(draft.body).to_string();
+        let record = StoredRecord { record_type: draft.definition.record_type, meta: draft.meta, body, revision: 0 };
+        let written = self.write_stored(record, expected, draft.commit_message).await?;
+        self.view(written).await
+    }
+
+    /// Writes a record and makes it effective for the next call.
+    pub(crate) async fn write_stored(
+        &self,
+        mut record: StoredRecord,
+        expected: Expected,
+        commit_message: Option<String>,
+    ) -> Result<StoredRecord, Problem> {
+        let write = RecordWrite { record: record.clone(), expected, commit_message };
+        record.revision = self.store().write(vec![Write::Record(write)]).await?;
+        self.apply(record.clone())?;
+        Ok(record)
+    }
+}
+
+/// Every identity may read its own record.
+fn may_read(by: &Identity, stored: &StoredRecord) -> bool {
+    by.user_id == stored.meta.id || by.access.may(Operation::Read, stored.record_type, stored.meta.project_id)
+}
+
+fn refuse_trashed(stored: &StoredRecord) -> Result<(), Problem> {
+    match stored.meta.deleted_at {
+        Some(_) => Err(refuse("is_deleted", "the record is in the trash; it can only be restored or deleted for good")),
+        None => Ok(()),
+    }
+}
+
+fn refuse_outdated(stored: &StoredRecord, if_match: Option<u64>) -> Result<(), Problem> {
+    match if_match {
+        Some(revision) if revision != stored.revision => {
+            Err(Problem::new(Code::PreconditionFailed, "the record was changed since it was read; read it again"))
+        }
+        _ => Ok(()),
+    }
+}

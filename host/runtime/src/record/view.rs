@@ -1,0 +1,104 @@
+//! A record as it is read: every property of its type, stored or worked out.
+
+use flowhost_model::{Access, Meta, RecordId, RecordType, SCHEMA_VERSION, Timestamp, definition};
+use flowhost_store::StoredRecord;
+use serde_json::{Map, Value, json};
+
+use super::service::RecordView;
+use crate::host::Host;
+use crate::problem::Problem;
+
+fn id(id: Option<RecordId>) -> Value {
+    id.map_or(Value::Null, |id| Value::String(id.to_string()))
+}
+
+fn instant(at: Option<Timestamp>) -> Value {
+    at.map_or(Value::Null, |at| Value::String(at.to_string()))
+}
+
+/// What a record says of its parents.
+#[derive(Default)]
+struct Parents {
+    project: Option<Meta>,
+    bundle: Option<Meta>,
+}
+
+impl Host {
+    /// The record as it is read.
+    pub(crate) async fn view(&self, stored: StoredRecord) -> Result<RecordView, Problem> {
+        let body: Map<String, Value> =
+            serde_json::from_str(&stored.body).map_err(|error| Problem::host(format!("a damaged record: {error}")))?;
+        let parents = Parents {
+            project: self.parent(stored.meta.project_id).await?,
+            bundle: self.parent(stored.meta.bundle_id).await?,
+        };
+        let definition = definition(stored.record_type);
+        let properties = definition.all_properties().filter(|property| property.access != Access::WriteOnly);
+        let members = properties
+            .map(|property| {
+                let shared = self.shared_property(property.name, &stored, &parents);
+                let value = shared
+                    .or_else(|| self.derived_property(property.name, &stored, &body))
+                    .or_else(|| body.get(property.name).cloned());
+                (property.name.to_owned(), value.unwrap_or(Value::Null))
+            })
+            .collect();
+        Ok(RecordView { id: stored.meta.id, members, revision: stored.revision })
+    }
+
+    async fn parent(&self, id: Option<RecordId>) -> Result<Option<Meta>, Problem> {
+        match id {
+            Some(id) => Ok(self.store().record(id).await?.map(|parent| parent.meta)),
+            None => Ok(None),
+        }
+    }
+
+    fn shared_property(&self, name: &str, stored: &StoredRecord, parents: &Parents) -> Option<Value> {
+        let meta = &stored.meta;
+        let type_name = stored.record_type.as_str();
+        Some(match name {
+            "id" => id(Some(meta.id)),
+            "name" => json!(meta.name),
+            "description" => json!(meta.description),
+            "record_type" => json!(type_name),
+            "resource_type" if stored.record_type == RecordType::Execution => Value::Null,
+            "resource_type" => json!(type_name),
+            "schema_version" => json!(SCHEMA_VERSION),
+            "workspace_id" => id(Some(self.workspace_id())),
+            "organization_id" => id(Some(self.organization_id())),
+            "project_id" => id(meta.project_id),
+            "project_name" => json!(parents.project.as_ref().map(|project| &project.name)),
+            "bundle_id" => id(meta.bundle_id),
+            "bundle_name" => json!(parents.bundle.as_ref().map(|bundle| &bundle.name)),
+            "is_readonly" => json!(meta.is_readonly),
+            "is_project_readonly" => json!(parents.project.as_ref().is_some_and(|project| project.is_readonly)),
+            "is_bundle_readonly" => json!(parents.bundle.as_ref().is_some_and(|bundle| bundle.is_readonly)),
+            "repository_path" => json!(repository_path(stored, parents)),
+            "created_at" => instant(Some(meta.created_at)),
+            "created_by" => id(meta.created_by),
+            "modified_at" => instant(Some(meta.modified_at)),
+            "modified_by" => id(meta.modified_by),
+            "is_deleted" => json!(meta.deleted_at.is_some()),
+            "deleted_at" => instant(meta.deleted_at),
+            "deleted_by" => id(meta.deleted_by),
+            "identity_type" => json!(type_name),
+            "last_activity" => instant(self.last_activity(meta.id)),
+            _ => return None,
+        })
+    }
+}
+
+/// The record's file, relative to the folder of an export: its parent's folder, its type's, its name.
+fn repository_path(stored: &StoredRecord, parents: &Parents) -> String {
+    let path = definition(stored.record_type).path;
+    let name = file_name(&stored.meta.name);
+    match parents.project.as_ref().or(parents.bundle.as_ref()) {
+        Some(parent) => format!("{}/{path}/{name}.yaml", file_name(&parent.name)),
+        None => format!("{path}/{name}.yaml"),
+    }
+}
+
+/// A name as a file's: short enough for the path's 256 characters, without separators.
+fn file_name(name: &str) -> String {
+    name.chars().map(|character| if character == '/' || character.is_control() { '_' } else { character }).take(100).collect()
+}

@@ -1,0 +1,75 @@
+//! `/api/latest/auth`, and the tokens of users.
+
+use axum::body::Body;
+use axum::extract::{Path, Request};
+use flowhost::model::{RecordType, Timestamp};
+use flowhost::{LoggedIn, Login, NewToken, Problem, SESSION_COOKIE};
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use serde_json::json;
+
+use super::parameters::{Parameters, id, resolve};
+use super::token::{reader, writer};
+use super::{Answer, Shared};
+use crate::answer;
+
+/// The token in the answer, and in a cookie that scripts and other sites do not get at.
+pub(super) async fn login(api: Shared, request: Request) -> Answer {
+    let login: Login = api.json(request).await?;
+    let session = api.host.login(login).await?;
+    let mut answer = answer::json(StatusCode::OK, &session);
+    answer.headers_mut().insert(SET_COOKIE, cookie(&session)?);
+    Ok(answer.map(Body::new))
+}
+
+/// Ends the user's sessions.
+pub(super) async fn logout(api: Shared, headers: HeaderMap) -> Answer {
+    let by = writer(&api.host, &headers)?;
+    api.host.logout(&by).await?;
+    let mut answer = answer::empty(StatusCode::NO_CONTENT);
+    let cleared = format!("{SESSION_COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
+    if let Ok(cleared) = HeaderValue::try_from(cleared) {
+        answer.headers_mut().insert(SET_COOKIE, cleared);
+    }
+    Ok(answer.map(Body::new))
+}
+
+fn cookie(session: &LoggedIn) -> Result<HeaderValue, Problem> {
+    let seconds = (session.expires_at.as_micros() - Timestamp::now().as_micros()) / 1_000_000;
+    let token = &session.token;
+    let cookie = format!("{SESSION_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", seconds.max(0));
+    HeaderValue::try_from(cookie).map_err(|_| Problem::new(flowhost::Code::HostError, "the host failed; its log says more"))
+}
+
+pub(super) async fn tokens(api: Shared, Path(segment): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {
+    let by = reader(&api.host, &headers)?;
+    let parameters = Parameters::parse(uri.query(), &[])?;
+    let user = resolve(&api.host, &by, RecordType::User, &segment, &parameters).await?;
+    Ok(parameters.content("token", json!(api.host.tokens(&by, user).await?), None))
+}
+
+pub(super) async fn create_token(
+    api: Shared,
+    Path(segment): Path<String>,
+    headers: HeaderMap,
+    request: Request,
+) -> Answer {
+    let by = writer(&api.host, &headers)?;
+    let parameters = Parameters::parse(request.uri().query(), &[])?;
+    let user = resolve(&api.host, &by, RecordType::User, &segment, &parameters).await?;
+    let token: NewToken = api.json(request).await?;
+    Ok(parameters.content("token", json!(api.host.create_token(&by, user, token).await?), None))
+}
+
+pub(super) async fn revoke_token(
+    api: Shared,
+    Path((segment, token)): Path<(String, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer {
+    let by = writer(&api.host, &headers)?;
+    let parameters = Parameters::parse(uri.query(), &[])?;
+    let user = resolve(&api.host, &by, RecordType::User, &segment, &parameters).await?;
+    api.host.revoke_token(&by, user, id(&token)?).await?;
+    Ok(answer::empty(StatusCode::NO_CONTENT).map(Body::new))
+}

@@ -1,0 +1,200 @@
+//! Lists of executions, of which there are many.
+//!
+//! What a filter says about the status, the flow, the webhook and the time, as far as all of it must hold, decides which
+//! part of which index is scanned. The indexes of flows and webhooks have the status before the id, so a list in the order
+//! of the ids is merged from one scan for each status that may occur, each no longer than the page. The rest of a filter is
+//! checked row by row.
+
+use flowhost_model::{Comparison, Filter, Kind, Order, RecordId, RecordType, Timestamp};
+use rusqlite::types::Value as SqlValue;
+use rusqlite::{Connection, params_from_iter};
+
+use super::column::{Column, id_value};
+use super::condition::{Parameters, condition, in_projects};
+use super::executions::{COLUMN_COUNT, COLUMNS, from_row};
+use super::id_range::IdRange;
+use super::keyset::Keys;
+use super::skew::{Skew, skew};
+use super::status_set::StatusSet;
+use crate::{ExecutionPage, ExecutionQuery, Result};
+
+const NEWEST_FIRST: Order = Order { field: "id", kind: Kind::Id(None), is_descending: true };
+
+/// A page of a list of executions.
+pub(super) fn page(connection: &Connection, query: &ExecutionQuery) -> Result<ExecutionPage> {
+    // The distance of times and ids is that of the rows which are read.
+    let transaction = connection.unchecked_transaction()?;
+    let keys = keys(query)?;
+    let (sql, parameters) = sql(query, &keys, skew(&transaction)?)?;
+    // Not kept prepared: there are as many as there are filters.
+    let mut statement = transaction.prepare(&sql)?;
+    let mut rows = statement.query(params_from_iter(parameters.0))?;
+    let mut page = ExecutionPage::default();
+    let mut last = Vec::new();
+    while let Some(row) = rows.next()? {
+        if page.executions.len() == query.limit as usize {
+            page.next = if last.is_empty() { None } else { Some(keys.cursor(&last)?) };
+            break;
+        }
+        page.executions.push(from_row(row)?);
+        last = keys.values(row, COLUMN_COUNT)?;
+    }
+    Ok(page)
+}
+
+/// The order of admission is the order of the ids.
+pub(super) fn keys(query: &ExecutionQuery) -> Result<Keys> {
+    let order: Vec<Order> = match &query.order[..] {
+        [] => vec![NEWEST_FIRST],
+        order => order
+            .iter()
+            .map(|part| match part.field {
+                "created_at" => Order { is_descending: part.is_descending, ..NEWEST_FIRST },
+                _ => *part,
+            })
+            .collect(),
+    };
+    Keys::new(RecordType::Execution, &order, &Column::of_execution)
+}
+
+/// What must hold of each execution of a list.
+struct Wanted {
+    statuses: StatusSet,
+    ids: IdRange,
+    flow_id: Option<RecordId>,
+    webhook_id: Option<RecordId>,
+    /// What is checked row by row.
+    rest: Vec<String>,
+}
+
+impl Wanted {
+    /// Takes from a filter what an index serves.
+    fn add(&mut self, filter: &Filter, skew: Skew, parameters: &mut Parameters) -> Result<()> {
+        if let Some(statuses) = StatusSet::of_filter(filter) {
+            self.statuses = self.statuses.and(statuses);
+            return Ok(());
+        }
+        match filter {
+            Filter::And(filters) => return filters.iter().try_for_each(|filter| self.add(filter, skew, parameters)),
+            Filter::Term { field, op, value, .. } => {
+                let id = value.as_str().and_then(|text| text.parse().ok());
+                match (*field, *op, id) {
+                    ("flow_id", Comparison::Eq, Some(id)) if self.flow_id.is_none() => {
+                        self.flow_id = Some(id);
+                        return Ok(());
+                    }
+                    ("webhook_id", Comparison::Eq, Some(id)) if self.webhook_id.is_none() => {
+                        self.webhook_id = Some(id);
+                        return Ok(());
+                    }
+                    ("id", op, Some(id)) => {
+                        if let Some(ids) = IdRange::of_comparison(op, id) {
+                            self.ids = self.ids.and(ids);
+                            return Ok(());
+                        }
+                    }
+                    ("created_at", op, _) => {
+                        if let Some(at) = value.as_str().and_then(|text| text.parse().ok()) {
+                            self.ids = self.ids.and(ids_of_time(op, at, skew));
+                        }
+                        // The range is wider than the condition.
+                    }
+                    _ => {}
+                }
+            }
+            Filter::Or(_) | Filter::Not(_) => {}
+        }
+        self.rest.push(condition(filter, &Column::of_execution, parameters)?);
+        Ok(())
+    }
+}
+
+fn ids_of_time(op: Comparison, at: Timestamp, skew: Skew) -> IdRange {
+    match op {
+        Comparison::Eq => skew.ids(Some(at), Some(at)),
+        Comparison::Lt | Comparison::Le => skew.ids(None, Some(at)),
+        Comparison::Gt | Comparison::Ge => skew.ids(Some(at), None),
+        Comparison::Ne | Comparison::Like | Comparison::In | Comparison::IsNull => IdRange::ALL,
+    }
+}
+
+/// The statement of a list and its parameters: one execution more than the page has, by which it is known whether another
+/// page follows. It names its index, so that no list is ever a scan of the whole table by a wrong guess. Rows are found and
+/// sorted by their keys first; what they hold, which may be large, is read for the page alone.
+pub(super) fn sql(query: &ExecutionQuery, keys: &Keys, skew: Skew) -> Result<(String, Parameters)> {
+    let mut parameters = Parameters::default();
+    let mut wanted = Wanted {
+        statuses: StatusSet::ALL,
+        ids: IdRange::ALL,
+        flow_id: None,
+        webhook_id: None,
+        rest: Vec::new(),
+    };
+    if let Some(filter) = &query.filter {
+        wanted.add(filter, skew, &mut parameters)?;
+    }
+    if let Some(projects) = &query.in_projects {
+        wanted.rest.push(in_projects(projects, &mut parameters));
+    }
+    let by_id_alone = keys.by_id_alone();
+    if let Some(cursor) = &query.after {
+        let values = keys.read_cursor(cursor)?;
+        match (by_id_alone, values.last()) {
+            (Some(is_descending), Some(SqlValue::Blob(bytes))) => {
+                let op = if is_descending { Comparison::Lt } else { Comparison::Gt };
+                let id = bytes.as_slice().try_into().map(RecordId::from_bytes);
+                let ids = id.ok().and_then(|id| IdRange::of_comparison(op, id));
+                wanted.ids = wanted.ids.and(ids.ok_or(crate::Error::InvalidCursor)?);
+            }
+            _ => wanted.rest.push(keys.after(values, &mut parameters)),
+        }
+    }
+    let limit = parameters.bind(SqlValue::Integer(i64::from(query.limit) + 1));
+
+    let index = match (wanted.webhook_id, wanted.flow_id) {
+        (Some(_), _) => "execution_by_webhook",
+        (None, Some(_)) => "execution_by_flow",
+        _ if wanted.statuses != StatusSet::ALL => "execution_by_status",
+        _ => "execution_by_id",
+    };
+    let mut conditions = Vec::new();
+    if let Some(id) = wanted.webhook_id {
+        conditions.push(format!("webhook_id = {}", parameters.bind(id_value(&id))));
+    }
+    if let Some(id) = wanted.flow_id {
+        conditions.push(format!("flow_id = {}", parameters.bind(id_value(&id))));
+    }
+    conditions.extend(wanted.ids.conditions(&mut parameters));
+    conditions.append(&mut wanted.rest);
+    let scan = |status: Option<String>| {
+        let conditions: Vec<String> = status.into_iter().chain(conditions.iter().cloned()).collect();
+        let wheres = if conditions.is_empty() { "TRUE".to_owned() } else { conditions.join(" AND ") };
+        format!(
+            "SELECT seq AS hit, {} FROM execution INDEXED BY {index} WHERE {wheres} ORDER BY {} LIMIT {limit}",
+            keys.select(),
+            keys.order_by(),
+        )
+    };
+    let merged: Vec<String>;
+    let hits = if index == "execution_by_id" {
+        scan(None)
+    } else if by_id_alone.is_none() {
+        scan(Some(wanted.statuses.condition()))
+    } else {
+        merged = wanted
+            .statuses
+            .numbers()
+            .map(|number| format!("SELECT * FROM ({})", scan(Some(format!("status = {number}")))))
+            .collect();
+        match &merged[..] {
+            [] => scan(Some("FALSE".to_owned())),
+            scans => format!("{} ORDER BY {} LIMIT {limit}", scans.join(" UNION ALL "), keys.order_by()),
+        }
+    };
+    let sql = format!(
+        "SELECT {COLUMNS}, {} FROM ({hits}) CROSS JOIN execution ON execution.seq = hit ORDER BY {}",
+        keys.names(),
+        keys.order_by(),
+    );
+    Ok((sql, parameters))
+}
