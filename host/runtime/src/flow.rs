@@ -106,9 +106,10 @@ impl Host {
             }
         };
         let versions = store.flow_versions(flow.meta.id).await?;
-        if let Some(active) = versions.iter().find(|version| {
-            Some(version.version) == flow.body.active_version && version.digest == digest
-        }) {
+        if let Some(active) = versions
+            .iter()
+            .find(|version| Some(version.version) == flow.body.active_version && version.digest == digest)
+        {
             return Ok(Deployed { version: active.clone(), flow, is_new_flow: false, is_unchanged: true });
         }
         let version = FlowVersion {

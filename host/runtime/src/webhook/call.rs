@@ -86,10 +86,15 @@ impl Host {
         let context = self.launch_context();
         let place = context.admission.queue_place()?;
         let live = Arc::new(Live::new(start)?);
-        live.record(&*context.store).await?;
         let id = live.id;
-        launch_queued(context, live, version.program.clone(), Some(place), counted);
-        Ok(id)
+        let (context, program) = (context.clone(), version.program.clone());
+        // In a task of its own: what the store has taken must run, also if the caller leaves before the answer.
+        let accepted = tokio::spawn(async move {
+            live.record(&*context.store).await?;
+            launch_queued(&context, live, program, Some(place), counted);
+            Ok(id)
+        });
+        accepted.await.map_err(Problem::host)?
     }
 
     /// Waits for the end of an execution, for `limit` at most; it goes on in any case.
@@ -112,7 +117,10 @@ impl Host {
             Ok(Err(_)) => Err(Problem::host(format!("the task of execution {} ended without an answer", live.id))
                 .with_execution(live.execution())),
             Err(_) => {
-                live.record(&*self.launch_context().store).await?;
+                let (waiting, context) = (live.clone(), self.launch_context().clone());
+                // In a task of its own: a row that was written while the caller left would not be known as written.
+                let recorded = tokio::spawn(async move { waiting.record(&*context.store).await });
+                recorded.await.map_err(Problem::host)??;
                 let detail = format!("the execution did not end within {} ms and goes on", limit.as_millis());
                 Err(Problem::new(Code::WebhookWaitLimit, detail).with_execution(live.execution()))
             }
@@ -165,13 +173,8 @@ async fn admit_request(
         let others = headers.iter().filter(|(name, _)| *name != key::HEADER);
         headers = others.map(|(name, value)| (name.clone(), value.clone())).collect();
     }
-    let input = WebhookInput {
-        headers: &headers,
-        method: &method,
-        path: &path,
-        query: query.as_deref(),
-        json: &payload.json,
-    };
+    let input =
+        WebhookInput { headers: &headers, method: &method, path: &path, query: query.as_deref(), json: &payload.json };
     let input = input.to_json().map_err(Problem::host)?;
     let request =
         IncomingRequest { method, path, query, headers, body: payload.body, body_is_exact: !payload.key_matched };

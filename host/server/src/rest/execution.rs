@@ -1,14 +1,13 @@
 //! `/api/latest/execution`.
 
 use axum::body::Body;
-use axum::extract::{Path, Query};
 use flowhost::model::{Execution, Flow, Status};
 use flowhost::store::{ExecutionFilter, Page};
 use flowhost::{Code, ExecutionView, Problem};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use super::parameters::{Common, id};
+use super::parameters::{Common, Path, Query, id};
 use super::token::identity;
 use super::{Answer, Shared, record};
 use crate::answer;

@@ -1,6 +1,6 @@
 //! `/api/latest/flow`.
 
-use axum::extract::{Path, Query, Request};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use flowhost::model::{Flow, Record};
 use flowhost::{Code, Problem};
@@ -8,7 +8,7 @@ use http::header::{CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 
-use super::parameters::{Common, resolve};
+use super::parameters::{Common, Path, Query, resolve};
 use super::token::identity;
 use super::{Answer, Shared, record};
 

@@ -2,9 +2,42 @@
 
 use std::str::FromStr;
 
+use axum::extract::FromRequestParts;
 use flowhost::model::{Body, RecordId};
 use flowhost::{Code, Host, Problem};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+
+use crate::answer::ProblemAnswer;
+
+/// The parameters of the query. Malformed ones are answered as a problem, which the router's own extractor does not.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = ProblemAnswer;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ProblemAnswer> {
+        match axum::extract::Query::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(parameters)) => Ok(Self(parameters)),
+            Err(rejection) => Err(Problem::new(Code::Malformed, rejection.body_text()).into()),
+        }
+    }
+}
+
+/// The variable segments of the path, likewise.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = ProblemAnswer;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ProblemAnswer> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(segments)) => Ok(Self(segments)),
+            Err(rejection) => Err(Problem::new(Code::Malformed, rejection.body_text()).into()),
+        }
+    }
+}
 
 /// `plain` and `by`.
 #[derive(Debug, Default, Deserialize)]

@@ -1,12 +1,12 @@
 //! `/api/latest/setting`.
 
 use axum::body::Body;
-use axum::extract::{Path, Query, Request};
+use axum::extract::Request;
 use flowhost::model::Setting;
 use flowhost::{Code, Problem};
 use http::{HeaderMap, StatusCode};
 
-use super::parameters::{By, Common, resolve};
+use super::parameters::{By, Common, Path, Query, resolve};
 use super::token::identity;
 use super::{Answer, RECORD_BYTES, Shared, record};
 use crate::answer;

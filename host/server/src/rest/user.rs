@@ -1,12 +1,12 @@
 //! `/api/latest/user`.
 
-use axum::extract::{Query, Request};
+use axum::extract::Request;
 use flowhost::NewUser;
 use flowhost::model::{Meta, Record, User};
 use http::HeaderMap;
 use serde::Serialize;
 
-use super::parameters::Common;
+use super::parameters::{Common, Query};
 use super::token::identity;
 use super::{Answer, Shared, record};
 

@@ -1,11 +1,11 @@
 //! `/api/latest/webhook`: the records. Their calls are in the module `webhook` beside `rest`.
 
 use axum::body::Body;
-use axum::extract::{Path, Query, Request};
+use axum::extract::Request;
 use flowhost::{NewWebhook, Problem, WebhookChange, WebhookView};
 use http::{HeaderMap, StatusCode};
 
-use super::parameters::{By, Common, id};
+use super::parameters::{By, Common, Path, Query, id};
 use super::token::identity;
 use super::{Answer, Api, Shared, record};
 use crate::answer;
