@@ -91,7 +91,7 @@ impl Request<'_> {
     /// Sends it on a connection of its own, which is given back before there is an answer.
     pub fn start(&self) -> Connection {
         let mut connection = self.host.connect();
-        connection.write(&self.bytes());
+        connection.write(self.bytes());
         connection
     }
 }
@@ -142,13 +142,78 @@ impl Connection {
         answer.unwrap_or_else(|| panic!("the host left without a whole answer: {}", lossy(&self.arrived)))
     }
 
-    /// Waits for the answer; none where the host closes the connection instead.
+    /// Waits for the interim answer `100 Continue`.
+    pub fn interim(&mut self) {
+        const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let said = self.take(CONTINUE.len());
+        assert_eq!(said.as_deref().map(lossy), Some(lossy(CONTINUE)));
+    }
+
+    /// Waits for the answer; none where the host closes the connection before one is complete.
     pub fn try_answer(&mut self, method: &str) -> Option<Answer> {
         loop {
-            let end = until_end_of_head(&self.arrived, || ())?;
-            let _ = end;
-            unreachable!()
+            let end = loop {
+                match self.arrived.windows(4).position(|window| window == b"\r\n\r\n") {
+                    Some(end) => break end,
+                    None if self.more() => {}
+                    None => return None,
+                }
+            };
+            let head: Vec<u8> = self.arrived.drain(..end + 4).collect();
+            let (status, headers) = parse_head(&head[..end]);
+            let mut answer = Answer { status, headers, body: Vec::new() };
+            // An interim answer: the real one follows.
+            if (100..200).contains(&status) {
+                continue;
+            }
+            if method != "HEAD" && !matches!(status, 204 | 304) {
+                answer.body = self.body(&answer)?;
+            }
+            return Some(answer);
         }
+    }
+
+    fn body(&mut self, answer: &Answer) -> Option<Vec<u8>> {
+        if answer.header("transfer-encoding") == Some("chunked") {
+            return self.chunks();
+        }
+        match answer.header("content-length") {
+            Some(length) => self.take(length.parse().unwrap()),
+            None => {
+                while self.more() {}
+                Some(std::mem::take(&mut self.arrived))
+            }
+        }
+    }
+
+    fn chunks(&mut self) -> Option<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let line = loop {
+                match self.arrived.windows(2).position(|window| window == b"\r\n") {
+                    Some(end) => break self.take(end + 2)?,
+                    None if self.more() => {}
+                    None => return None,
+                }
+            };
+            let length = usize::from_str_radix(std::str::from_utf8(&line).unwrap().trim_end(), 16).unwrap();
+            let mut chunk = self.take(length + 2)?;
+            assert!(chunk.ends_with(b"\r\n"), "a chunk without its end");
+            chunk.truncate(length);
+            body.append(&mut chunk);
+            if length == 0 {
+                return Some(body);
+            }
+        }
+    }
+
+    fn take(&mut self, length: usize) -> Option<Vec<u8>> {
+        while self.arrived.len() < length {
+            if !self.more() {
+                return None;
+            }
+        }
+        Some(self.arrived.drain(..length).collect())
     }
 
     /// Waits until the host closes the connection; gives what it sent before.
@@ -170,5 +235,94 @@ impl Connection {
             Err(error) if error.kind() == ErrorKind::Interrupted => true,
             Err(error) => panic!("no answer: {error}; so far: {}", lossy(&self.arrived)),
         }
+    }
+}
+
+fn parse_head(head: &[u8]) -> (u16, Vec<(String, String)>) {
+    let head = std::str::from_utf8(head).unwrap();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.split(' ').next()?.parse().ok());
+    let headers = lines.map(|line| {
+        let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("`{line}` is no header"));
+        (name.to_lowercase(), value.trim().to_owned())
+    });
+    (status.unwrap_or_else(|| panic!("no status line: {head}")), headers.collect())
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(4_000)]).into_owned()
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers in their order, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The value of a header; none where it is absent.
+    ///
+    /// # Panics
+    ///
+    /// When the header is there twice.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let value = values.next();
+        assert!(values.next().is_none(), "two headers `{name}`: {self:?}");
+        value
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Panics
+    ///
+    /// When it is not.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {} {}", self.status, lossy(&self.body)))
+    }
+
+    /// The body as JSON of an answer that says that all is well.
+    ///
+    /// # Panics
+    ///
+    /// When the status is another than 200.
+    pub fn ok(&self) -> Value {
+        assert_eq!(self.status, 200, "{}", lossy(&self.body));
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        self.json()
+    }
+
+    /// The problem document, which has this status and this code.
+    ///
+    /// # Panics
+    ///
+    /// When the answer is anything else, or the document lacks a member that every problem has.
+    pub fn problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status, status, "{}", lossy(&self.body));
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        let problem = self.json();
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["status"], status, "{problem}");
+        assert_eq!(problem["type"], format!("urn:flowhost:error:{code}"), "{problem}");
+        for (member, is_right) in [
+            ("title", problem["title"].is_string()),
+            ("detail", problem["detail"].is_string()),
+            ("fault", matches!(problem["fault"].as_str(), Some("caller" | "flow" | "host"))),
+            ("retryable", problem["retryable"].is_boolean()),
+        ] {
+            assert!(is_right, "`{member}` of {problem}");
+        }
+        problem
     }
 }

@@ -218,7 +218,10 @@ struct Process {
 impl Process {
     fn start(setup: &Setup, data: &Path, log: &Path) -> Self {
         let mut command = program();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(&setup.flags);
+        command.args(["serve", "--data"]).arg(data).args(&setup.flags);
+        if !setup.flags.iter().any(|flag| flag == "--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         command.envs(setup.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log).unwrap());
         let mut child = command.spawn().unwrap();

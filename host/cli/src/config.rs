@@ -1,6 +1,7 @@
 //! The configuration of `flowhost serve`: `DIR/config.toml`, then the environment, then flags; what comes later wins.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -158,7 +159,8 @@ impl Config {
         let wrong = |what: String| ConfigError { place: place.clone(), what };
         let text = match std::fs::read_to_string(file) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            // Whether there can be a data folder here is for the host to say.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
             Err(error) => return Err(wrong(format!("cannot be read: {error}"))),
         };
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;

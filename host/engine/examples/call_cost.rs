@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 
 use flowhost_engine::wasmtime::component::{Component, HasData, Linker, ResourceTable};
 use flowhost_engine::wasmtime::{self, Config, Store};
-use flowhost_engine::{
-    Budget, CompileLimits, Compiler, Engine, Invocation, Log, Outcome, Pooling, Program, Slots, State,
-};
+use flowhost_engine::{Budget, CompileLimits, Compiler, Engine, Invocation, Log, Outcome, Pooling, Program, Slots};
 use flowhost_model::{Digest, LogLevel, LogSource};
 use sha2::Digest as _;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -38,7 +36,8 @@ mod bindings {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a webhook call gives.
-const INPUT: &str = r#"{"headers":{"content-type":"application/json"},"method":"POST","path":"","query":{},"json":{"name":"Ada"}}"#;
+const INPUT: &str =
+    r#"{"headers":{"content-type":"application/json"},"method":"POST","path":"","query":{},"json":{"name":"Ada"}}"#;
 
 const OUTPUT: &str = r#"{"greeting":"Hello, Ada!"}"#;
 
@@ -209,7 +208,8 @@ impl Samples {
     fn to_json(&self) -> serde_json::Value {
         let mut sorted = self.taken.clone();
         sorted.sort_unstable();
-        let at = |part: usize| sorted.get(sorted.len() * part / 100).map_or(0.0, |took| took.as_nanos() as f64 / 1000.0);
+        let at =
+            |part: usize| sorted.get(sorted.len() * part / 100).map_or(0.0, |took| took.as_nanos() as f64 / 1000.0);
         serde_json::json!({ "median": at(50), "p99": at(99) })
     }
 }

@@ -68,9 +68,7 @@ impl Compiler {
                 let compiled = tokio::task::spawn_blocking(move || precompile(&engine, &bytes)).await;
                 compiled.map_err(|error| CompileError::Host(error.to_string()))?.map_err(CompileError::Invalid)
             }
-            Self::Process { program, arguments } => {
-                compile_in_process(program, arguments, bytes, folder, limits).await
-            }
+            Self::Process { program, arguments } => compile_in_process(program, arguments, bytes, folder, limits).await,
         }
     }
 }

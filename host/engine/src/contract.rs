@@ -11,7 +11,8 @@ pub(crate) const HANDLER: &str = "flowhost:flow/handler";
 const CONTRACT_VERSION: Version = Version { major: 1, minor: 0 };
 
 /// The packages of WASI that are linked, with every interface they have in version 0.2.
-const WASI_PACKAGES: [&str; 6] = ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
+const WASI_PACKAGES: [&str; 6] =
+    ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
 
 /// The interfaces that flows may import beside WASI's.
 #[derive(Clone, Debug, Default)]

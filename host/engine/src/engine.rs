@@ -13,7 +13,7 @@ use crate::compile::{CompileLimits, Compiler};
 use crate::config::{self, Pooling};
 use crate::contract::Contract;
 use crate::error::{CompileError, EngineError, InvalidComponent};
-use crate::{State, ticker, wasi};
+use crate::{State, handler, ticker, wasi};
 
 /// Instances beyond the executions that a host admits. A slot is free again only after its store is dropped, a moment
 /// after the execution has ended.
@@ -57,7 +57,9 @@ impl Engine {
         let refused = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
         let pooled = match pooling {
             Pooling::Auto => wasmtime::Engine::new(&config::pooled(instances.saturating_add(SPARE_INSTANCES)))
-                .inspect_err(|error| tracing::warn!(%error, "no address space for a pool of instances; calls are slower"))
+                .inspect_err(
+                    |error| tracing::warn!(%error, "no address space for a pool of instances; calls are slower"),
+                )
                 .ok(),
             Pooling::Never => None,
         };
@@ -112,10 +114,14 @@ impl Engine {
 
     fn adopt(&self, digest: Digest, artifact: &[u8]) -> Result<Program, CompileError> {
         let shared = &self.shared;
+        if wasmtime::Engine::detect_precompiled(artifact) != Some(wasmtime::Precompiled::Component) {
+            return Err(CompileError::Host("the compiler left without an artifact".into()));
+        }
         // SAFETY: the bytes come from this program's own compiler, with the same settings.
         #[allow(unsafe_code)]
         let component = unsafe { Component::deserialize(&shared.engine, artifact) };
-        let component = component.map_err(|error| CompileError::Host(format!("{error:#}")))?;
+        // What was just compiled is in order; it does not load where it does not fit into an instance's place in the pool.
+        let component = component.map_err(|error| InvalidComponent::BeyondSandbox(one_line(&error)))?;
         let program = self.link(&component)?;
         // A flow runs without its artifact on disk; the next start then compiles it again.
         if let Err(error) = shared.cache.store(digest, artifact) {
@@ -132,6 +138,7 @@ impl Engine {
             .instantiate_pre(component)
             .map_err(|error| InvalidComponent::WrongImport(one_line(&error)))?;
         let flow = FlowPre::new(instance).map_err(|error| InvalidComponent::WrongExport(one_line(&error)))?;
+        handler::check(component)?;
         Ok(Program { engine: shared.engine.clone(), flow })
     }
 }

@@ -53,13 +53,16 @@ pub enum InvalidComponent {
     /// It needs more of the sandbox than one flow may have.
     #[error("needs {need} {what}; a flow may have at most {limit}")]
     TooMany {
-        /// Memories, tables, core instances.
+        /// Memories or tables.
         what: &'static str,
         /// How many it declares.
         need: u64,
         /// The most that it may have.
         limit: u64,
     },
+    /// It needs more of the sandbox than an instance's place in the pool has.
+    #[error("needs more of the sandbox than one flow may have: {0}")]
+    BeyondSandbox(String),
     /// It is larger than a flow may be.
     #[error("{size} bytes; a flow may have at most {limit}")]
     TooLarge {

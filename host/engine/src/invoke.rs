@@ -13,7 +13,7 @@ use crate::engine::Program;
 use crate::log::Log;
 use crate::meter::{Meter, Metered};
 use crate::outcome::{FlowError, LimitedOutput, Outcome, Report};
-use crate::state::{Slots, State};
+use crate::state::{Slots, State, shortened};
 use crate::wasi::LogBudgetExceeded;
 
 /// Handles that wasmtime counts beyond ours: those to resources of the guest's own. Ours are refused first, with a reason.
@@ -76,7 +76,7 @@ impl Program {
         let outcome = match ended {
             Ended::Cancelled => Outcome::Cancelled,
             Ended::TimeLimit => Outcome::TimeLimit,
-            Ended::Returned(Ok(Ok(output))) if output.len() > budget.output_bytes => {
+            Ended::Returned(Ok(returned)) if size(&returned) > budget.output_bytes => {
                 Outcome::OutputLimit(LimitedOutput::Outputs)
             }
             Ended::Returned(Ok(Ok(output))) => Outcome::Success(output),
@@ -91,6 +91,16 @@ enum Ended {
     Returned(wasmtime::Result<Result<String, types::FlowError>>),
     Cancelled,
     TimeLimit,
+}
+
+/// Bytes of text that a flow returned, as outputs or as an error: both are kept and answered.
+fn size(returned: &Result<String, types::FlowError>) -> usize {
+    match returned {
+        Ok(output) => output.len(),
+        Err(types::FlowError { message, code, details, retryable: _ }) => {
+            message.len() + code.as_ref().map_or(0, String::len) + details.as_ref().map_or(0, String::len)
+        }
+    }
 }
 
 /// Finds out why a call ended without returning.
@@ -110,7 +120,8 @@ fn failed(state: &mut State, error: &wasmtime::Error) -> Outcome {
     if error.is::<PoolConcurrencyLimitError>() {
         return Outcome::HostFault(format!("{error:#}"));
     }
-    let trace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string);
+    // The names in it are the component's own, and as long as it likes.
+    let trace = error.downcast_ref::<WasmBacktrace>().map(|trace| shortened(trace.to_string()));
     if let Some((message, place)) = state.take_panic() {
         return Outcome::Panic { message, place, trace };
     }

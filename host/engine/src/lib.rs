@@ -12,6 +12,7 @@ mod config;
 mod contract;
 mod engine;
 mod error;
+mod handler;
 mod invoke;
 mod journal;
 mod log;

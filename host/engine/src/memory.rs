@@ -2,6 +2,8 @@
 
 use wasmtime::{ResourceLimiter, Result};
 
+use crate::config::CORE_INSTANCES_PER_COMPONENT;
+
 /// What one element of a table costs: a pointer.
 const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
 
@@ -57,6 +59,11 @@ impl ResourceLimiter for MemoryLimiter {
             return Ok(false);
         }
         Ok(self.take(desired.saturating_sub(current).saturating_mul(TABLE_ELEMENT_BYTES)))
+    }
+
+    // A pool has places for as many; without one, this keeps what instances themselves take within bounds.
+    fn instances(&self) -> usize {
+        CORE_INSTANCES_PER_COMPONENT as usize
     }
 }
 

@@ -64,6 +64,15 @@ impl Slots {
 #[error("the execution has no slot of type {0}")]
 struct MissingSlot(&'static str);
 
+/// The longest text, in bytes, of what the record of a failed execution holds for people: a panic's message, a trace.
+const TEXT_LIMIT: usize = 16 << 10;
+
+/// The text, without its end where it is very long.
+pub(crate) fn shortened(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_LIMIT));
+    text
+}
+
 /// Stops the guest; the reason is kept in [`State`].
 #[derive(Debug, thiserror::Error)]
 #[error("the call was ended by the host")]
@@ -114,13 +123,16 @@ impl State {
     /// Adds a resource to the table, for a handle that the flow gets.
     ///
     /// Error: the flow holds too many, which ends the call.
-    pub fn push_resource<T: Send + 'static>(&mut self, resource: T) -> wasmtime::Result<wasmtime::component::Resource<T>> {
+    pub fn push_resource<T: Send + 'static>(
+        &mut self,
+        resource: T,
+    ) -> wasmtime::Result<wasmtime::component::Resource<T>> {
         self.table.push(resource).map_err(|_| self.end_with_output_limit(LimitedOutput::Handles))
     }
 
-    /// Keeps the message of a panic, in case the instance aborts next.
+    /// Keeps the message of a panic, in case the instance aborts next. One that is very long loses its end.
     pub fn note_panic(&mut self, message: String, place: Option<String>) {
-        self.panic = Some((message, place));
+        self.panic = Some((shortened(message), place.map(shortened)));
     }
 
     pub(crate) fn take_ending(&mut self) -> Option<Outcome> {

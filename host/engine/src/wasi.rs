@@ -15,7 +15,9 @@ pub(crate) use stdio::LogBudgetExceeded;
 use chacha20::ChaCha20Rng;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemCtx, WasiFilesystemCtxView};
-use wasmtime_wasi::p2::bindings::{cli as cli_bindings, clocks as clocks_bindings, filesystem, random as random_bindings, sockets};
+use wasmtime_wasi::p2::bindings::{
+    cli as cli_bindings, clocks as clocks_bindings, filesystem, random as random_bindings, sockets,
+};
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsCtx, WasiSocketsCtxView};
 use wasmtime_wasi_io::bindings::wasi::io;
 

@@ -128,13 +128,13 @@ impl HostBuilder {
         let workspace = normalize_name(&self.workspace)?.to_owned();
         let store = open_store(&self.data).await?;
         let mut builder = Engine::builder(self.pooling, self.limits.executions).map_err(unusable)?;
-        let mut capabilities: Vec<Box<dyn Capability>> = vec![Box::new(ExecutionCapability), Box::new(RequestCapability)];
+        let mut capabilities: Vec<Box<dyn Capability>> =
+            vec![Box::new(ExecutionCapability), Box::new(RequestCapability)];
         capabilities.extend(self.capabilities);
         for capability in &capabilities {
             builder.link(capability.interfaces(), |linker| capability.link(linker)).map_err(unusable)?;
         }
-        let engine =
-            builder.build(&self.data.join(ARTIFACTS), self.compiler, self.limits.compile).map_err(unusable)?;
+        let engine = builder.build(&self.data.join(ARTIFACTS), self.compiler, self.limits.compile).map_err(unusable)?;
 
         let foundations = bootstrap::ensure(&*store, &self.data, &workspace).await?;
         let programs = Programs::new(engine.clone(), store.clone());
@@ -252,7 +252,11 @@ impl Host {
         {
             return Err(not_found());
         }
-        self.snapshot().route(address).cloned().ok_or_else(not_found)
+        let snapshot = self.snapshot();
+        let route = snapshot.route(address).ok_or_else(not_found)?;
+        // Before anything of the request is looked at: an answer about it would tell that there is a webhook.
+        snapshot.active_version(&route.flow).ok_or_else(not_found)?;
+        Ok(route.clone())
     }
 
     /// The largest body that a call of this webhook may have, in bytes.

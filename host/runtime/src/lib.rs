@@ -36,7 +36,7 @@ pub use access::{Access, Reach};
 pub use capability::{Capability, ExecutionContext};
 pub use execution::ExecutionView;
 pub use flow::Deployed;
-pub use flowhost_engine::{Compiler, Pooling, Slots, State, WholeState, worker_main, wasmtime};
+pub use flowhost_engine::{Compiler, Pooling, Slots, State, WholeState, wasmtime, worker_main};
 pub use flowhost_model as model;
 pub use flowhost_store as store;
 pub use host::{Host, HostBuilder, HostInfo};

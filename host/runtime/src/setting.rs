@@ -85,11 +85,14 @@ pub(crate) fn take_key(value: &mut Value, former: Option<Digest>) -> Result<Opti
         invalid(format!("a webhook's setting has {fields}: {error}"))
     })?;
     check_options(&webhook.options)?;
-    if let Value::Object(members) = value {
-        members.shift_remove(webhook_key());
-    }
+    let written = value.as_object_mut().and_then(|members| members.shift_remove(webhook_key()));
     match webhook.key.as_deref() {
-        None | Some("") => Ok(None),
+        // A key that came out empty, of a template for example, must not open the webhook to everybody.
+        None if written.is_some() => Err(invalid("`key`: it is empty; leave it out for a webhook without a key")),
+        None => Ok(None),
+        Some(MASK) if former.is_none() => {
+            Err(invalid(format!("`key`: {MASK} stands for the key that a setting has, and this one has none")))
+        }
         Some(MASK) => Ok(former),
         Some(key) => Ok(Some(check_key(key)?)),
     }
@@ -124,6 +127,15 @@ mod tests {
         let former = Some(Digest([1; 32]));
         assert_eq!(take_key(&mut value, former).unwrap(), former);
         assert!(!WebhookSetting::from_value(&value).unwrap().mode.is_productive());
+    }
+
+    #[test]
+    fn neither_an_empty_key_nor_a_mask_of_none_opens_a_webhook() {
+        for key in ["", "''", "null", "'********'"] {
+            let mut value = parse_setting_value(&format!("flow_name: f\nuser_name: u\nkey: {key}\n")).unwrap();
+            let refused = take_key(&mut value, None).unwrap_err();
+            assert!(refused.detail.contains("`key`"), "{}", refused.detail);
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ const TURNED_AWAY: &str = concat!(
     "cache-control: no-store\r\n",
     "retry-after: 1\r\n",
     "connection: close\r\n",
-    "content-length: 232\r\n",
+    "content-length: 195\r\n",
     "\r\n",
     r#"{"type":"urn:flowhost:error:host.busy","title":"The host is busy","status":503,"#,
     r#""detail":"the host has as many connections as it may; try again","#,

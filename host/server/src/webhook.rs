@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flowhost::model::{Answer, Status};
 use flowhost::webhook::{Address, Called, METHODS, WebhookRequest};
 use flowhost::{ExecutionView, Host, Problem};
-use http::header::{ALLOW, LOCATION};
+use http::header::{ALLOW, CACHE_CONTROL, HOST, LOCATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -50,6 +50,7 @@ pub(crate) async fn answer(
 ) -> Response<Full<Bytes>> {
     if request.method() == Method::OPTIONS {
         let mut allowed = answer::empty(StatusCode::NO_CONTENT);
+        allowed.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         allowed.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
         return allowed;
     }
@@ -70,8 +71,15 @@ async fn call(
     body_timeout: Duration,
 ) -> Result<Response<Full<Bytes>>, Problem> {
     let route = host.webhook_route(&address)?;
-    let (head, incoming) = request.into_parts();
+    let (mut head, incoming) = request.into_parts();
     let body = body::read(incoming, host.webhook_body_limit(&route), body_timeout).await?;
+    // HTTP/2 has the name that was called beside its headers; flows find it where HTTP/1.1 has it.
+    if let Some(authority) = head.uri.authority()
+        && !head.headers.contains_key(HOST)
+        && let Ok(name) = HeaderValue::try_from(authority.as_str())
+    {
+        head.headers.insert(HOST, name);
+    }
     let request = WebhookRequest {
         method: head.method,
         path,

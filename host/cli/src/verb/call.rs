@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use clap::Args;
-use flowhost_model::Execution;
+use flowhost_model::{FlowRef, RecordId, Status};
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::client::{Answer, Connection};
 use crate::failure::{Exit, Failure};
@@ -25,6 +26,15 @@ pub(crate) struct Call {
     /// The webhook's key
     #[arg(long, env = "FLOWHOST_KEY", hide_env_values = true)]
     key: Option<String>,
+}
+
+/// What is shown of the answer to a synchronous call, if it is an execution.
+#[derive(Deserialize)]
+struct Ended {
+    id: RecordId,
+    flow: FlowRef,
+    status: Status,
+    output_value: Box<RawValue>,
 }
 
 /// The answer to an asynchronous call.
@@ -69,12 +79,11 @@ impl Call {
 
 /// Shows the answer to a synchronous call.
 fn ended(output: Output, answer: &Answer) -> Result<(), Failure> {
-    // The webhook's options decide whether the answer is an execution.
-    match serde_json::from_slice::<Execution>(&answer.body) {
-        Ok(execution) if !output.json => {
-            output.note(&format!("{} {} version {}", execution.status, execution.flow.name, execution.flow.version));
-            output.note(&format!("execution {}", execution.id));
-            output.answer(indented(execution.output_value.get()).as_bytes())
+    // The webhook's options decide whether it is.
+    match serde_json::from_slice(&answer.body) {
+        Ok(Ended { id, flow, status, output_value }) if !output.json => {
+            output.note(&format!("{status}: execution {id} of {} version {}", flow.name, flow.version));
+            output.answer(indented(output_value.get()).as_bytes())
         }
         _ => output.answer(&answer.body),
     }
@@ -92,7 +101,7 @@ fn accepted(output: Output, answer: &Answer, client: &crate::client::Client) -> 
     output.data(&id)?;
     output.note(&format!("{status}; `flowhost executions show {id}` shows how it goes on"));
     if let Some(location) = location {
-        output.note(&format!("without a token, for a day: {location}"));
+        output.note(&format!("whoever has this address can read it too, for a while: {location}"));
     }
     Ok(())
 }

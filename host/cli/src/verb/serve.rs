@@ -57,21 +57,23 @@ impl Serve {
     }
 
     fn config(&self) -> Result<Config, Failure> {
-        let wrong = |error: ConfigError| {
-            Failure::new(Exit::Local, error.to_string()).next("docs/operating.md lists the keys with their defaults")
+        let wrong = |exit, error: ConfigError| {
+            Failure::new(exit, error.to_string()).next("docs/operating.md lists the keys with their defaults")
         };
+        let wrong_flag = |error| wrong(Exit::Usage, error);
         let variables =
             env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let (mut config, others) = Config::load(&self.data, variables.collect()).map_err(wrong)?;
+        let (mut config, others) =
+            Config::load(&self.data, variables.collect()).map_err(|error| wrong(Exit::Local, error))?;
         for variable in others {
             tracing::warn!(variable, "a variable that configures nothing");
         }
         for assignment in &self.set {
-            config.apply_flag(assignment).map_err(wrong)?;
+            config.apply_flag(assignment).map_err(wrong_flag)?;
         }
         for (key, value) in [("listen", &self.listen), ("workspace", &self.workspace)] {
             if let Some(value) = value {
-                config.apply_text(key, value, &format!("--{key}")).map_err(wrong)?;
+                config.apply_text(key, value, &format!("--{key}")).map_err(wrong_flag)?;
             }
         }
         for (key, value) in config.changed() {

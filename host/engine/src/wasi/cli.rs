@@ -5,8 +5,8 @@ use wasmtime_wasi::p2::bindings::cli::{
     environment, exit, terminal_input, terminal_output, terminal_stderr, terminal_stdin, terminal_stdout,
 };
 
-use crate::outcome::Outcome;
 use crate::State;
+use crate::outcome::Outcome;
 
 type TerminalInput = terminal_input::TerminalInput;
 type TerminalOutput = terminal_output::TerminalOutput;

@@ -54,9 +54,10 @@ impl Admission {
 
     /// A place in the queue for an execution that nobody waits for. The place is held until the execution begins.
     pub(crate) fn queue_place(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        self.queue.clone().try_acquire_owned().map_err(|_| {
-            Problem::new(Code::HostBusy, "too many accepted executions wait for their turn; try again")
-        })
+        self.queue
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Problem::new(Code::HostBusy, "too many accepted executions wait for their turn; try again"))
     }
 
     /// A slot for an execution that was queued. Waits as long as it takes; none when the host has closed.

@@ -1,9 +1,9 @@
 //! From the way a call ended to the end of its record.
 
-use flowhost_engine::{FlowError, Outcome};
+use flowhost_engine::{FlowError, LimitedOutput, Outcome};
 use flowhost_model::{Execution, Failure, LogLevel, RawValue, Status, Timestamp};
 
-use super::Live;
+use super::{Live, OutputError};
 use crate::problem::Code;
 
 /// The code by which a flow says that its input does not fit.
@@ -14,14 +14,17 @@ pub(crate) fn ended(live: &Live, outcome: Outcome) -> Execution {
     let mut execution = live.execution();
     execution.ended_at = Some(Timestamp::now());
     let failure = match outcome {
-        Outcome::Success(returned) => match live.with_outputs(|outputs| outputs.merge_returned(returned)) {
-            Ok(outputs) => {
-                execution.status = Status::EndedSuccess;
-                execution.output_value = outputs;
-                return execution;
+        Outcome::Success(returned) => {
+            match live.with_outputs(|outputs| outputs.merge_returned(returned, live.budget.output_bytes)) {
+                Ok(outputs) => {
+                    execution.status = Status::EndedSuccess;
+                    execution.output_value = outputs;
+                    return execution;
+                }
+                Err(OutputError::TooLarge) => output_limit(LimitedOutput::Outputs),
+                Err(error) => failure(Code::FlowError, error.to_string()),
             }
-            Err(error) => failure(Code::FlowError, error.to_string()),
-        },
+        }
         Outcome::Cancelled => {
             execution.status = Status::EndedCancelled;
             execution.status_message = Some("cancelled".into());
@@ -45,9 +48,7 @@ pub(crate) fn ended(live: &Live, outcome: Outcome) -> Execution {
             let limit = live.budget.memory_bytes;
             failure(Code::FlowMemoryLimit, format!("the flow wanted more memory than its {limit} bytes"))
         }
-        Outcome::OutputLimit(what) => {
-            failure(Code::FlowOutputLimit, format!("the flow gave the host more than its budget: {what}"))
-        }
+        Outcome::OutputLimit(what) => output_limit(what),
         Outcome::HostFault(reason) => {
             tracing::error!(execution = %live.id, %reason, "the host failed while a flow ran");
             live.log.write_host(LogLevel::Error, reason);
@@ -63,6 +64,10 @@ pub(crate) fn ended(live: &Live, outcome: Outcome) -> Execution {
 fn failure(code: Code, message: String) -> Failure {
     let retryable = code.info().retryable;
     Failure { code: code.as_str().to_owned(), message, flow_code: None, details: None, retryable, trace: None }
+}
+
+fn output_limit(what: LimitedOutput) -> Failure {
+    failure(Code::FlowOutputLimit, format!("the flow gave the host more than its budget: {what}"))
 }
 
 fn flow_failure(error: FlowError) -> Failure {

@@ -13,7 +13,7 @@ pub(crate) struct Outputs {
 /// Why an output was not taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OutputError {
-    #[error("not JSON: {0}")]
+    #[error("outputs must be JSON: {0}")]
     NotJson(serde_json::Error),
     #[error("outputs must be a JSON object, or null for none; the flow returned {0}")]
     NotAnObject(&'static str),
@@ -25,6 +25,10 @@ impl Outputs {
     /// Sets one output to a JSON text.
     pub(crate) fn set(&mut self, name: String, value: String, budget: usize) -> Result<(), OutputError> {
         let value = RawValue::from_string(value).map_err(OutputError::NotJson)?;
+        self.put(name, value, budget)
+    }
+
+    fn put(&mut self, name: String, value: Box<RawValue>, budget: usize) -> Result<(), OutputError> {
         let former = self.values.get(&name).map_or(0, |former| name.len() + former.get().len());
         let bytes = self.bytes - former + name.len() + value.get().len();
         if bytes > budget {
@@ -44,14 +48,16 @@ impl Outputs {
     }
 
     /// The outputs with the returned JSON text merged over them.
-    pub(crate) fn merge_returned(&mut self, returned: String) -> Result<Box<RawValue>, OutputError> {
+    pub(crate) fn merge_returned(&mut self, returned: String, budget: usize) -> Result<Box<RawValue>, OutputError> {
         let returned = RawValue::from_string(returned).map_err(OutputError::NotJson)?;
         match returned.get().as_bytes().first() {
             Some(b'{') if self.values.is_empty() => Ok(returned),
             Some(b'{') => {
                 let returned: IndexMap<String, Box<RawValue>> =
                     serde_json::from_str(returned.get()).map_err(OutputError::NotJson)?;
-                self.values.extend(returned);
+                for (name, value) in returned {
+                    self.put(name, value, budget)?;
+                }
                 Ok(self.to_json())
             }
             Some(b'n') => Ok(self.to_json()),
@@ -84,16 +90,16 @@ mod tests {
     #[test]
     fn what_is_returned_goes_over_what_was_set() {
         let mut outputs = outputs(&[("a", "1"), ("b", "2.50")]);
-        let merged = outputs.merge_returned(r#"{"a": {"x" : 1},"c":3}"#.into()).unwrap();
+        let merged = outputs.merge_returned(r#"{"a": {"x" : 1},"c":3}"#.into(), 1000).unwrap();
         assert_eq!(merged.get(), r#"{"a":{"x" : 1},"b":2.50,"c":3}"#);
     }
 
     #[test]
     fn null_is_no_outputs_and_a_list_is_refused() {
-        assert_eq!(outputs(&[]).merge_returned("null".into()).unwrap().get(), "{}");
-        assert_eq!(outputs(&[("a", "1")]).merge_returned("null".into()).unwrap().get(), r#"{"a":1}"#);
-        assert!(matches!(outputs(&[]).merge_returned("[1]".into()), Err(OutputError::NotAnObject("an array"))));
-        assert!(matches!(outputs(&[]).merge_returned("{".into()), Err(OutputError::NotJson(_))));
+        assert_eq!(outputs(&[]).merge_returned("null".into(), 1000).unwrap().get(), "{}");
+        assert_eq!(outputs(&[("a", "1")]).merge_returned("null".into(), 1000).unwrap().get(), r#"{"a":1}"#);
+        assert!(matches!(outputs(&[]).merge_returned("[1]".into(), 1000), Err(OutputError::NotAnObject("an array"))));
+        assert!(matches!(outputs(&[]).merge_returned("{".into(), 1000), Err(OutputError::NotJson(_))));
     }
 
     #[test]

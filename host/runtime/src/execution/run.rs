@@ -42,7 +42,8 @@ pub(crate) fn launch(
     let launch = launch.clone();
     tokio::spawn(async move {
         let ended = run(&launch, live, Ok(program), slot).await;
-        drop((registered, counted));
+        // In this order: whoever sees the end may call again at once.
+        drop((counted, registered));
         // The caller may have gone away.
         let _gone = answer.send(ended);
     });
@@ -75,7 +76,7 @@ pub(crate) fn launch_queued(
             // The host stops; the execution is in the store and runs after the next start.
             None => return,
         };
-        drop((registered, counted));
+        drop((counted, registered));
         if let Err(problem) = ended {
             tracing::error!(code = %problem.code, detail = %problem.detail, "the end of an execution was not kept; it runs again after the next start");
         }

@@ -80,10 +80,15 @@ impl Host {
         let context = self.launch_context();
         let place = context.admission.queue_place()?;
         let live = Arc::new(Live::new(start)?);
-        live.record(&*context.store).await?;
         let id = live.id;
-        launch_queued(context, live, version.program.clone(), Some(place), counted);
-        Ok(id)
+        let (context, program) = (context.clone(), version.program.clone());
+        // In a task of its own: what the store has taken must run, also if the caller leaves before the answer.
+        let accepted = tokio::spawn(async move {
+            live.record(&*context.store).await?;
+            launch_queued(&context, live, program, Some(place), counted);
+            Ok(id)
+        });
+        accepted.await.map_err(Problem::host)?
     }
 
     /// Commits an execution to the store, where it waits for somebody to resume it.

@@ -141,7 +141,10 @@ impl Host {
             Ok(Err(_)) => Err(Problem::host(format!("the task of execution {} ended without an answer", live.id))
                 .with_execution(live.execution())),
             Err(_) => {
-                live.record(&*self.launch_context().store).await?;
+                let (waiting, context) = (live.clone(), self.launch_context().clone());
+                // In a task of its own: a row that was written while the caller left would not be known as written.
+                let recorded = tokio::spawn(async move { waiting.record(&*context.store).await });
+                recorded.await.map_err(Problem::host)??;
                 let detail = format!("the execution did not end within {} ms and goes on", limit.as_millis());
                 Err(Problem::new(Code::WebhookWaitLimit, detail).with_execution(live.execution()))
             }

@@ -53,9 +53,7 @@ pub(crate) async fn parse(headers: &HeaderMap, body: Bytes, key: Option<Digest>)
     match declared {
         Declared::Form => form(body, key),
         Declared::Multipart(boundary) => multipart(&boundary, body, key).await,
-        Declared::Json | Declared::Other => {
-            Ok(Payload { json: RawValue::NULL.to_owned(), body, key_matched: false })
-        }
+        Declared::Json | Declared::Other => Ok(Payload { json: RawValue::NULL.to_owned(), body, key_matched: false }),
     }
 }
 
@@ -179,7 +177,11 @@ fn form(body: Bytes, key: Option<Digest>) -> Result<Payload, Problem> {
 enum Part {
     Text(String),
     /// The bytes are in the body.
-    File { filename: String, content_type: Option<String>, size: usize },
+    File {
+        filename: String,
+        content_type: Option<String>,
+        size: usize,
+    },
 }
 
 async fn multipart(boundary: &str, body: Bytes, key: Option<Digest>) -> Result<Payload, Problem> {

@@ -10,8 +10,7 @@ use crate::execution::Counter;
 use crate::limits::{BODY_BYTES_CAP, Limits};
 
 /// The methods that start an execution.
-pub const METHODS: [Method; 6] =
-    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+pub const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 /// The address of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,14 +1,14 @@
 //! `/api/latest/auth`, and the tokens of users.
 
 use axum::body::Body;
-use axum::extract::{Path, Request};
+use axum::extract::Request;
 use flowhost::model::{RecordType, Timestamp};
 use flowhost::{LoggedIn, Login, NewToken, Problem, SESSION_COOKIE};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use serde_json::json;
 
-use super::parameters::{Parameters, id, resolve};
+use super::parameters::{Path, Parameters, id, resolve};
 use super::token::{reader, writer};
 use super::{Answer, Shared};
 use crate::answer;

@@ -1,14 +1,14 @@
 //! `/api/latest/execution`.
 
 use axum::body::Body;
-use axum::extract::{Path, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use flowhost::model::{Execution, RecordType};
 use flowhost::{Code, ExecutionView, List, Problem, RecordView};
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json};
 
-use super::parameters::{Parameters, id};
+use super::parameters::{Path, Parameters, id};
 use super::token::{reader, writer};
 use super::{Answer, Shared};
 use crate::answer;

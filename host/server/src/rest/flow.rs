@@ -1,6 +1,6 @@
 //! `/api/latest/flow`: what flows have beside other records, their versions.
 
-use axum::extract::{Path, Request};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use flowhost::model::RecordType;
 use flowhost::{Code, Problem};
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::parameters::{Parameters, resolve};
+use super::parameters::{Path, Parameters, resolve};
 use super::token::{reader, writer};
 use super::{Answer, Shared, record};
 

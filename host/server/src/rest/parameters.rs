@@ -1,14 +1,31 @@
 //! What routes have in common: parameters in, records out.
 
 use axum::body::Body;
+use axum::extract::FromRequestParts;
 use axum::response::Response;
 use flowhost::model::{RecordId, RecordType, definition};
 use flowhost::{Code, Host, Identity, List, ListRequest, Problem, RecordView};
 use http::header::{ETAG, IF_MATCH, LINK};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::answer;
+use crate::answer::{self, ProblemAnswer};
+
+/// The variable segments of the path. Malformed ones are answered as a problem, which the router's own extractor does not.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = ProblemAnswer;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ProblemAnswer> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(segments)) => Ok(Self(segments)),
+            Err(rejection) => Err(Problem::new(Code::Malformed, rejection.body_text()).into()),
+        }
+    }
+}
 
 /// The parameters of a query.
 #[derive(Debug, Default)]

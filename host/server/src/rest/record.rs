@@ -1,13 +1,13 @@
 //! `/api/latest/<type>`: what is the same for every type of record.
 
 use axum::body::Body;
-use axum::extract::{Path, Request};
+use axum::extract::Request;
 use flowhost::model::RecordType;
 use flowhost::{Code, Deletion, List, Problem, parse_setting_value};
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
-use super::parameters::{Parameters, if_match, record_type, resolve};
+use super::parameters::{Path, Parameters, if_match, record_type, resolve};
 use super::token::{reader, writer};
 use super::{Answer, RECORD_BYTES, Shared};
 use crate::answer;

@@ -1,11 +1,11 @@
 //! `/api/latest/webhook`: what webhooks have beside other records. Their calls are in the module `webhook` beside `rest`.
 
-use axum::extract::{Path, Request};
+use axum::extract::Request;
 use flowhost::model::RecordType;
 use http::HeaderMap;
 use serde_json::json;
 
-use super::parameters::{Parameters, resolve};
+use super::parameters::{Path, Parameters, resolve};
 use super::token::writer;
 use super::{Answer, Shared};
 

@@ -1,0 +1,98 @@
+//! An engine in a folder of its own, and calls within small budgets.
+
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowhost_engine::{
+    Budget, CompileError, CompileLimits, Compiler, Engine, InvalidComponent, Invocation, Log, Outcome, Pooling,
+    Program, Slots,
+};
+use flowhost_model::Digest;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use crate::component::Component;
+
+/// Ends a runaway call soon; nothing else in these tests needs as much.
+pub(crate) const BUDGET: Budget = Budget {
+    cpu: Duration::from_millis(100),
+    wall: Duration::from_secs(600),
+    memory_bytes: 4 << 20,
+    output_bytes: 1 << 10,
+    log_bytes: 1 << 10,
+    handles: 10,
+};
+
+pub(crate) struct Sandbox {
+    pub(crate) engine: Engine,
+    pub(crate) folder: TempDir,
+}
+
+impl Sandbox {
+    pub(crate) fn new() -> Self {
+        Self::with(Pooling::Auto, Compiler::InProcess, CompileLimits::default())
+    }
+
+    pub(crate) fn with(pooling: Pooling, compiler: Compiler, limits: CompileLimits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(&folder, pooling, compiler, limits);
+        Self { engine, folder }
+    }
+
+    pub(crate) async fn compile(&self, component: &[u8]) -> Result<Program, CompileError> {
+        self.engine.compile(digest(component), component.to_vec()).await
+    }
+
+    /// Why a component is refused.
+    pub(crate) async fn refusal(&self, component: &[u8]) -> InvalidComponent {
+        match self.compile(component).await {
+            Ok(_) => panic!("the component was taken"),
+            Err(CompileError::Invalid(invalid)) => invalid,
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+/// An engine that keeps its artifacts in this folder.
+pub(crate) fn engine(folder: &TempDir, pooling: Pooling, compiler: Compiler, limits: CompileLimits) -> Engine {
+    let mut builder = Engine::builder(pooling, 1).unwrap();
+    // A name to import that nothing implements in the shape that is asked for.
+    builder
+        .link(&["test:host/shapes"], |linker| {
+            linker.instance("test:host/shapes")?.func_wrap("one", |_, (): ()| Ok((1_u32,)))
+        })
+        .unwrap();
+    builder.build(folder.path(), compiler, limits).unwrap()
+}
+
+pub(crate) fn digest(component: &[u8]) -> Digest {
+    Digest(Sha256::digest(component).into())
+}
+
+pub(crate) fn invocation(budget: Budget) -> Invocation {
+    Invocation { budget, log: Arc::new(Log::new(budget.log_bytes)), seed: [0; 32], slots: Slots::new() }
+}
+
+/// Runs a component once, pooled and not.
+pub(crate) async fn run(component: &Component, budget: Budget) -> Outcome {
+    run_until(component, budget, pending).await
+}
+
+/// [`run`], ended by somebody's wish when `cancelled` is ready.
+pub(crate) async fn run_until<F: Future<Output = ()>>(
+    component: &Component,
+    budget: Budget,
+    cancelled: impl Fn() -> F,
+) -> Outcome {
+    let component = component.build();
+    let mut outcomes = Vec::new();
+    for pooling in [Pooling::Auto, Pooling::Never] {
+        let sandbox = Sandbox::with(pooling, Compiler::InProcess, CompileLimits::default());
+        let program = sandbox.compile(&component).await.unwrap();
+        outcomes.push(program.invoke(invocation(budget), "null", cancelled()).await.outcome);
+    }
+    let (pooled, on_demand) = (format!("{:?}", outcomes[0]), format!("{:?}", outcomes[1]));
+    assert_eq!(pooled, on_demand);
+    outcomes.remove(0)
+}

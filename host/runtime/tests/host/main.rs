@@ -1,0 +1,12 @@
+//! A host in this process, with the flows of `tests/guests`: what they do to it, and what they learn of it.
+
+mod admission;
+mod budgets;
+mod cancellation;
+mod embedding;
+mod failures;
+mod fixture;
+mod isolation;
+mod log;
+mod neighbours;
+mod outputs;

@@ -1,0 +1,130 @@
+//! The command line against a running host.
+
+use flowhost_tests::{Host, Ran, Setup, component, until};
+use serde_json::{Value, json};
+
+/// A file with a guest's component.
+fn file(guest: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(format!("{guest}.wasm"));
+    std::fs::write(&file, component(guest)).unwrap();
+    let file = file.to_str().unwrap().to_owned();
+    (folder, file)
+}
+
+#[test]
+fn the_tour_from_deploy_to_logs() {
+    let host = Host::start();
+    let (_folder, hello) = file("hello");
+    let deployed = host.cli(&["deploy", &hello, "--name", "hello", "--json"]).json();
+    assert_eq!((&deployed["flow"]["name"], &deployed["version"]["version"]), (&json!("hello"), &json!(1)));
+    assert_eq!(host.cli(&["deploy", &hello, "--name", "hello", "--json"]).json()["is_unchanged"], true);
+
+    let created = host.cli(&["webhook", "create", "greet", "--flow", "hello", "--key", "k3y", "--json"]).json();
+    assert_eq!([&created["is_enabled"], &created["is_key_required"], &created["is_productive"]], [false, true, true]);
+    let problem = host.cli(&["call", "greet", "--key", "k3y", "--json"]).problem(5);
+    assert_eq!(problem["code"], "webhook.not-found");
+    assert_eq!(host.cli(&["webhook", "enable", "greet", "--json"]).json()["is_enabled"], true);
+    let listed = host.cli(&["webhook", "list", "--json"]).json();
+    assert_eq!(listed[0]["name"], "greet");
+
+    let called = host.cli(&["call", "greet", "--key", "k3y", "-d", r#"{"name":"Ada"}"#, "--json"]).json();
+    assert_eq!(called["output_value"], json!({ "greeting": "Hello, Ada!" }));
+    let from_input = host.cli_with_input(&["call", "greet", "--key", "k3y", "-d", "-", "--json"], r#"{"name":"Bob"}"#);
+    assert_eq!(from_input.json()["output_value"], json!({ "greeting": "Hello, Bob!" }));
+    let plain = host.cli(&["call", "greet", "--key", "k3y"]);
+    assert_eq!(plain.exit, Some(0));
+    assert_eq!(serde_json::from_str::<Value>(&plain.stdout).unwrap(), json!({ "greeting": "Hello, world!" }));
+    assert_eq!(host.cli(&["call", "greet", "--key", "wrong", "--json"]).problem(4)["code"], "webhook.unauthorized");
+
+    let accepted = host.cli(&["call", "greet", "--key", "k3y", "--async", "--json"]).json();
+    let id = accepted["id"].as_str().unwrap();
+    assert!(accepted["location"].as_str().unwrap().starts_with(&format!("{}/api/latest/execution/{id}", host.url())));
+    host.wait_until_ended(id);
+    assert_eq!(host.cli(&["executions", "show", id, "--json"]).json()["status"], "ENDED_SUCCESS");
+    let listed = host.cli(&["executions", "list", "--limit", "2", "--json"]).json();
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["id"]), (2, &json!(id)));
+    let logs = host.cli(&["logs", id, "--json"]).json();
+    assert_eq!(logs["message"], "greeting world");
+    assert!(host.cli(&["logs", id]).stdout.contains("greeting world"));
+
+    assert_eq!(host.cli(&["webhook", "disable", "greet", "--json"]).json()["is_enabled"], false);
+    assert_eq!(host.cli(&["call", "greet", "--key", "k3y"]).exit, Some(5));
+}
+
+#[test]
+fn a_setting_makes_a_webhook_that_is_called_by_client_and_name() {
+    let host = Setup::new().flag("--workspace", "acme").start();
+    host.deploy("hello");
+    assert_eq!(host.cli(&["user", "create", "kevin", "--json"]).json()["name"], "kevin");
+    let value = "flow_name: hello\nuser_name: kevin\nkey: k3y\nmode: dev\n";
+    let set = host.cli_with_input(&["setting", "set", "client.webhook.greet", "-", "--json"], value).json();
+    assert_eq!(set["value"]["key"], "********");
+    let called = host.cli(&["call", "acme/greet", "--key", "k3y", "--json"]).json();
+    assert_eq!(called["is_productive"], false);
+    let problem =
+        host.cli_with_input(&["setting", "set", "client.webhook.bad", "-", "--json"], "flow: hello").problem(6);
+    assert_eq!(problem["code"], "record.invalid");
+}
+
+#[test]
+fn every_failure_has_its_exit_code() {
+    let host = Host::start();
+    host.webhook("fails", "fail");
+    host.webhook("sleeps", "sleeper");
+    let failed = host.cli(&["call", "fails", "-d", r#"{"message":"no"}"#, "--json"]).problem(1);
+    assert_eq!((&failed["code"], &failed["detail"]), (&json!("flow.error"), &json!("no")));
+    let plain = host.cli(&["call", "fails", "-d", r#"{"message":"no"}"#]);
+    assert_eq!((plain.exit, &*plain.stdout), (Some(1), ""));
+    assert!(plain.stderr.starts_with("error: no (flow.error)\n"), "{}", plain.stderr);
+
+    assert_eq!(host.cli(&["call"]).exit, Some(2));
+    assert_eq!(host.cli(&["dance"]).exit, Some(2));
+    let nobody = host.cli(&["webhook", "list", "--server", "http://127.0.0.1:1", "--json"]).problem(3);
+    assert_eq!(nobody["code"], "cli.unreachable");
+    assert_eq!(host.cli(&["webhook", "list", "--token", "x", "--json"]).problem(4)["code"], "access.unauthorized");
+    assert_eq!(host.cli(&["executions", "show", "nonsense", "--json"]).problem(5)["code"], "record.not-found");
+    assert_eq!(
+        host.cli(&["webhook", "create", "fails", "--flow", "fail", "--json"]).problem(6)["code"],
+        "record.name-taken"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let garbage = folder.path().join("garbage.wasm");
+    std::fs::write(&garbage, "garbage").unwrap();
+    let refused = host.cli(&["deploy", garbage.to_str().unwrap(), "--name", "x", "--json"]).problem(6);
+    assert_eq!(refused["code"], "component.invalid");
+    assert_eq!(host.cli(&["deploy", "/no/such/file", "--name", "x", "--json"]).problem(8)["code"], "cli.local");
+}
+
+#[test]
+fn a_caller_who_waits_for_a_cancelled_execution_is_told() {
+    let host = Host::start();
+    let webhook = host.webhook("sleeps", "sleeper");
+    let id = webhook.call_async(&host, &json!({ "ms": 600_000 }));
+    host.wait_until(&id, "runs", |execution| execution["status"] == "RUNNING");
+    assert_eq!(host.cli(&["executions", "cancel", &id]).exit, Some(0));
+    host.wait_until_ended(&id);
+    let shown = until("it is listed as cancelled", || {
+        let listed = host.cli(&["executions", "list", "--status", "ended_cancelled", "--json"]).json();
+        listed.as_array().unwrap().first().cloned()
+    });
+    assert_eq!(shown["id"], id.as_str());
+}
+
+#[test]
+fn a_host_that_cannot_start_says_why() {
+    let host = Host::start();
+    // A wrong flag is a wrong command line; anything else is this machine's matter.
+    let wrong = Setup::new().set("cpu_mss", 1).try_start().unwrap_err();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(wrong.stderr.contains("did you mean `cpu_ms`?"), "{}", wrong.stderr);
+    let wrong = Setup::new().config("listen = 8080").try_start().unwrap_err();
+    assert_eq!(wrong.status.code(), Some(8));
+    assert!(wrong.stderr.contains("config.toml: `listen` must be text in quotes"), "{}", wrong.stderr);
+    let taken = Setup::new().flag("--listen", &host.address().to_string()).try_start().unwrap_err();
+    assert_eq!(taken.status.code(), Some(8));
+    let words = format!("cannot listen on {}", host.address());
+    assert!(taken.stderr.contains(&words), "{}", taken.stderr);
+    assert_eq!(Ran::alone(&["serve", "--listen", "nowhere"]).exit, Some(2));
+    assert_eq!(Ran::alone(&["serve", "--listen", "127.0.0.1:0", "--data", "/proc/none"]).exit, Some(8));
+}

@@ -1,0 +1,121 @@
+//! The examples, on the requests that lie beside them.
+
+use flowhost_tests::{Answer, Host, Setup, Webhook, workspace_file};
+use serde_json::{Value, json};
+
+/// Sends what lies in the example's folder: a body, and headers in the form that curl's `-H @FILE` takes.
+fn send(host: &Host, webhook: &Webhook, body: &str, headers: Option<&str>) -> Answer {
+    let mut request = host.post(webhook.path(), workspace_file(&format!("examples/{body}")));
+    if let Some(headers) = headers {
+        let headers = String::from_utf8(workspace_file(&format!("examples/{headers}"))).unwrap();
+        for header in headers.lines() {
+            let (name, value) = header.split_once(": ").unwrap();
+            request = request.header(name, value);
+        }
+    }
+    request.send()
+}
+
+#[test]
+fn hello_greets() {
+    let host = Host::shared();
+    let webhook = host.webhook("example-hello", "hello");
+    let greeting = |answer: Answer| answer.ok()["output_value"].clone();
+    assert_eq!(greeting(send(host, &webhook, "hello/requests/hello.json", None)), json!({ "greeting": "Hello, Ada!" }));
+    assert_eq!(greeting(host.get(webhook.path()).send()), json!({ "greeting": "Hello, world!" }));
+    let query = format!("{}?name=Grace", webhook.path());
+    let answer = host.post(&query, r#"{"name":"Ada"}"#).send();
+    let id = answer.header("flowhost-execution-id").unwrap().to_owned();
+    assert_eq!(greeting(answer), json!({ "greeting": "Hello, Grace!" }));
+    assert_eq!(host.log_of(&id)[0]["message"], "greeting Grace");
+}
+
+#[test]
+fn signup_takes_a_signup_and_names_the_field_that_is_missing() {
+    let host = Host::shared();
+    let webhook = host.webhook("example-signup", "signup");
+    let execution = send(host, &webhook, "signup/requests/signup.json", None).ok();
+    let entry = json!({
+        "email": "ada.lovelace@example.org",
+        "name": "Ada Lovelace",
+        "topics": ["releases", "events"],
+        "greeting": "Welcome, Ada Lovelace! We will write to ada.lovelace@example.org.",
+    });
+    assert_eq!(execution["output_value"], entry);
+    let log = host.log_of(execution["id"].as_str().unwrap());
+    assert_eq!(log[0]["fields"], json!({ "email": "ada.lovelace@example.org", "topics": ["releases", "events"] }));
+
+    let problem = send(host, &webhook, "signup/requests/no-email.json", None).problem(422, "flow.invalid-input");
+    assert!(problem["detail"].as_str().unwrap().contains("email"), "{problem}");
+    let form = host.post(webhook.path(), "email=a%40b.org&name=A&topics=jobs");
+    let execution = form.header("Content-Type", "application/x-www-form-urlencoded").send().ok();
+    assert_eq!(execution["output_value"]["topics"], json!(["jobs"]));
+}
+
+#[test]
+fn github_push_sums_up_a_delivery() {
+    let host = Host::shared();
+    let webhook = host.webhook("example-github", "github-push");
+    let deliver = |event: &str| {
+        let [body, headers] = ["json", "headers"].map(|kind| format!("github-push/requests/{event}.{kind}"));
+        send(host, &webhook, &body, Some(&headers)).ok()["output_value"].clone()
+    };
+    let push = deliver("push");
+    assert_eq!(push["event"], "push");
+    assert_eq!(push["summary"], "jpetersen pushed 3 commits to main of harbour-works/tide-tables");
+    let titles: Vec<&Value> = push["commits"].as_array().unwrap().iter().map(|commit| &commit["title"]).collect();
+    let expected =
+        ["Read the gauge over HTTP", "Round times to the minute", "Merge pull request #52 from harbour-works/drop-xml"];
+    assert_eq!(titles, expected);
+    assert_eq!(push["files"]["src/gauge/http.rs"], "added");
+    assert_eq!(push["files"].as_object().unwrap().len(), 9);
+    let ping = json!({ "hook_id": 534_402_117, "zen": "Responsive is better than fast.", "event": "ping" });
+    assert_eq!(deliver("ping"), ping);
+    let problem = host.post(webhook.path(), "{}").send().problem(422, "flow.invalid-input");
+    assert!(problem["detail"].as_str().unwrap().contains("X-GitHub-Event"));
+}
+
+#[test]
+fn order_form_prices_an_order() {
+    let host = Host::shared();
+    let webhook = host.webhook("example-order", "order-form");
+    let headers = Some("order-form/requests/order.headers");
+    let order = send(host, &webhook, "order-form/requests/order.form", headers).ok()["output_value"].clone();
+    let expected = json!({
+        "customer": "Ada Lovelace",
+        "email": "ada@example.org",
+        "product": "spelt",
+        "quantity": 4,
+        "extras": ["sliced", "gift-wrap"],
+        "note": "Ring twice, please – the bell sticks.",
+        "subtotal_cents": 2840,
+        "discount_cents": 284,
+        "total_cents": 2556,
+        "total": "25.56 €",
+    });
+    assert_eq!(order, expected);
+    let form = |form: &str| {
+        let request = host.post(webhook.path(), form);
+        request.header("Content-Type", "application/x-www-form-urlencoded").send()
+    };
+    let unknown = form("customer=A&email=a%40b.org&product=rye&quantity=1&voucher=NOPE");
+    let problem = unknown.problem(500, "flow.error");
+    assert_eq!(problem["detail"], "the voucher `NOPE` is not valid");
+    form("customer=A&email=a%40b.org&product=cake&quantity=1").problem(422, "flow.invalid-input");
+}
+
+#[test]
+fn the_settings_beside_the_examples_make_their_webhooks() {
+    let host = Setup::new().start();
+    host.user("kevin");
+    for (example, webhook, payload) in [
+        ("hello", "my-webhook", r#"{"key":"my-secret-api-key"}"#),
+        ("signup", "signup", r#"{"key":"my-secret-api-key","email":"a@b.org","name":"A"}"#),
+    ] {
+        host.deploy(example);
+        let setting = workspace_file(&format!("examples/{example}/setting.yaml"));
+        host.set(&format!("client.webhook.{webhook}"), setting).ok();
+        host.post(&format!("/api/1/webhook/default/{webhook}"), payload).send().ok();
+        host.post(&format!("/api/1/webhook/default/{webhook}"), "{}").send().problem(401, "webhook.unauthorized");
+    }
+}

@@ -1,0 +1,285 @@
+//! Requests as HTTP does not want them: too large, too slow, broken off, malformed; and HTTP/2.
+
+use flowhost_tests::{Host, Setup, until};
+use serde_json::{Value, json};
+
+#[test]
+fn a_body_up_to_the_limit_is_taken() {
+    let host = Host::shared();
+    let webhook = host.webhook("http-body", "canary");
+    let limit = 1 << 20;
+    host.post(webhook.path(), "x".repeat(limit)).send().ok();
+    let answer = host.post(webhook.path(), "x".repeat(limit + 1)).send();
+    let problem = answer.problem(413, "request.too-large");
+    assert!(problem["detail"].as_str().unwrap().contains("1048576 bytes"), "{problem}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+}
+
+#[test]
+fn a_body_that_says_that_it_is_too_large_is_refused_before_it_is_sent() {
+    let host = Host::shared();
+    let webhook = host.webhook("http-announced", "canary");
+    let mut connection = host.connect();
+    connection.write(format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", webhook.path()));
+    connection.answer("POST").problem(413, "request.too-large");
+}
+
+#[test]
+fn a_client_that_sends_all_of_a_far_too_large_body_gets_the_answer() {
+    let host = Host::shared();
+    let webhook = host.webhook("http-all", "canary");
+    for _ in 0..20 {
+        host.post(webhook.path(), "x".repeat(3 << 20)).send().problem(413, "request.too-large");
+    }
+}
+
+#[test]
+fn a_chunked_body_over_the_limit_is_refused() {
+    let host = Host::shared();
+    let webhook = host.webhook("http-chunked", "canary");
+    let mut connection = host.connect();
+    connection.write(format!("POST {} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", webhook.path()));
+    for _ in 0..17 {
+        connection.write(format!("10000\r\n{}\r\n", "x".repeat(0x10000)));
+    }
+    connection.answer("POST").problem(413, "request.too-large");
+}
+
+#[test]
+fn a_webhook_may_take_larger_bodies_up_to_the_cap() {
+    let host = Host::shared();
+    let webhook = host.webhook_with("http-larger", "canary", &json!({ "options": { "max_body_bytes": 99_999_999 } }));
+    let cap = 16 << 20;
+    host.post(webhook.path(), vec![0; cap]).send().ok();
+    host.post(webhook.path(), vec![0; cap + 1]).send().problem(413, "request.too-large");
+    let smaller = host.webhook_with("http-smaller", "canary", &json!({ "options": { "max_body_bytes": 4 } }));
+    host.post(smaller.path(), "1234").send().ok();
+    host.post(smaller.path(), "12345").send().problem(413, "request.too-large");
+}
+
+#[test]
+fn the_hosts_body_limit_can_be_set() {
+    let host = Setup::new().config("body_bytes = 10\n").start();
+    let webhook = host.webhook("http-set", "canary");
+    host.post(webhook.path(), "1234567890").send().ok();
+    host.post(webhook.path(), "12345678901").send().problem(413, "request.too-large");
+}
+
+#[test]
+fn header_fields_that_are_too_large_are_refused() {
+    let host = Host::shared();
+    let webhook = host.webhook("http-headers", "canary");
+    host.post(webhook.path(), "").header("X-Large", "x".repeat(30 << 10)).send().ok();
+    let answer = host.post(webhook.path(), "").header("X-Large", "x".repeat(33 << 10)).send();
+    answer.problem(431, "request.too-large");
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let many = |count: usize| {
+        (0..count).fold(host.post(webhook.path(), ""), |request, n| request.header(&format!("x-{n}"), ""))
+    };
+    many(90).send().ok();
+    // Beyond what is read at all there is no document, and the connection ends.
+    for request in [many(1_000), host.post(webhook.path(), "").header("X-Large", "x".repeat(1 << 20))] {
+        let answer = request.send();
+        assert_eq!(answer.status, 431);
+    }
+    assert_eq!(host.post(&format!("{}?{}", webhook.path(), "x".repeat(1 << 20)), "").send().status / 100, 4);
+    webhook.call(host, &json!({})).send().ok();
+}
+
+#[test]
+fn a_body_that_breaks_off_is_refused_and_starts_nothing() {
+    let host = Host::shared();
+    let webhook = host.webhook("http-half", "canary");
+    for rest in ["Content-Length: 100\r\n\r\n{\"a\"", "Transfer-Encoding: chunked\r\n\r\n4\r\n{\"a\"\r\n3"] {
+        let mut connection = host.connect();
+        connection.write(format!("POST {} HTTP/1.1\r\nHost: x\r\n{rest}", webhook.path()));
+        connection.finish();
+        if let Some(answer) = connection.try_answer("POST") {
+            answer.problem(400, "request.malformed");
+        }
+    }
+    // Chunks that are none.
+    let mut connection = host.connect();
+    connection
+        .write(format!("POST {} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", webhook.path()));
+    connection.answer("POST").problem(400, "request.malformed");
+    assert_eq!(host.executions_of("http-half").len(), 0);
+}
+
+#[test]
+fn a_client_that_goes_away_does_not_end_its_execution() {
+    let host = Host::shared();
+    let webhook = host.webhook("http-gone", "sleeper");
+    let connection = webhook.call(host, &json!({ "ms": 1_500 })).start();
+    let id =
+        until("the execution is listed", || Some(host.executions_of("http-gone").first()?["id"].as_str()?.to_owned()));
+    drop(connection);
+    let ended = host.wait_until_ended(&id);
+    assert_eq!(ended.status(), "ENDED_SUCCESS");
+    assert_eq!(host.executions_of("http-gone")[0]["id"], id.as_str());
+}
+
+#[test]
+fn malformed_requests_are_refused_and_the_host_goes_on() {
+    let host = Host::shared();
+    let webhook = host.webhook("http-malformed", "echo");
+    let path = webhook.path();
+    let post = format!("POST {path} HTTP/1.1\r\nHost: x\r\n");
+    for malformed in [
+        "nonsense\r\n\r\n".to_owned(),
+        "\0\0\0\0\r\n\r\n".to_owned(),
+        format!("POST {path}\r\n\r\n"),
+        format!("POST {path} HTTP/7.0\r\n\r\n"),
+        format!("PO ST {path} HTTP/1.1\r\n\r\n"),
+        format!("POST {path} and more HTTP/1.1\r\nHost: x\r\n\r\n"),
+        format!("{post}Bad Name: x\r\n\r\n"),
+        format!("{post}no colon\r\n\r\n"),
+        format!("{post}: no name\r\n\r\n"),
+        format!("{post}X-Bad: a\0b\r\n\r\n"),
+        format!("{post}Content-Length: -1\r\n\r\n"),
+        format!("{post}Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+        format!("{post}Content-Length: two\r\n\r\nab"),
+        format!("{post}Transfer-Encoding: gzip\r\n\r\nab"),
+    ] {
+        let answer = host.send_raw(&malformed);
+        assert_eq!(answer.status, 400, "{malformed:?}");
+    }
+    let answer = host.send_raw(format!("POST {path}/\u{fc} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+    assert!(matches!(answer.status, 200 | 400), "{}", answer.status);
+    host.post(path, "").send().ok();
+}
+
+#[test]
+fn a_path_or_query_that_is_no_text_is_no_fault() {
+    let host = Host::shared();
+    let webhook = host.webhook("http-odd", "echo");
+    for address in ["/api/latest/webhook/%ff/call", "/api/latest/webhook/default/%c3%28", "/api/latest/webhook/%/%zz/"]
+    {
+        let answer = host.post(address, "").send();
+        assert_eq!(answer.status, 404, "{address}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    }
+    host.post("/api/latest/webhook/%zz/call", "").send().problem(404, "webhook.not-found");
+    let execution = host.post(&format!("{}/%ff/%zz?a=%ff&%=%zz&=", webhook.path()), "").send().ok();
+    assert_eq!(execution["input_value"]["path"], "/%ff/%zz");
+    assert_eq!(execution["input_value"]["query"], json!({ "a": "\u{fffd}", "%": "%zz", "": "" }));
+    assert_eq!(execution["output_value"]["request"]["query"], "a=%ff&%=%zz&=");
+    assert_eq!(host.send_raw("GET * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").status / 100, 4);
+    let absolute =
+        format!("POST http://elsewhere.example{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", webhook.path());
+    host.send_raw(absolute).ok();
+}
+
+#[test]
+fn a_connection_serves_request_after_request() {
+    let host = Host::shared();
+    let webhook = host.webhook("http-kept", "canary");
+    let mut connection = host.connect();
+    let request = format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n7", webhook.path());
+    // Sent at once, answered in order.
+    connection.write(request.repeat(3));
+    for _ in 0..3 {
+        let outputs = connection.answer("POST").ok()["output_value"].clone();
+        assert_eq!(outputs, json!({ "calls": 1, "found": Value::Null }));
+    }
+}
+
+#[test]
+fn a_client_that_is_slow_with_its_head_is_left() {
+    let host = Setup::new().set("header_timeout_ms", 50).set("drain_timeout_ms", 100).start();
+    let mut connection = host.connect();
+    connection.write("POST /api/latest/webhook/a/call HTTP/1.1\r\nHost");
+    let said = connection.closed();
+    assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn a_client_that_says_nothing_is_left() {
+    let host = Setup::new().set("idle_timeout_ms", 50).set("drain_timeout_ms", 100).start();
+    assert_eq!(host.connect().closed(), b"");
+    // Between two requests likewise.
+    let mut connection = host.connect();
+    connection.write("GET /api/latest/alive HTTP/1.1\r\nHost: x\r\n\r\n");
+    connection.answer("GET").ok();
+    assert_eq!(connection.closed(), b"");
+    // One byte is not enough to stay.
+    let mut connection = host.connect();
+    connection.write("P");
+    assert_eq!(connection.closed(), b"");
+}
+
+#[test]
+fn a_client_that_is_slow_with_its_body_is_told_and_left() {
+    let host = Setup::new().set("body_timeout_ms", 50).start();
+    let webhook = host.webhook("slow", "canary");
+    let mut connection = host.connect();
+    connection.write(format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n123", webhook.path()));
+    let answer = connection.answer("POST");
+    assert_eq!(answer.problem(408, "request.timeout")["retryable"], true);
+    assert_eq!(connection.closed(), b"");
+    assert_eq!(host.executions_of("slow").len(), 0);
+}
+
+#[test]
+fn a_connection_too_many_is_turned_away() {
+    let host = Setup::new().set("max_connections", 1).start();
+    let mut first = host.connect();
+    let alive = "GET /api/latest/alive HTTP/1.1\r\nHost: x\r\n\r\n";
+    first.write(alive);
+    first.answer("GET").ok();
+    let answer = host.get("/api/latest/alive").send();
+    let problem = answer.problem(503, "host.busy");
+    assert_eq!(problem["retryable"], true);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    first.write(alive);
+    first.answer("GET").ok();
+    drop(first);
+    until("there is room again", || (host.get("/api/latest/alive").send().status == 200).then_some(()));
+}
+
+#[test]
+fn http_2_is_spoken_to_those_who_know_it() {
+    let host = Host::shared();
+    let webhook = host.webhook_with("http-2", "echo", &json!({ "key": "secret" }));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let call = |target: String, key: &'static str, body: &'static str| {
+        let address = host.address();
+        async move {
+            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+            tokio::spawn(async move {
+                let _ended = connection.await;
+            });
+            let request = http::Request::post(format!("http://{address}{target}"));
+            let request = request.header("x-api-key", key).header("cookie", "a=1").header("cookie", "b=2");
+            let (answer, mut sending) = client.send_request(request.body(()).unwrap(), false).unwrap();
+            sending.send_data(body.into(), true).unwrap();
+            let (head, mut receiving) = answer.await.unwrap().into_parts();
+            let mut body = Vec::new();
+            while let Some(data) = receiving.data().await {
+                let data = data.unwrap();
+                receiving.flow_control().release_capacity(data.len()).unwrap();
+                body.extend_from_slice(&data);
+            }
+            let json: Value = serde_json::from_slice(&body).unwrap();
+            (head.status.as_u16(), head.headers, json)
+        }
+    };
+    let (status, headers, execution) =
+        runtime.block_on(call(format!("{}/sub?a=1", webhook.path()), "secret", r#"{"b":2}"#));
+    assert_eq!(status, 200);
+    assert_eq!(headers["flowhost-execution-id"], execution["id"].as_str().unwrap());
+    let input = &execution["input_value"];
+    assert_eq!(
+        [&input["method"], &input["path"], &input["json"]],
+        [&json!("POST"), &json!("/sub"), &json!({ "b": 2 })]
+    );
+    assert_eq!(input["headers"]["cookie"], "a=1; b=2");
+    assert_eq!(input["headers"]["x-api-key"], Value::Null);
+    // HTTP/2 has no `Host`; a flow finds the name it was called by all the same.
+    assert_eq!(input["headers"]["host"], host.address().to_string());
+
+    let (status, headers, problem) = runtime.block_on(call(webhook.path().to_owned(), "wrong", ""));
+    assert_eq!((status, &problem["code"]), (401, &json!("webhook.unauthorized")));
+    assert_eq!(headers["cache-control"], "no-store");
+}

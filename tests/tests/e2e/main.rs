@@ -1,0 +1,16 @@
+//! End to end: the real program, a real socket.
+
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod brief;
+mod cli;
+mod deploy;
+mod examples;
+mod http;
+mod problems;
+mod rest;
+mod setting_form;
+mod webhook_address;
+mod webhook_answer;
+mod webhook_input;
+mod webhook_key;

@@ -1,0 +1,184 @@
+//! Which address reaches which webhook, with which method.
+
+use flowhost_tests::{Host, Setup};
+use serde_json::json;
+
+#[test]
+fn the_record_form_is_reached_under_its_name() {
+    let host = Host::shared();
+    let webhook = host.webhook("address-record", "echo");
+    assert_eq!(webhook.path(), "/api/latest/webhook/address-record/call");
+    let execution = webhook.call(host, &json!({ "a": 1 })).send().ok();
+    assert_eq!(execution["webhook"], json!({ "id": webhook.record["id"], "name": "address-record" }));
+}
+
+#[test]
+fn the_setting_form_is_reached_under_latest_and_1() {
+    let host = Host::shared();
+    host.deploy("echo");
+    host.set("client.webhook.address-setting", "flow_name: echo\nuser_name: admin").ok();
+    for version in ["latest", "1"] {
+        let execution = host.post(&format!("/api/{version}/webhook/default/address-setting"), "").send().ok();
+        assert_eq!(execution["webhook"]["name"], "address-setting");
+        assert_eq!(execution["output_value"]["input"]["path"], "");
+    }
+    host.post("/api/2/webhook/default/address-setting", "").send().problem(404, "request.not-found");
+}
+
+#[test]
+fn the_setting_form_is_reached_under_the_workspaces_name_alone() {
+    let host = Setup::new().flag("--workspace", "Acme & Söhne").start();
+    host.deploy("echo");
+    host.set("client.webhook.hook", "flow_name: echo\nuser_name: admin").ok();
+    host.post("/api/latest/webhook/Acme%20%26%20S%C3%B6hne/hook", "").send().ok();
+    host.post("/api/latest/webhook/default/hook", "").send().problem(404, "webhook.not-found");
+    assert_eq!(host.read("webhook").ok()[0]["url"], "/api/latest/webhook/Acme%20%26%20S%C3%B6hne/hook");
+}
+
+#[test]
+fn the_record_form_wins_where_both_could_match() {
+    let host = Host::shared();
+    // Named like the workspace, so that the address has the shape of the setting form too.
+    let webhook = host.webhook("default", "echo");
+    assert_eq!(webhook.path(), "/api/latest/webhook/default/call");
+    let execution = host.post(webhook.path(), "").send().ok();
+    assert_eq!(execution["webhook"]["id"], webhook.record["id"]);
+    // The record form has no other version than the latest.
+    host.post("/api/1/webhook/default/call", "").send().problem(404, "webhook.not-found");
+}
+
+#[test]
+fn call_is_no_name_of_a_webhook() {
+    let host = Host::shared();
+    host.deploy("echo");
+    for name in ["call", " call ", "a/b"] {
+        let refused = host.create("webhook", &json!({ "name": name, "flow_name": "echo" }));
+        assert!(refused.problem(422, "record.invalid")["detail"].as_str().unwrap().contains("call"));
+        let refused = host.set(&format!("client.webhook.{}", name.trim()), "flow_name: echo\nuser_name: admin");
+        assert!(refused.problem(422, "record.invalid")["detail"].as_str().unwrap().contains("call"));
+    }
+    host.set("client.webhook.", "flow_name: echo\nuser_name: admin").problem(422, "record.invalid");
+}
+
+#[test]
+fn a_name_that_begins_with_call_is_an_ordinary_one() {
+    let host = Host::shared();
+    host.deploy("echo");
+    host.set("client.webhook.callback", "flow_name: echo\nuser_name: admin").ok();
+    let execution = host.post("/api/latest/webhook/default/callback", "").send().ok();
+    assert_eq!(execution["webhook"]["name"], "callback");
+}
+
+#[test]
+fn a_name_is_percent_encoded_in_its_address() {
+    let host = Host::shared();
+    let webhook = host.webhook("Größe 1 % 100?", "echo");
+    assert_eq!(webhook.path(), "/api/latest/webhook/Gr%C3%B6%C3%9Fe%201%20%25%20100%3F/call");
+    let execution = host.post(webhook.path(), "").send().ok();
+    assert_eq!(execution["webhook"]["name"], "Größe 1 % 100?");
+}
+
+#[test]
+fn what_follows_the_record_form_is_the_path() {
+    let host = Host::shared();
+    let webhook = host.webhook("address-path", "echo");
+    for (below, path) in
+        [("", ""), ("/", "/"), ("/a/b", "/a/b"), ("/a%2Fb/%C3%A9//", "/a%2Fb/%C3%A9//"), ("/call", "/call")]
+    {
+        let outputs = host.post(&format!("{}{below}?x", webhook.path()), "").send().ok()["output_value"].clone();
+        assert_eq!(outputs["input"]["path"], path);
+        assert_eq!(outputs["request"]["path"], path);
+    }
+}
+
+#[test]
+fn nothing_follows_the_setting_form() {
+    let host = Host::shared();
+    host.deploy("echo");
+    host.set("client.webhook.address-flat", "flow_name: echo\nuser_name: admin").ok();
+    host.post("/api/latest/webhook/default/address-flat/below", "").send().problem(404, "request.not-found");
+    host.post("/api/latest/webhook/default/address-flat/", "").send().problem(404, "request.not-found");
+}
+
+#[test]
+fn every_method_starts_the_flow_and_is_told_to_it() {
+    let host = Host::shared();
+    let webhook = host.webhook("address-methods", "echo");
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+        let outputs = host.request(method, webhook.path()).send().ok()["output_value"].clone();
+        assert_eq!(outputs["input"]["method"], method);
+        assert_eq!(outputs["request"]["method"], method);
+    }
+}
+
+#[test]
+fn head_runs_the_flow_and_answers_without_a_body() {
+    let host = Host::shared();
+    let webhook = host.webhook("address-head", "echo");
+    let mut connection = host.request("HEAD", webhook.path()).start();
+    let answer = connection.answer("HEAD");
+    assert_eq!(answer.status, 200);
+    let id = answer.header("flowhost-execution-id").unwrap();
+    assert_eq!(host.wait_until_ended(id).outputs()["input"]["method"], "HEAD");
+    assert_ne!(answer.header("content-length"), Some("0"));
+    assert_eq!(connection.closed(), b"");
+}
+
+#[test]
+fn another_method_is_refused_with_those_that_are_taken() {
+    let host = Host::shared();
+    let webhook = host.webhook("address-405", "echo");
+    for method in ["TRACE", "PROPFIND", "get"] {
+        let answer = host.request(method, webhook.path()).send();
+        answer.problem(405, "request.method-not-allowed");
+        assert_eq!(answer.header("allow"), Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
+    assert_eq!(host.executions_of("address-405").len(), 0);
+}
+
+#[test]
+fn options_is_answered_by_the_host_and_never_starts_a_flow() {
+    let host = Host::shared();
+    let webhook = host.webhook("address-options", "echo");
+    let answer = host.request("OPTIONS", webhook.path()).send();
+    assert_eq!((answer.status, answer.text()), (204, ""));
+    assert_eq!(answer.header("allow"), Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("flowhost-execution-id"), None);
+    // Whether there is a webhook is not told.
+    let unknown = host.request("OPTIONS", "/api/latest/webhook/address-no-such/call").send();
+    assert_eq!((unknown.status, unknown.header("allow")), (204, answer.header("allow")));
+    assert_eq!(host.executions_of("address-options").len(), 0);
+}
+
+#[test]
+fn a_webhook_that_cannot_be_called_answers_like_one_that_does_not_exist() {
+    let host = Host::shared();
+    let unknown = host.post("/api/latest/webhook/hidden-unknown/call", "").send();
+    unknown.problem(404, "webhook.not-found");
+
+    let disabled = host.webhook_with("hidden-disabled", "echo", &json!({ "is_enabled": false, "key": "k" }));
+    let deleted = host.webhook("hidden-deleted", "echo");
+    assert_eq!(host.delete(&deleted.record_path()).status, 204);
+    host.set("client.webhook.hidden-unresolved", "flow_name: no-such-flow\nuser_name: admin\nkey: k").ok();
+    let addresses = [
+        disabled.path(),
+        deleted.path(),
+        "/api/latest/webhook/default/hidden-unresolved",
+        "/api/1/webhook/default/hidden-unresolved",
+        "/api/latest/webhook/default/hidden-unknown",
+        "/api/latest/webhook/other-client/hidden-unresolved",
+    ];
+    let too_large = "x".repeat((1 << 20) + 1);
+    for address in addresses {
+        for body in ["", "{}", r#"{"key":"k"}"#, "{", &too_large] {
+            let answer = host.post(address, body).send();
+            assert_eq!((answer.status, answer.text()), (404, unknown.text()), "{address} {body:.10}");
+            let without_date = |headers: &[(String, String)]| -> Vec<_> {
+                headers.iter().filter(|(name, _)| name != "date").cloned().collect()
+            };
+            assert_eq!(without_date(&answer.headers), without_date(&unknown.headers), "{address}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The key of a webhook: where it may stand, and that nobody sees it afterwards.
+
+use std::fs;
+use std::path::Path;
+
+use data_encoding::BASE64;
+use flowhost_tests::{Answer, Host, Request, Setup};
+use serde_json::{Value, json};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const MULTIPART: &str = "multipart/form-data; boundary=x";
+
+fn multipart(key: &str) -> String {
+    format!(
+        "--x\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\n{key}\r\n\
+         --x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x--\r\n"
+    )
+}
+
+/// A call for every place where a key may stand, each with its name.
+fn carriers<'a>(host: &'a Host, path: &str, key: &str) -> Vec<(&'static str, Request<'a>)> {
+    vec![
+        ("query", host.post(&format!("{path}?a=1&key={key}&b=2"), r#"{"a":1}"#)),
+        ("encoded query", host.get(&format!("{path}?k%65y=%{:02X}{}", key.as_bytes()[0], &key[1..]))),
+        ("json", host.post(path, format!(r#"{{"a":1,"key":"{key}","b":2}}"#)).header("Content-Type", FORM)),
+        ("escaped json", host.post(path, format!(r#"{{"k\u0065y" : "\u00{:02x}{}"}}"#, key.as_bytes()[0], &key[1..]))),
+        ("form", host.post(path, format!("a=1&key={key}&b=2")).header("Content-Type", FORM)),
+        ("multipart", host.post(path, multipart(key)).header("Content-Type", MULTIPART)),
+        ("header", host.post(path, r#"{"a":1}"#).header("X-API-Key", key)),
+        (
+            "everywhere",
+            host.post(&format!("{path}?key={key}"), format!(r#"{{"key":"{key}"}}"#)).header("x-api-key", key),
+        ),
+    ]
+}
+
+fn assert_without(key: &str, what: &str, bytes: &[u8]) {
+    for secret in [key.to_owned(), BASE64.encode(key.as_bytes()), format!("{}%", &key[1..]), key[1..].to_owned()] {
+        let is_seen = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+        assert!(!is_seen, "`{secret}` is in {what}");
+    }
+}
+
+fn assert_folder_without(key: &str, folder: &Path) {
+    let mut files = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            assert_folder_without(key, &path);
+        } else {
+            assert_without(key, &path.display().to_string(), &fs::read(&path).unwrap());
+            files += 1;
+        }
+    }
+    assert!(files > 0, "{} has no file to look at", folder.display());
+}
+
+#[test]
+fn the_key_opens_wherever_it_stands_and_is_seen_nowhere() {
+    let key = "seCret-0f-this-Test";
+    let host = Setup::new().variable("FLOWHOST_LOG", "trace").start();
+    let record = host.webhook_with("keyed", "echo", &json!({ "key": key }));
+    host.set("client.webhook.keyed", format!("flow_name: echo\nuser_name: admin\nkey: {key}")).ok();
+    for path in [record.path(), "/api/latest/webhook/default/keyed"] {
+        for (carrier, request) in carriers(&host, path, key) {
+            let answer = request.send();
+            answer.ok();
+            assert_without(key, &format!("the answer to the key by {carrier}"), &answer.body);
+            let id = answer.header("flowhost-execution-id").unwrap().to_owned();
+            let echoed = &answer.json()["output_value"];
+            for base64 in [&echoed["request"]["body"]["base64"]].into_iter().chain(header_values(echoed)) {
+                let bytes = BASE64.decode(base64.as_str().unwrap().as_bytes()).unwrap();
+                assert_without(key, &format!("the request with the key by {carrier}"), &bytes);
+            }
+            assert_without(key, "the record", &host.read(&format!("execution/{id}")).body);
+            assert_without(key, "the log", &host.read(&format!("execution/{id}/log")).body);
+        }
+    }
+    // Async executions are stored with their request before they run.
+    for (carrier, request) in carriers(&host, record.path(), key) {
+        let answer = request.header("Prefer", "respond-async").send();
+        assert_eq!(answer.status, 202, "{carrier}");
+        host.wait_until_ended(answer.json()["id"].as_str().unwrap());
+    }
+    for records in ["webhook", "setting", "flow", "execution"] {
+        assert_without(key, records, &host.read(records).body);
+    }
+    assert_folder_without(key, host.data());
+    host.terminate();
+    assert!(host.wait().success());
+    assert_without(key, "the host's log", host.log().as_bytes());
+    assert_folder_without(key, host.data());
+}
+
+fn header_values(echoed: &Value) -> impl Iterator<Item = &Value> {
+    echoed["request"]["headers"].as_array().unwrap().iter().map(|header| &header[1]["base64"])
+}
+
+#[test]
+fn what_is_left_of_the_carrier_is_as_it_was() {
+    let host = Host::shared();
+    let webhook = host.webhook_with("key-left", "echo", &json!({ "key": "secret" }));
+    let outputs = |request: Request<'_>| request.send().ok()["output_value"].clone();
+
+    let seen = outputs(host.post(&format!("{}?b=%41&key=secret&key=other&a", webhook.path()), ""));
+    assert_eq!(seen["request"]["query"], "b=%41&key=other&a");
+    assert_eq!(seen["input"]["query"], json!({ "b": "A", "key": "other", "a": "" }));
+    assert_eq!(seen["request"]["body_is_exact"], true);
+
+    let seen = outputs(host.post(webhook.path(), r#"{ "b" : 1, "key": "secret", "a":[ 2] }"#));
+    assert_eq!(seen["request"]["body"]["text"], r#"{ "b" : 1, "key": "", "a":[ 2] }"#);
+    assert_eq!(seen["request"]["body_is_exact"], false);
+    assert_eq!(seen["input"]["json"], json!({ "b": 1, "a": [2] }));
+
+    let form = host.post(webhook.path(), "b=%41&key=secret&a=+").header("Content-Type", FORM);
+    let seen = outputs(form);
+    assert_eq!(seen["request"]["body"]["text"], "b=%41&key=&a=+");
+    assert_eq!(seen["request"]["body_is_exact"], false);
+    assert_eq!(seen["input"]["json"], json!({ "b": "A", "a": " " }));
+
+    let seen = outputs(host.post(webhook.path(), multipart("secret")).header("Content-Type", MULTIPART));
+    assert_eq!(seen["request"]["body"]["text"], multipart(""));
+    assert_eq!(seen["request"]["body_is_exact"], false);
+    assert_eq!(seen["input"]["json"], json!({ "a": "1" }));
+
+    let request =
+        host.post(webhook.path(), "exact").header("X-B", "1").header("X-Api-Key", "secret").header("X-A", "2");
+    let seen = outputs(request);
+    let names: Vec<&str> =
+        seen["request"]["headers"].as_array().unwrap().iter().map(|header| header[0].as_str().unwrap()).collect();
+    assert_eq!(names, ["host", "x-b", "x-a", "content-length", "connection"]);
+    assert_eq!(seen["request"]["body"]["text"], "exact");
+    assert_eq!(seen["request"]["body_is_exact"], true);
+}
+
+#[test]
+fn a_missing_or_wrong_key_is_refused_and_starts_nothing() {
+    let host = Host::shared();
+    let webhook = host.webhook_with("key-wrong", "echo", &json!({ "key": "secret" }));
+    let refused = |answer: Answer| {
+        let problem = answer.problem(401, "webhook.unauthorized");
+        assert_eq!(problem["fault"], "caller");
+        assert_eq!(answer.header("www-authenticate"), Some("ApiKey realm=\"flowhost webhook\""));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("flowhost-execution-id"), None);
+        problem
+    };
+    let missing = refused(host.post(webhook.path(), r#"{"a":1}"#).send());
+    for wrong in ["secre", "secrets", "Secret", " secret"] {
+        for (_, request) in carriers(host, webhook.path(), &wrong.replace(' ', "_")) {
+            assert_eq!(refused(request.send()), missing);
+        }
+    }
+    refused(host.post(&format!("{}?async", webhook.path()), "").send());
+    // Not a text, or not at the top.
+    for body in [r#"{"key":["secret"]}"#, r#"{"a":{"key":"secret"}}"#, r#"["key","secret"]"#, r#""secret""#] {
+        refused(host.post(webhook.path(), body).send());
+    }
+    assert_eq!(host.executions_of("key-wrong").len(), 0);
+}
+
+#[test]
+fn whether_the_body_is_malformed_is_told_to_those_with_the_key_alone() {
+    let host = Host::shared();
+    let webhook = host.webhook_with("key-malformed", "echo", &json!({ "key": "secret" }));
+    host.post(webhook.path(), "{").send().problem(401, "webhook.unauthorized");
+    host.post(webhook.path(), "{").header("X-Api-Key", "secret").send().problem(400, "request.malformed-json");
+}
+
+#[test]
+fn one_right_key_is_enough() {
+    let host = Host::shared();
+    let webhook = host.webhook_with("key-any", "echo", &json!({ "key": "secret" }));
+    let request =
+        host.post(&format!("{}?key=secret", webhook.path()), r#"{"key":"other"}"#).header("X-Api-Key", "third");
+    let seen = request.send().ok()["output_value"].clone();
+    assert_eq!(seen["input"]["json"], json!({ "key": "other" }));
+    assert_eq!(seen["input"]["headers"]["x-api-key"], "third");
+    assert_eq!(seen["request"]["body"]["text"], r#"{"key":"other"}"#);
+}
+
+#[test]
+fn a_webhook_without_a_key_leaves_a_field_of_that_name_alone() {
+    let host = Host::shared();
+    let webhook = host.webhook("key-none", "echo");
+    let request = host.post(&format!("{}?key=a", webhook.path()), r#"{"key":"b"}"#).header("X-Api-Key", "c");
+    let seen = request.send().ok()["output_value"].clone();
+    assert_eq!(seen["input"]["query"]["key"], "a");
+    assert_eq!(seen["input"]["json"]["key"], "b");
+    assert_eq!(seen["input"]["headers"]["x-api-key"], "c");
+    assert_eq!(seen["request"]["body_is_exact"], true);
+}
+
+#[test]
+fn a_key_can_be_set_changed_and_taken_away() {
+    let host = Host::shared();
+    let webhook = host.webhook("key-changed", "echo");
+    let status = |key: &str| host.post(webhook.path(), "").header("X-Api-Key", key).send().status;
+    let change = |key: Value| host.change(&webhook.record_path(), &json!({ "key": key })).ok();
+    assert_eq!(change(json!("first"))["is_key_required"], true);
+    assert_eq!([status("first"), status("second")], [200, 401]);
+    change(json!("second"));
+    assert_eq!([status("first"), status("second")], [401, 200]);
+    assert_eq!(change(Value::Null)["is_key_required"], false);
+    assert_eq!(status("first"), 200);
+}
+
+#[test]
+fn a_key_has_at_least_one_and_at_most_128_characters() {
+    let host = Host::shared();
+    let webhook = host.webhook("key-length", "echo");
+    for (key, status) in [(String::new(), 422), ("é".repeat(128), 200), ("é".repeat(129), 422)] {
+        assert_eq!(host.change(&webhook.record_path(), &json!({ "key": key })).status, status);
+    }
+    let request = host.post(&format!("{}?key={}", webhook.path(), "%C3%A9".repeat(128)), "");
+    assert_eq!(request.send().status, 200);
+}
