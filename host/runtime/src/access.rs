@@ -96,13 +96,12 @@ impl FromIterator<Permission> for Access {
     }
 }
 
-impl From<Vec<Permission>> for Access {
-    fn from(permissions: Vec<Permission>) -> Self {
+impl Access {
+    /// May do what one of these permits.
+    pub fn new(permissions: Vec<Permission>) -> Self {
         permissions.into_iter().collect()
     }
-}
 
-impl Access {
     /// May do everything.
     pub fn all() -> Self {
         Self::from_iter([Permission::default()])
@@ -189,7 +188,7 @@ mod tests {
         let projects = [RecordId::new(), RecordId::new()];
         let shapes = shapes(projects);
         for (first, second) in shapes.iter().flat_map(|first| shapes.iter().map(move |second| (first, second))) {
-            let access = Access::from(vec![*first, *second]);
+            let access = Access::new(vec![*first, *second]);
             for operation in OPERATIONS {
                 for record_type in RecordType::ALL {
                     for project in [None, Some(projects[0]), Some(projects[1]), Some(RecordId::new())] {
@@ -210,7 +209,7 @@ mod tests {
     fn a_permission_covers_another_as_the_model_says() {
         let shapes = shapes([RecordId::new(), RecordId::new()]);
         for (own, other) in shapes.iter().flat_map(|own| shapes.iter().map(move |other| (own, other))) {
-            let covers = Access::from(vec![*own]).covers(&Access::from(vec![*other]));
+            let covers = Access::new(vec![*own]).covers(&Access::new(vec![*other]));
             assert_eq!(covers, own.covers(other), "{own:?} {other:?}");
         }
     }
@@ -219,25 +218,25 @@ mod tests {
     fn permissions_cover_together_what_none_covers_alone() {
         let project = RecordId::new();
         let each: Vec<Permission> = OPERATIONS.map(|one| permission(None, Some(RecordType::Flow), Some(one))).into();
-        let whole = Access::from(vec![permission(None, Some(RecordType::Flow), None)]);
-        assert!(Access::from(each.clone()).covers(&whole));
-        assert!(!Access::from(each[1..].to_vec()).covers(&whole));
-        let in_project = Access::from(vec![permission(Some(project), Some(RecordType::Flow), None)]);
+        let whole = Access::new(vec![permission(None, Some(RecordType::Flow), None)]);
+        assert!(Access::new(each.clone()).covers(&whole));
+        assert!(!Access::new(each[1..].to_vec()).covers(&whole));
+        let in_project = Access::new(vec![permission(Some(project), Some(RecordType::Flow), None)]);
         assert!(whole.covers(&in_project));
         assert!(!in_project.covers(&whole));
         let mixed = [permission(Some(project), Some(RecordType::Flow), Some(Operation::Create))];
-        assert!(Access::from([&mixed[..], &each[1..]].concat()).covers(&in_project));
+        assert!(Access::new([&mixed[..], &each[1..]].concat()).covers(&in_project));
     }
 
     #[test]
     fn a_project_lends_nothing_outside_of_it() {
         let (own, other) = (RecordId::new(), RecordId::new());
-        let access = Access::from(vec![permission(Some(own), None, None)]);
+        let access = Access::new(vec![permission(Some(own), None, None)]);
         assert!(access.may(Operation::Delete, RecordType::Webhook, Some(own)));
         assert!(!access.may(Operation::Read, RecordType::Webhook, Some(other)));
         assert!(!access.may(Operation::Read, RecordType::Webhook, None));
         assert!(!access.is_admin());
-        assert!(!access.covers(&Access::from(vec![permission(Some(other), None, None)])));
+        assert!(!access.covers(&Access::new(vec![permission(Some(other), None, None)])));
     }
 
     #[test]
@@ -256,7 +255,7 @@ mod tests {
         permissions.push(permission(None, None, Some(Operation::Read)));
         let access: Access = permissions.into_iter().collect();
         assert_eq!(access.projects(Operation::Read, RecordType::Flow), Reach::Everything);
-        assert_eq!(access, Access::from(vec![permission(None, None, Some(Operation::Read))]));
+        assert_eq!(access, Access::new(vec![permission(None, None, Some(Operation::Read))]));
     }
 
     #[test]
@@ -265,7 +264,7 @@ mod tests {
         assert!(all.is_admin() && !none.is_admin());
         assert!(all.covers(&none) && all.covers(&all) && none.covers(&none));
         assert!(!none.covers(&all));
-        assert_eq!(Access::from(Vec::new()), none);
+        assert_eq!(Access::new(Vec::new()), none);
         for record_type in RecordType::ALL {
             assert_eq!(all.projects(Operation::Delete, record_type), Reach::Everything);
             assert_eq!(none.projects(Operation::Read, record_type), Reach::Nothing);

@@ -19,7 +19,7 @@ use crate::execution::{Admission, Launch, Live, Registry, launch_queued};
 use crate::flow::Programs;
 use crate::activity::Activities;
 use crate::bootstrap::{self, Foundations};
-use crate::identity::{ADMIN, Identity, Lockouts, Sessions};
+use crate::identity::{ADMIN, Identity, Lockouts, Passwords, Sessions};
 use crate::limits::Limits;
 use crate::problem::{Code, Problem};
 use crate::snapshot::Snapshot;
@@ -50,6 +50,7 @@ struct Shared {
     tickets: Tickets,
     sessions: Sessions,
     lockouts: Lockouts,
+    passwords: Passwords,
     activities: Activities,
     foundations: Foundations,
     /// Components that this host could not make callable.
@@ -168,6 +169,7 @@ impl HostBuilder {
             tickets: Tickets::new(ticket_key, limits.ticket),
             sessions: Sessions::new(session_key, limits.session),
             lockouts: Lockouts::default(),
+            passwords: Passwords::default(),
             activities,
             foundations,
             unusable: std::sync::Mutex::default(),
@@ -318,6 +320,10 @@ impl Host {
 
     pub(crate) fn sessions(&self) -> &Sessions {
         &self.shared.sessions
+    }
+
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.shared.passwords
     }
 
     pub(crate) fn lockouts(&self) -> &Lockouts {

@@ -16,7 +16,7 @@ pub(crate) use api_token::{digest as token_digest, new_token};
 pub(crate) use default_roles::DEFAULT_ROLES;
 pub(crate) use lockout::Lockouts;
 pub use login::{LoggedIn, Login};
-pub(crate) use login::hash_password;
+pub(crate) use password::Passwords;
 pub use session::COOKIE as SESSION_COOKIE;
 pub(crate) use session::Sessions;
 pub use tokens::{IssuedToken, NewToken};

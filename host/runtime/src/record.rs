@@ -15,4 +15,4 @@ mod webhooks;
 pub use list::{List, ListRequest};
 pub use service::{Deletion, RecordView};
 
-pub(crate) use hook::{check_options, encode_segment};
+pub(crate) use hook::check_options;

@@ -113,7 +113,7 @@ impl Snapshot {
     pub(crate) fn access_of(&self, roles: &[RoleAssignment], propagated: bool) -> Access {
         let held = roles.iter().filter(|assignment| assignment.propagate || !propagated);
         let permissions = held.filter_map(|assignment| self.roles.get(&assignment.role_id));
-        Access::new(permissions.flat_map(|permissions| permissions.iter().copied()).collect())
+        permissions.flat_map(|permissions| permissions.iter().copied()).collect()
     }
 
     /// All active versions.

@@ -3,7 +3,7 @@
 mod call;
 mod incoming;
 mod key;
-pub(crate) mod login;
+pub mod login;
 mod payload;
 mod query;
 mod route;

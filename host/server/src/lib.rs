@@ -13,4 +13,5 @@ mod service;
 mod webhook;
 
 pub use options::ServerOptions;
+pub use rest::openapi_document;
 pub use server::{Server, ServerError, bind};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flowhost::model::{Answer, Status};
+use flowhost::model::Answer;
 use flowhost::webhook::{Address, Called, METHODS, WebhookRequest};
 use flowhost::{ExecutionView, Host, Problem};
 use http::header::{ALLOW, CACHE_CONTROL, HOST, LOCATION};
@@ -96,8 +96,8 @@ async fn call(
             answer::insert_execution_id(answer.headers_mut(), execution.id);
             answer
         }
-        Called::Accepted { id, ticket } => {
-            let mut answer = answer::json(StatusCode::ACCEPTED, &json!({ "id": id, "status": Status::Scheduled }));
+        Called::Accepted { id, status, ticket } => {
+            let mut answer = answer::json(StatusCode::ACCEPTED, &json!({ "id": id, "status": status }));
             let location = format!("/api/latest/execution/{id}?ticket={ticket}");
             if let Ok(location) = HeaderValue::try_from(location) {
                 answer.headers_mut().insert(LOCATION, location);

@@ -128,13 +128,13 @@ CREATE INDEX execution_by_flow ON execution (flow_id, status, id);
 CREATE INDEX execution_by_webhook ON execution (webhook_id, status, id) WHERE webhook_id IS NOT NULL;
 
 -- How far `created_at` is from the time in the id, in microseconds, at most: one row. By it a condition on `created_at`
--- becomes a range of ids. Only what is beyond the usual second (see `skew.rs`) changes it.
+-- becomes a range of ids. Only what is beyond the usual distance (see `skew.rs`) changes it.
 CREATE TABLE execution_skew (
     earliest INTEGER NOT NULL,
     latest   INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO execution_skew (earliest, latest) VALUES (-1000000, 1000000);
+INSERT INTO execution_skew (earliest, latest) VALUES (-50000, 50000);
 
 CREATE TABLE execution_log (
     execution INTEGER NOT NULL REFERENCES execution (seq) ON DELETE CASCADE,

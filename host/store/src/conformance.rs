@@ -5,7 +5,9 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)] // A test suite: panics are its answers.
 
 mod executions;
+mod lists;
 mod records;
+mod trash;
 
 use flowhost_model::{
     Digest, Execution, Flow, FlowRef, LogLevel, LogLine, LogSource, RawValue, Record, RecordId, RequestRecord, Setting,
@@ -13,7 +15,9 @@ use flowhost_model::{
 };
 
 pub use self::executions::*;
+pub use self::lists::*;
 pub use self::records::*;
+pub use self::trash::*;
 use crate::{ExecutionRow, Expected, RecordWrite, Store, StoredRecord, Write};
 
 /// Runs the whole suite. `make` gives a new, empty store each time.
@@ -32,6 +36,16 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
         a_stale_revision_is_a_conflict,
         a_name_can_pass_to_another_record,
         changes_since_a_revision,
+        a_record_in_the_trash_leaves_its_name,
+        a_stale_deletion_is_a_conflict,
+        the_history_of_a_record,
+        the_latest_activity_is_kept,
+        lists_of_records_are_what_their_filters_say,
+        lists_of_executions_are_what_their_filters_say,
+        null_is_not_compared,
+        text_in_a_filter_is_not_sql,
+        a_foreign_cursor_is_refused,
+        a_page_goes_on_while_records_change,
         versions_of_a_flow,
         a_component_of_several_chunks,
         a_component_lives_as_long_as_a_version_names_it,
@@ -42,11 +56,14 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
         an_ended_execution_does_not_change,
         an_execution_id_is_new,
         the_status_of_a_running_execution_changes,
+        an_execution_is_made_productive_until_it_ends,
+        a_paused_execution_is_taken_once,
         executions_are_listed_newest_first_page_by_page,
         executions_are_filtered,
         a_log_is_read_in_pieces,
         recovery_gives_back_what_is_durable_and_ends_the_rest,
         recovery_keeps_the_order_of_admission,
+        recovery_leaves_what_is_paused,
         writes_at_the_same_time_are_all_kept,
     );
     let store = make().await;
@@ -62,12 +79,21 @@ fn flow(name: &str) -> Record<Flow> {
 }
 
 fn create<B: flowhost_model::Body>(record: &Record<B>) -> Write {
-    Write::Record(RecordWrite { record: StoredRecord::from_record(record).unwrap(), expected: Expected::Absent })
+    create_stored(StoredRecord::from_record(record).unwrap())
+}
+
+fn create_stored(record: StoredRecord) -> Write {
+    Write::Record(RecordWrite { record, expected: Expected::Absent, commit_message: None })
 }
 
 fn replace<B: flowhost_model::Body>(record: &Record<B>, revision: u64) -> Write {
+    let (record, expected) = (StoredRecord::from_record(record).unwrap(), Expected::Revision(revision));
+    Write::Record(RecordWrite { record, expected, commit_message: None })
+}
+
+fn delete(id: RecordId, revision: u64) -> Write {
     let expected = Expected::Revision(revision);
-    Write::Record(RecordWrite { record: StoredRecord::from_record(record).unwrap(), expected })
+    Write::DeleteRecord { id, expected, by: None, at: Timestamp::now(), commit_message: None }
 }
 
 fn json(text: &str) -> Box<RawValue> {

@@ -15,6 +15,4 @@ pub mod sqlite;
 pub use error::{Error, Result};
 pub use history::{HistoryEntry, HistoryOperation};
 pub use query::{ExecutionPage, ExecutionQuery, RecordPage, RecordQuery, Trash};
-pub use store::{
-    Change, ExecutionRow, Expected, RecordWrite, Recovered, Store, StoreStats, StoredRecord, Write,
-};
+pub use store::{Change, ExecutionRow, Expected, RecordWrite, Recovered, Store, StoreStats, StoredRecord, Write};

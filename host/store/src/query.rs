@@ -27,14 +27,7 @@ pub struct RecordQuery {
 
 impl Default for RecordQuery {
     fn default() -> Self {
-        Self {
-            filter: None,
-            order: Vec::new(),
-            after: None,
-            limit: PAGE,
-            trash: Trash::default(),
-            in_projects: None,
-        }
+        Self { filter: None, order: Vec::new(), after: None, limit: PAGE, trash: Trash::default(), in_projects: None }
     }
 }
 

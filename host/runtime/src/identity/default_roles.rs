@@ -133,7 +133,7 @@ mod tests {
     use Operation::{Create, Delete, Read, Update};
 
     fn access(role: DefaultRole) -> Access {
-        role.permissions().into()
+        Access::new(role.permissions())
     }
 
     /// The types with which a role may do something.

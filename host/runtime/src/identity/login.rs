@@ -4,7 +4,8 @@ use flowhost_model::{RecordType, Timestamp, User};
 use flowhost_store::Expected;
 use serde::{Deserialize, Serialize};
 
-use super::{Identity, password};
+use super::Identity;
+use super::password::PasswordError;
 use crate::host::Host;
 use crate::identity::token_digest;
 use crate::problem::{Code, Problem};
@@ -35,12 +36,14 @@ pub struct LoggedIn {
     pub expires_at: Timestamp,
 }
 
-/// The hash by which a password is kept.
-pub(crate) async fn hash_password(password: String) -> Result<String, Problem> {
-    password::hash(password).await.map_err(|error| match error {
-        password::PasswordError::Policy(reason) => Problem::new(Code::RecordInvalid, format!("`password`: {reason}")),
-        password::PasswordError::Hash(reason) => Problem::host(reason),
-    })
+impl From<PasswordError> for Problem {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Policy(reason) => Self::new(Code::RecordInvalid, format!("`password`: {reason}")),
+            PasswordError::Busy => Self::new(Code::HostBusy, "too many logins at once; try again"),
+            PasswordError::Hash(reason) => Self::host(reason),
+        }
+    }
 }
 
 impl Host {
@@ -49,24 +52,21 @@ impl Host {
         if login.authentication_method.as_deref().is_some_and(|method| method != "cloudomation") {
             return Err(Problem::new(Code::Malformed, "`authentication_method`: only `cloudomation` is known"));
         }
-        let now = Timestamp::now();
-        self.lockouts().check(&login.user_name, now).map_err(|locked| {
-            let mut problem = Problem::new(Code::LockedOut, "too many logins failed; try again later");
-            let wait = locked.until.as_micros().saturating_sub(now.as_micros());
-            problem.retry_after = Some(std::time::Duration::from_micros(wait.max(0).unsigned_abs()));
-            problem
-        })?;
+        self.refuse_locked_out(&login.user_name)?;
         let known = self.snapshot().user_named(&login.user_name).map(|(id, user)| (id, user.clone()));
         let hash = known.as_ref().and_then(|(_, user)| user.password_hash.clone());
-        let is_right = password::verify(login.password, hash).await;
+        let is_right = self.passwords().verify(login.password, hash).await?;
         let Some((user_id, user)) = known.filter(|_| is_right) else {
-            self.lockouts().failed(&login.user_name, now);
+            self.lockouts().failed(&login.user_name, Timestamp::now());
             return Err(Problem::new(Code::LoginFailed, "the name or the password is wrong"));
         };
+        // Of many guesses at once, those that were let in before the lock must not succeed behind it.
+        self.refuse_locked_out(&login.user_name)?;
         self.lockouts().succeeded(&login.user_name);
         self.note_activity(user_id);
-        self.note_login(user_id, now).await?;
-        let session = self.sessions().issue(user_id, now).map_err(Problem::host)?;
+        let now = Timestamp::now();
+        self.change_user(user_id, |user| user.last_login = Some(now)).await?;
+        let session = self.sessions().issue(user_id, now);
         Ok(LoggedIn {
             identity_id: user_id,
             user_name: user.name.clone(),
@@ -77,13 +77,17 @@ impl Host {
 
     /// Ends all sessions of the user. API tokens stay valid.
     pub async fn logout(&self, by: &Identity) -> Result<(), Problem> {
-        // Tokens tell whole seconds; one that was issued in this second ends too.
-        let from = Timestamp(Timestamp::now().as_micros().saturating_add(1_000_000));
+        let from = Timestamp::now();
         self.change_user(by.user_id, |user| user.sessions_valid_from = Some(from)).await
     }
 
-    async fn note_login(&self, id: flowhost_model::RecordId, now: Timestamp) -> Result<(), Problem> {
-        self.change_user(id, |user| user.last_login = Some(now)).await
+    fn refuse_locked_out(&self, user_name: &str) -> Result<(), Problem> {
+        let now = Timestamp::now();
+        self.lockouts().check(user_name, now).map_err(|locked| {
+            let mut problem = Problem::new(Code::LockedOut, "too many logins failed; try again later");
+            problem.retry_after = Some(locked.retry_after(now));
+            problem
+        })
     }
 
     /// Changes what the host itself keeps with a user.
@@ -112,7 +116,7 @@ impl Host {
             None => {
                 let claims = self.sessions().verify(token, now).map_err(|_| invalid())?;
                 let user = snapshot.user(claims.user).ok_or_else(invalid)?;
-                if user.sessions_valid_from.is_some_and(|from| claims.issued_at.as_micros() < from.as_micros() - 1_000_000) {
+                if user.sessions_valid_from.is_some_and(|from| claims.issued_at <= from) {
                     return Err(invalid());
                 }
                 (claims.user, user.name.clone(), snapshot.access_of(&user.roles, false))

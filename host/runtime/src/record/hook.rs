@@ -20,7 +20,7 @@ use crate::problem::{Code, Problem};
 use crate::bootstrap::DEFAULT_PROJECT;
 
 use flow::flow_problem;
-pub(crate) use webhook::{check_options, encode_segment};
+pub(crate) use webhook::check_options;
 
 /// A role as a request assigns it.
 #[derive(Deserialize)]
@@ -124,7 +124,7 @@ impl Host {
             let stored = stored.ok_or_else(|| refuse(&place, "there is no such role"))?;
             let (role_id, name) = (stored.meta.id, stored.meta.name.clone());
             let role = stored.into_record::<Role>()?;
-            if !by.access.covers(&Access::new(role.body.permissions)) {
+            if !by.access.covers(&role.body.permissions.into_iter().collect::<Access>()) {
                 let detail = format!("`{place}`: the role `{name}` permits more than you may yourself");
                 return Err(Problem::new(Code::Forbidden, detail));
             }

@@ -1,14 +1,21 @@
 //! Executions, their logs, and recovery.
 
-use flowhost_model::{Execution, Failure, LogLevel, LogSource, RecordId, Status, Timestamp};
+use flowhost_model::{
+    Execution, Failure, Filter, LogLevel, LogSource, RecordId, RecordType, Status, Timestamp, definition,
+};
+use serde_json::{Value, json as value};
 
 use super::{assert_same, execution, json, line, row, setting};
-use crate::{Error, ExecutionFilter, Page, Store};
+use crate::{Error, ExecutionQuery, Store};
 
-const ALL: Page = Page { before: None, limit: 1000 };
+fn filter(json: &Value) -> Option<Filter> {
+    Some(Filter::parse(json, definition(RecordType::Execution)).unwrap())
+}
 
-async fn ids(store: &dyn Store, filter: ExecutionFilter, page: Page) -> Vec<RecordId> {
-    store.executions(filter, page).await.unwrap().into_iter().map(|execution| execution.id).collect()
+/// The ids of a page of at most 1,000.
+async fn ids(store: &dyn Store, filter: Option<Filter>) -> Vec<RecordId> {
+    let query = ExecutionQuery { filter, limit: 1000, ..ExecutionQuery::default() };
+    store.query_executions(query).await.unwrap().executions.into_iter().map(|execution| execution.id).collect()
 }
 
 /// Input and output are given back as the text that they were.
@@ -45,6 +52,8 @@ pub async fn every_field_of_an_execution_is_kept(store: &dyn Store) {
         trace: Some("0: run".to_owned()),
     });
     full.attempt = 2;
+    (full.project_id, full.bundle_id) = (Some(RecordId::new()), Some(RecordId::new()));
+    (full.created_by, full.user_id) = (Some(RecordId::new()), Some(RecordId::new()));
     full.started_at = Some(Timestamp(3));
     let mut bare = execution(Status::EndedCancelled);
     (bare.webhook, bare.is_productive, bare.is_durable) = (None, false, false);
@@ -74,7 +83,7 @@ pub async fn an_execution_ends_after_it_was_inserted(store: &dyn Store) {
     store.end_execution(execution.clone(), vec![line("a"), line("b")], true).await.unwrap();
     assert_same(&store.execution(execution.id).await.unwrap().unwrap(), &execution);
     assert_eq!(store.execution_log(execution.id, 0, 10).await.unwrap().len(), 2);
-    assert_eq!(ids(store, ExecutionFilter::default(), ALL).await, [execution.id]);
+    assert_eq!(ids(store, None).await, [execution.id]);
     let recovered = store.recover(Timestamp::now()).await.unwrap();
     assert!(recovered.again.is_empty() && recovered.interrupted == 0);
 }
@@ -111,8 +120,7 @@ pub async fn the_status_of_a_running_execution_changes(store: &dyn Store) {
     store.set_execution_status(id, Status::Running, Some("half-way".to_owned())).await.unwrap();
     let found = store.execution(id).await.unwrap().unwrap();
     assert_eq!((found.status, found.status_message.as_deref()), (Status::Running, Some("half-way")));
-    let running = ExecutionFilter { status: Some(Status::Running), ..ExecutionFilter::default() };
-    assert_eq!(ids(store, running, ALL).await, [id]);
+    assert_eq!(ids(store, filter(&value!({"field": "status", "value": "RUNNING"}))).await, [id]);
     store.set_execution_status(id, Status::Waiting, None).await.unwrap();
     assert_eq!(store.execution(id).await.unwrap().unwrap().status_message, None);
     assert!(store.set_execution_status(id, Status::EndedSuccess, None).await.is_err());
@@ -128,17 +136,20 @@ pub async fn executions_are_listed_newest_first_page_by_page(store: &dyn Store) 
     for execution in made {
         store.end_execution(execution, Vec::new(), false).await.unwrap();
     }
-    let mut seen = Vec::new();
+    let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let page = ids(store, ExecutionFilter::default(), Page { before: seen.last().copied(), limit: 10 }).await;
-        if page.is_empty() {
+        let query = ExecutionQuery { after, limit: 10, ..ExecutionQuery::default() };
+        let page = store.query_executions(query).await.unwrap();
+        assert_eq!(page.executions.len(), 10.min(25 - seen.len()));
+        seen.extend(page.executions.into_iter().map(|execution| execution.id));
+        if page.next.is_none() {
             break;
         }
-        assert!(page.len() <= 10);
-        seen.extend(page);
+        after = page.next;
     }
     assert_eq!(seen, expected);
-    assert!(ids(store, ExecutionFilter::default(), Page { before: None, limit: 0 }).await.is_empty());
+    let none = store.query_executions(ExecutionQuery { limit: 0, ..ExecutionQuery::default() }).await.unwrap();
+    assert!(none.executions.is_empty() && none.next.is_none());
 }
 
 /// Every combination of filters gives what it says, in pages.
@@ -164,7 +175,16 @@ pub async fn executions_are_filtered(store: &dyn Store) {
     for status in statuses {
         for flow_id in [Some(flows[0]), Some(flows[1]), Some(RecordId::new()), None] {
             for webhook_id in [Some(webhooks[0]), Some(webhooks[1]), None] {
-                let filter = ExecutionFilter { status, flow_id, webhook_id };
+                let terms = [
+                    ("status", status.map(|status| value!(status))),
+                    ("flow_id", flow_id.map(|id| value!(id))),
+                    ("webhook_id", webhook_id.map(|id| value!(id))),
+                ];
+                let terms: Vec<Value> = terms
+                    .into_iter()
+                    .filter_map(|(field, wanted)| Some(value!({"field": field, "value": wanted?})))
+                    .collect();
+                let filter = if terms.is_empty() { None } else { filter(&value!({"and": terms})) };
                 let expected: Vec<RecordId> = made
                     .iter()
                     .rev()
@@ -175,10 +195,13 @@ pub async fn executions_are_filtered(store: &dyn Store) {
                     })
                     .map(|execution| execution.id)
                     .collect();
-                assert_eq!(ids(store, filter.clone(), ALL).await, expected, "{filter:?}");
+                assert_eq!(ids(store, filter.clone()).await, expected, "{filter:?}");
                 if expected.len() > 2 {
-                    let page = Page { before: Some(expected[0]), limit: 2 };
-                    assert_eq!(ids(store, filter.clone(), page).await, expected[1..3], "{filter:?}");
+                    let query = ExecutionQuery { filter: filter.clone(), limit: 2, ..ExecutionQuery::default() };
+                    let after = store.query_executions(query.clone()).await.unwrap().next;
+                    let page = store.query_executions(ExecutionQuery { after, ..query }).await.unwrap().executions;
+                    let seen: Vec<RecordId> = page.iter().map(|execution| execution.id).collect();
+                    assert_eq!(seen, expected[2..expected.len().min(4)], "{filter:?}");
                 }
             }
         }
@@ -244,7 +267,7 @@ pub async fn recovery_gives_back_what_is_durable_and_ends_the_rest(store: &dyn S
 
 /// The oldest runs first, whatever the order of the rows.
 pub async fn recovery_keeps_the_order_of_admission(store: &dyn Store) {
-    let mut made: Vec<Execution> = (0..10).map(|number| execution(Status::ALL[number % 4])).collect();
+    let mut made: Vec<Execution> = (0..10).map(|number| execution(Status::ALL[number % 3])).collect();
     let expected: Vec<RecordId> = made.iter().map(|execution| execution.id).collect();
     made.reverse();
     for execution in made {
@@ -256,6 +279,67 @@ pub async fn recovery_keeps_the_order_of_admission(store: &dyn Store) {
     let again = store.recover(Timestamp(1)).await.unwrap().again;
     assert!(again.iter().all(|row| row.request.is_none() && row.deadline.is_none()));
     assert_eq!(again.iter().map(|row| row.execution.id).collect::<Vec<_>>(), expected);
+}
+
+/// What is paused stays so over a restart, whether durable or not, until it is taken.
+pub async fn recovery_leaves_what_is_paused(store: &dyn Store) {
+    let durable = Execution { status_message: Some("left alone".to_owned()), ..execution(Status::Paused) };
+    let other = Execution { is_durable: false, ..execution(Status::Paused) };
+    let running = execution(Status::Running);
+    for execution in [&durable, &other, &running] {
+        store.insert_execution(row(execution.clone())).await.unwrap();
+    }
+    let recovered = store.recover(Timestamp(5)).await.unwrap();
+    assert_eq!((recovered.paused, recovered.interrupted, recovered.again.len()), (2, 0, 1));
+    assert_eq!(recovered.again[0].execution.id, running.id);
+    for execution in [durable, other] {
+        assert_same(&store.execution(execution.id).await.unwrap().unwrap(), &execution);
+        assert!(store.execution_log(execution.id, 0, 10).await.unwrap().is_empty());
+        assert_eq!(store.take_execution(execution.id).await.unwrap().execution.attempt, 1);
+    }
+    let recovered = store.recover(Timestamp(6)).await.unwrap();
+    assert_eq!((recovered.paused, recovered.interrupted, recovered.again.len()), (0, 1, 2));
+}
+
+/// A paused execution is given back whole, to one of those who ask for it.
+pub async fn a_paused_execution_is_taken_once(store: &dyn Store) {
+    let paused = Execution { status_message: Some("nobody is there".to_owned()), ..execution(Status::Paused) };
+    let id = paused.id;
+    let before = row(paused);
+    store.insert_execution(before.clone()).await.unwrap();
+    let taken = std::sync::Mutex::new(Vec::new());
+    super::join_all((0..5).map(|_| async {
+        match store.take_execution(id).await {
+            Ok(row) => taken.lock().unwrap().push(row),
+            Err(error) => assert!(matches!(error, Error::NotFound), "{error:?}"),
+        }
+    }))
+    .await;
+    let taken = taken.into_inner().unwrap();
+    assert_eq!(taken.len(), 1);
+    assert_eq!((taken[0].execution.status, &taken[0].execution.status_message), (Status::Scheduled, &None));
+    assert_eq!((&taken[0].request, taken[0].seed, taken[0].deadline), (&before.request, before.seed, before.deadline));
+    assert_same(&store.execution(id).await.unwrap().unwrap(), &taken[0].execution);
+    for other in [execution(Status::Running), execution(Status::Scheduled)] {
+        store.insert_execution(row(other.clone())).await.unwrap();
+        assert!(matches!(store.take_execution(other.id).await, Err(Error::NotFound)));
+    }
+    assert!(matches!(store.take_execution(RecordId::new()).await, Err(Error::NotFound)));
+}
+
+/// Whether an execution is productive changes until it has ended.
+pub async fn an_execution_is_made_productive_until_it_ends(store: &dyn Store) {
+    let mut made = Execution { is_productive: false, ..execution(Status::Paused) };
+    store.insert_execution(row(made.clone())).await.unwrap();
+    store.set_productive(made.id, true).await.unwrap();
+    made.is_productive = true;
+    assert_same(&store.execution(made.id).await.unwrap().unwrap(), &made);
+    store.set_productive(made.id, false).await.unwrap();
+    assert!(!store.execution(made.id).await.unwrap().unwrap().is_productive);
+    let ended = execution(Status::EndedError);
+    store.end_execution(ended.clone(), Vec::new(), false).await.unwrap();
+    assert!(matches!(store.set_productive(ended.id, false).await, Err(Error::NotFound)));
+    assert!(matches!(store.set_productive(RecordId::new(), false).await, Err(Error::NotFound)));
 }
 
 /// Many callers at once, some of whom are refused, do not disturb each other.
@@ -273,7 +357,7 @@ pub async fn writes_at_the_same_time_are_all_kept(store: &dyn Store) {
         }
     });
     super::join_all(writes).await;
-    assert_eq!(ids(store, ExecutionFilter::default(), ALL).await.len(), 180);
+    assert_eq!(ids(store, None).await.len(), 180);
     assert_eq!(store.records(flowhost_model::RecordType::Setting).await.unwrap().len(), 1);
     let stats = store.stats().await.unwrap();
     assert!(stats.data_bytes > 0 && stats.queued_writes == 0);

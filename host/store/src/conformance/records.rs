@@ -2,7 +2,7 @@
 
 use flowhost_model::{Digest, Flow, FlowVersion, RecordId, RecordType, Setting, Timestamp};
 
-use super::{create, flow, replace, setting};
+use super::{create, delete, flow, replace, setting};
 use crate::{Change, Error, Store, StoredRecord, Write};
 
 fn body(record: Option<StoredRecord>) -> u64 {
@@ -21,6 +21,8 @@ pub async fn a_record_is_found_by_id_and_by_name(store: &dyn Store) {
     let mut record = setting("Größe", 1);
     record.meta.description = Some("two\nlines".to_owned());
     record.meta.created_by = Some(RecordId::new());
+    (record.meta.project_id, record.meta.bundle_id) = (Some(RecordId::new()), Some(RecordId::new()));
+    record.meta.is_readonly = true;
     let revision = store.write(vec![create(&record)]).await.unwrap();
     assert!(revision > 0);
     assert_eq!(store.revision().await.unwrap(), revision);
@@ -50,8 +52,7 @@ pub async fn a_write_is_whole_or_not_at_all(store: &dyn Store) {
     let revision = store.write(vec![create(&first)]).await.unwrap();
     let mut changed = first.clone();
     changed.body.value = 2.into();
-    let changes =
-        vec![replace(&changed, revision), create(&setting("second", 1)), Write::DeleteRecord(RecordId::new())];
+    let changes = vec![replace(&changed, revision), create(&setting("second", 1)), delete(RecordId::new(), revision)];
     assert!(matches!(store.write(changes).await, Err(Error::NotFound)));
     assert_eq!(body(store.record(first.meta.id).await.unwrap()), 1);
     assert!(store.record_by_name(RecordType::Setting, "second").await.unwrap().is_none());
@@ -97,7 +98,7 @@ pub async fn a_stale_revision_is_a_conflict(store: &dyn Store) {
 pub async fn a_name_can_pass_to_another_record(store: &dyn Store) {
     let (old, new) = (setting("name", 1), setting("name", 2));
     let before = store.write(vec![create(&old)]).await.unwrap();
-    store.write(vec![Write::DeleteRecord(old.meta.id), create(&new)]).await.unwrap();
+    store.write(vec![delete(old.meta.id, before), create(&new)]).await.unwrap();
     assert_eq!(body(store.record_by_name(RecordType::Setting, "name").await.unwrap()), 2);
     let changes = store.changes_since(before).await.unwrap();
     assert!(matches!(&changes[..], [Change::Deleted { id, .. }, Change::Written(record)]
@@ -111,7 +112,7 @@ pub async fn changes_since_a_revision(store: &dyn Store) {
     let (mut kept, gone) = (setting("kept", 1), setting("gone", 1));
     let first = store.write(vec![create(&kept), create(&gone)]).await.unwrap();
     assert_eq!(store.changes_since(start).await.unwrap().len(), 2);
-    let second = store.write(vec![Write::DeleteRecord(gone.meta.id)]).await.unwrap();
+    let second = store.write(vec![delete(gone.meta.id, first)]).await.unwrap();
     kept.body.value = 2.into();
     let third = store.write(vec![replace(&kept, first)]).await.unwrap();
 
@@ -175,12 +176,12 @@ pub async fn a_component_of_several_chunks(store: &dyn Store) {
 pub async fn a_component_lives_as_long_as_a_version_names_it(store: &dyn Store) {
     let (one, two) = (flow("one"), flow("two"));
     let digest = Digest([4; 32]);
-    store.write(vec![create(&one), version(one.meta.id, 1, digest, b"same")]).await.unwrap();
-    store.write(vec![create(&two), version(two.meta.id, 1, digest, b"same")]).await.unwrap();
-    store.write(vec![Write::DeleteRecord(one.meta.id)]).await.unwrap();
+    let first = store.write(vec![create(&one), version(one.meta.id, 1, digest, b"same")]).await.unwrap();
+    let second = store.write(vec![create(&two), version(two.meta.id, 1, digest, b"same")]).await.unwrap();
+    store.write(vec![delete(one.meta.id, first)]).await.unwrap();
     assert!(store.flow_versions(one.meta.id).await.unwrap().is_empty());
     assert_eq!(store.component(digest).await.unwrap().as_deref(), Some(&b"same"[..]));
-    store.write(vec![Write::DeleteRecord(two.meta.id)]).await.unwrap();
+    store.write(vec![delete(two.meta.id, second)]).await.unwrap();
     assert!(store.component(digest).await.unwrap().is_none());
 }
 

@@ -116,9 +116,7 @@ impl Column {
                 text.parse().ok().map(|at: Timestamp| SqlValue::Text(at.to_string()))
             }
             (Form::IdBytes, Value::String(text)) => text.parse().ok().as_ref().map(id_value),
-            (Form::IdText, Value::String(text)) => {
-                text.parse().ok().map(|id: RecordId| SqlValue::Text(id.to_string()))
-            }
+            (Form::IdText, Value::String(text)) => text.parse().ok().map(|id: RecordId| SqlValue::Text(id.to_string())),
             (Form::Status, Value::String(text)) => {
                 text.parse().ok().map(|status: Status| SqlValue::Integer(status_number(status)))
             }

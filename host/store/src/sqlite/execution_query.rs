@@ -5,6 +5,8 @@
 //! of the ids is merged from one scan for each status that may occur, each no longer than the page. The rest of a filter is
 //! checked row by row.
 
+use std::path::Path;
+
 use flowhost_model::{Comparison, Filter, Kind, Order, RecordId, RecordType, Timestamp};
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, params_from_iter};
@@ -14,6 +16,7 @@ use super::condition::{Parameters, condition, in_projects};
 use super::executions::{COLUMN_COUNT, COLUMNS, from_row};
 use super::id_range::IdRange;
 use super::keyset::Keys;
+use super::open::{self, Files};
 use super::skew::{Skew, skew};
 use super::status_set::StatusSet;
 use crate::{ExecutionPage, ExecutionQuery, Result};
@@ -123,13 +126,8 @@ fn ids_of_time(op: Comparison, at: Timestamp, skew: Skew) -> IdRange {
 /// sorted by their keys first; what they hold, which may be large, is read for the page alone.
 pub(super) fn sql(query: &ExecutionQuery, keys: &Keys, skew: Skew) -> Result<(String, Parameters)> {
     let mut parameters = Parameters::default();
-    let mut wanted = Wanted {
-        statuses: StatusSet::ALL,
-        ids: IdRange::ALL,
-        flow_id: None,
-        webhook_id: None,
-        rest: Vec::new(),
-    };
+    let mut wanted =
+        Wanted { statuses: StatusSet::ALL, ids: IdRange::ALL, flow_id: None, webhook_id: None, rest: Vec::new() };
     if let Some(filter) = &query.filter {
         wanted.add(filter, skew, &mut parameters)?;
     }
@@ -197,4 +195,14 @@ pub(super) fn sql(query: &ExecutionQuery, keys: &Keys, skew: Skew) -> Result<(St
         keys.order_by(),
     );
     Ok((sql, parameters))
+}
+
+/// How SQLite finds a page of a list of executions in the data folder: the steps of its plan, for those who look into a
+/// list that takes long.
+pub fn explain_executions(folder: &Path, query: &ExecutionQuery) -> Result<Vec<String>> {
+    let connection = open::reader(&Files::new(folder))?;
+    let (sql, parameters) = sql(query, &keys(query)?, skew(&connection)?)?;
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+    let steps = statement.query_map(params_from_iter(parameters.0), |row| row.get("detail"))?;
+    Ok(steps.collect::<rusqlite::Result<_>>()?)
 }

@@ -36,12 +36,13 @@ use async_trait::async_trait;
 use flowhost_model::{Digest, Execution, FlowVersion, LogLine, RecordId, RecordType, Status, Timestamp};
 
 use self::checkpoint::Checkpoints;
+pub use self::execution_query::explain_executions;
 use self::open::Files;
 use self::readers::Readers;
 use self::writer::{Extent, Writer};
 use crate::{
-    Change, Error, ExecutionPage, ExecutionQuery, ExecutionRow, HistoryEntry, RecordPage, RecordQuery, Recovered, Result,
-    Store, StoreStats, StoredRecord, Write,
+    Change, Error, ExecutionPage, ExecutionQuery, ExecutionRow, HistoryEntry, RecordPage, RecordQuery, Recovered,
+    Result, Store, StoreStats, StoredRecord, Write,
 };
 
 /// How a [`SqliteStore`] works.

@@ -14,9 +14,7 @@ const BY_NAME: Order = Order { field: "name", kind: Kind::LongText, is_descendin
 
 /// A page of a list of records of a type.
 pub(super) fn page(connection: &Connection, record_type: RecordType, query: &RecordQuery) -> Result<RecordPage> {
-    let column = |field| Column::of_record(definition(record_type), field);
-    let order = if query.order.is_empty() { &[BY_NAME][..] } else { &query.order };
-    let keys = Keys::new(record_type, order, &column)?;
+    let keys = keys(record_type, query)?;
     let mut parameters = Parameters::default();
     let sql = sql(record_type, query, &keys, &mut parameters)?;
     // Not kept prepared: there are as many as there are filters.
@@ -33,6 +31,11 @@ pub(super) fn page(connection: &Connection, record_type: RecordType, query: &Rec
         last = keys.values(row, COLUMN_COUNT)?;
     }
     Ok(page)
+}
+
+fn keys(record_type: RecordType, query: &RecordQuery) -> Result<Keys> {
+    let order = if query.order.is_empty() { &[BY_NAME][..] } else { &query.order };
+    Keys::new(record_type, order, &|field| Column::of_record(definition(record_type), field))
 }
 
 /// One record more than the page has, by which it is known whether another page follows. Keys are found and sorted first;
@@ -65,4 +68,15 @@ fn sql(record_type: RecordType, query: &RecordQuery, keys: &Keys, parameters: &m
         conditions = conditions.join(" AND "),
         order_by = keys.order_by(),
     ))
+}
+
+/// How SQLite finds a page of a list of records: the steps of its plan.
+#[cfg(test)]
+pub(super) fn explain(folder: &std::path::Path, record_type: RecordType, query: &RecordQuery) -> Result<Vec<String>> {
+    let connection = super::open::reader(&super::open::Files::new(folder))?;
+    let mut parameters = Parameters::default();
+    let sql = sql(record_type, query, &keys(record_type, query)?, &mut parameters)?;
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+    let steps = statement.query_map(params_from_iter(parameters.0), |row| row.get("detail"))?;
+    Ok(steps.collect::<rusqlite::Result<_>>()?)
 }

@@ -5,9 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::failure::{is_duplicate, is_duplicate_key};
 use super::{activity, blobs, flow_versions, history};
-use crate::{
-    Change, Error, Expected, HistoryEntry, HistoryOperation, RecordWrite, Result, StoredRecord, Write,
-};
+use crate::{Change, Error, Expected, HistoryEntry, HistoryOperation, RecordWrite, Result, StoredRecord, Write};
 
 /// Makes all changes at one new revision. The caller sees to it that it is all or nothing.
 pub(super) fn write(connection: &Connection, changes: &[Write]) -> Result<u64> {
@@ -67,12 +65,7 @@ fn insert(connection: &Connection, record: &StoredRecord, revision: i64) -> Resu
     Ok(HistoryOperation::Created)
 }
 
-fn replace(
-    connection: &Connection,
-    record: &StoredRecord,
-    expected: u64,
-    revision: i64,
-) -> Result<HistoryOperation> {
+fn replace(connection: &Connection, record: &StoredRecord, expected: u64, revision: i64) -> Result<HistoryOperation> {
     let meta = &record.meta;
     let was_in_trash = check(connection, meta.id, Expected::Revision(expected))?;
     let mut statement = connection.prepare_cached(
@@ -111,7 +104,8 @@ fn replace(
 
 /// That the record is there as expected; gives whether it is in the trash.
 fn check(connection: &Connection, id: RecordId, expected: Expected) -> Result<bool> {
-    let mut statement = connection.prepare_cached("SELECT revision, deleted_at IS NOT NULL FROM record WHERE id = ?")?;
+    let mut statement =
+        connection.prepare_cached("SELECT revision, deleted_at IS NOT NULL FROM record WHERE id = ?")?;
     let found: Option<(i64, bool)> =
         statement.query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let (revision, is_in_trash) = found.ok_or(Error::NotFound)?;
@@ -119,12 +113,7 @@ fn check(connection: &Connection, id: RecordId, expected: Expected) -> Result<bo
 }
 
 /// Adds a write to the record's history.
-fn remember(
-    connection: &Connection,
-    change: &RecordWrite,
-    operation: HistoryOperation,
-    revision: i64,
-) -> Result<()> {
+fn remember(connection: &Connection, change: &RecordWrite, operation: HistoryOperation, revision: i64) -> Result<()> {
     let meta = &change.record.meta;
     let (at, by) = match (operation, meta.deleted_at) {
         (HistoryOperation::Trashed, Some(deleted_at)) => (deleted_at, meta.deleted_by),
@@ -188,13 +177,15 @@ pub(super) fn record_by_name(
     record_type: RecordType,
     name: &str,
 ) -> Result<Option<StoredRecord>> {
-    let mut statement = connection.prepare_cached(&select("WHERE record_type = ? AND name = ? AND deleted_at IS NULL"))?;
+    let mut statement =
+        connection.prepare_cached(&select("WHERE record_type = ? AND name = ? AND deleted_at IS NULL"))?;
     statement.query_row([record_type.as_str(), name], |row| Ok(from_row(row))).optional()?.transpose()
 }
 
 /// All records of a type that are not in the trash, by name.
 pub(super) fn records(connection: &Connection, record_type: RecordType) -> Result<Vec<StoredRecord>> {
-    let mut statement = connection.prepare_cached(&select("WHERE record_type = ? AND deleted_at IS NULL ORDER BY name"))?;
+    let mut statement =
+        connection.prepare_cached(&select("WHERE record_type = ? AND deleted_at IS NULL ORDER BY name"))?;
     statement.query_and_then([record_type.as_str()], from_row)?.collect()
 }
 

@@ -8,12 +8,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowhost_model::{
-    Digest, Execution, Flow, FlowRef, FlowVersion, RawValue, Record, RecordId, Setting, Status, Timestamp,
+    Digest, Execution, Filter, Flow, FlowRef, FlowVersion, Order, RawValue, Record, RecordId, RecordType, Setting,
+    Status, Timestamp, definition,
 };
 use rusqlite::Connection;
+use serde_json::{Value, json};
 
 use super::{SqliteOptions, SqliteStore, schema};
-use crate::{Error, ExecutionFilter, Expected, Page, RecordWrite, Store, StoredRecord, Write, conformance};
+use crate::{
+    Error, ExecutionQuery, Expected, RecordQuery, RecordWrite, Store, StoredRecord, Trash, Write, conformance,
+};
 
 fn open(folder: &Path) -> SqliteStore {
     SqliteStore::open(folder, SqliteOptions::default()).unwrap()
@@ -28,6 +32,10 @@ fn ended(input_bytes: usize) -> Execution {
         status: Status::EndedSuccess,
         status_message: None,
         failure: None,
+        project_id: None,
+        bundle_id: None,
+        created_by: None,
+        user_id: None,
         is_productive: true,
         attempt: 1,
         is_durable: false,
@@ -41,11 +49,16 @@ fn ended(input_bytes: usize) -> Execution {
 
 fn setting(name: &str) -> Write {
     let record = Record::new(name, None, Setting { value: 1.into(), key_digest: None }).unwrap();
-    Write::Record(RecordWrite { record: StoredRecord::from_record(&record).unwrap(), expected: Expected::Absent })
+    Write::Record(RecordWrite {
+        record: StoredRecord::from_record(&record).unwrap(),
+        expected: Expected::Absent,
+        commit_message: None,
+    })
 }
 
 async fn count(store: &SqliteStore) -> usize {
-    store.executions(ExecutionFilter::default(), Page { before: None, limit: 100_000 }).await.unwrap().len()
+    let query = ExecutionQuery { limit: 100_000, ..ExecutionQuery::default() };
+    store.query_executions(query).await.unwrap().executions.len()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -175,7 +188,11 @@ async fn a_full_disk_refuses_writes_and_nothing_else() {
         created_by: None,
     };
     let changes = vec![
-        Write::Record(RecordWrite { record: StoredRecord::from_record(&flow).unwrap(), expected: Expected::Absent }),
+        Write::Record(RecordWrite {
+            record: StoredRecord::from_record(&flow).unwrap(),
+            expected: Expected::Absent,
+            commit_message: None,
+        }),
         Write::FlowVersion { version, component: vec![1; 1 << 20] },
     ];
     assert!(matches!(store.write(changes).await, Err(Error::Full)));
@@ -281,29 +298,102 @@ async fn without_checkpoints_of_its_own_the_log_is_left_to_others() {
     assert_eq!(count(&open(folder.path())).await, 30);
 }
 
-#[test]
-fn every_list_is_a_scan_of_an_index() {
+/// How the executions of a list are found.
+fn plan(folder: &Path, query: &ExecutionQuery) -> Vec<String> {
+    let mut steps = super::explain_executions(folder, query).unwrap();
+    steps.retain(|step| step.contains("execution"));
+    let read = steps.pop().unwrap();
+    assert_eq!(read, "SEARCH execution USING INTEGER PRIMARY KEY (rowid=?)", "{query:?}");
+    steps
+}
+
+fn execution_query(filter: &Value, order: &str) -> ExecutionQuery {
+    let definition = definition(RecordType::Execution);
+    let filter = if filter.is_null() { None } else { Some(Filter::parse(filter, definition).unwrap()) };
+    let order = if order.is_empty() { Vec::new() } else { Order::parse(order, definition).unwrap() };
+    ExecutionQuery { filter, order, ..ExecutionQuery::default() }
+}
+
+#[tokio::test]
+async fn every_list_is_a_scan_of_an_index() {
     let folder = tempfile::tempdir().unwrap();
-    drop(open(folder.path()));
-    let connection = Connection::open(folder.path().join("flowhost.sqlite3")).unwrap();
+    let store = open(folder.path());
+    store.end_execution(ended(1), Vec::new(), false).await.unwrap();
+    store.end_execution(ended(1), Vec::new(), false).await.unwrap();
+    let id = RecordId::new();
     let statuses = Status::ALL.into_iter().map(Some).chain([None]);
     for status in statuses {
-        for flow_id in [Some(RecordId::new()), None] {
-            for webhook_id in [Some(RecordId::new()), None] {
-                for before in [Some(RecordId::new()), None] {
-                    let filter = ExecutionFilter { status, flow_id, webhook_id };
-                    let query = super::executions::list_query(&filter, Page { before, limit: 1 });
-                    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
-                    let parameters = statement.parameter_count();
-                    let steps: Vec<String> = statement
-                        .query_map(rusqlite::params_from_iter(vec![0; parameters]), |row| row.get("detail"))
-                        .unwrap()
-                        .collect::<Result<_, _>>()
-                        .unwrap();
-                    assert_eq!(steps.len(), 1, "{query}: {steps:?}");
-                    assert!(steps[0].contains("USING INDEX execution_by_"), "{query}: {steps:?}");
+        for flow_id in [Some(id), None] {
+            for webhook_id in [Some(id), None] {
+                for created_at in [Some(Timestamp::now()), None] {
+                    for order in ["", "created_at", "-created_at"] {
+                        let mut terms = Vec::new();
+                        terms.extend(status.map(|status| json!({"field": "status", "value": status})));
+                        terms.extend(flow_id.map(|id| json!({"field": "flow_id", "value": id})));
+                        terms.extend(webhook_id.map(|id| json!({"field": "webhook_id", "value": id})));
+                        terms.extend(created_at.map(|at| json!({"field": "created_at", "op": "ge", "value": at})));
+                        let filter = if terms.is_empty() { Value::Null } else { json!({"and": terms}) };
+                        let query = execution_query(&filter, order);
+                        let page = ExecutionQuery { limit: 1, ..execution_query(&Value::Null, order) };
+                        let after = store.query_executions(page).await.unwrap().next;
+                        for after in [None, after] {
+                            let has_bound = after.is_some() || created_at.is_some();
+                            let query = ExecutionQuery { after, ..query.clone() };
+                            let steps = plan(folder.path(), &query);
+                            let (index, keys) = match (webhook_id, flow_id, status) {
+                                (Some(_), ..) => ("execution_by_webhook", "webhook_id=? AND status=?"),
+                                (_, Some(_), _) => ("execution_by_flow", "flow_id=? AND status=?"),
+                                (.., Some(_)) => ("execution_by_status", "status=?"),
+                                _ => ("execution_by_id", ""),
+                            };
+                            let scans = if index == "execution_by_id" || status.is_some() { 1 } else { 7 };
+                            assert_eq!(steps.len(), scans, "{query:?}: {steps:?}");
+                            for step in steps {
+                                assert!(step.contains(index) && step.contains(keys), "{query:?}: {step}");
+                                assert_eq!(
+                                    step.contains("id>") || step.contains("id<"),
+                                    has_bound,
+                                    "{query:?}: {step}"
+                                );
+                            }
+                        }
+                    }
                 }
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn lists_of_several_statuses_are_merged() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    for (filter, scans) in [
+        (json!({"field": "status", "op": "in", "value": ["ENDED_ERROR", "ENDED_CANCELLED"]}), 2),
+        (json!({"field": "status", "op": "like", "value": "ended%"}), 3),
+        (json!({"not": {"field": "status", "value": "ENDED_SUCCESS"}}), 6),
+        (
+            json!({"and": [{"field": "status", "op": "ne", "value": "PAUSED"},
+                        {"field": "status", "op": "lt", "value": "ENDED_SUCCESS"}]}),
+            3,
+        ),
+        (json!({"or": [{"field": "status", "value": "PAUSED"}, {"field": "status", "value": "RUNNING"}]}), 2),
+    ] {
+        let steps = plan(folder.path(), &execution_query(&filter, "-created_at"));
+        assert_eq!(steps.len(), scans, "{filter}: {steps:?}");
+        assert!(steps.iter().all(|step| step.contains("execution_by_status (status=?)")), "{filter}: {steps:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_records_by_name_is_a_scan_of_an_index() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    for trash in [Trash::Exclude, Trash::Only, Trash::Include] {
+        let query = RecordQuery { trash, ..RecordQuery::default() };
+        let steps = super::record_query::explain(folder.path(), RecordType::Flow, &query).unwrap();
+        let index = if trash == Trash::Exclude { "record_by_name" } else { "record_by_type" };
+        assert!(steps.iter().any(|step| step.contains(index)), "{steps:?}");
+        assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}");
     }
 }

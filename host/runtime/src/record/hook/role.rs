@@ -22,7 +22,7 @@ pub(super) fn prepare(by: &Identity, draft: &mut Draft) -> Result<(), Problem> {
             .map_err(|error| refuse(&format!("permissions[{index}]"), error))?;
         permissions.push(permission);
     }
-    if !by.access.covers(&Access::new(permissions.clone())) {
+    if !by.access.covers(&permissions.iter().copied().collect::<Access>()) {
         return Err(Problem::new(Code::Forbidden, "`permissions`: the role would permit more than you may yourself"));
     }
     draft.body.insert("permissions".into(), json!(permissions));

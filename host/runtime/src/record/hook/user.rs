@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Draft, refuse};
 use crate::host::Host;
-use crate::identity::{Identity, hash_password};
+use crate::identity::Identity;
 use crate::problem::Problem;
 
 impl Host {
@@ -24,7 +24,7 @@ impl Host {
         if let Some(password) = draft.secrets.remove("password") {
             match password {
                 Value::String(password) => {
-                    let hash = hash_password(password).await?;
+                    let hash = self.passwords().hash(password).await?;
                     draft.body.insert("password_hash".into(), Value::String(hash));
                 }
                 _ => {
