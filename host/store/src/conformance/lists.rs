@@ -36,8 +36,8 @@ impl Choices {
         &of[self.below(of.len())]
     }
 
-    fn maybe<T>(&mut self, value: T) -> Option<T> {
-        (self.below(3) > 0).then_some(value)
+    fn maybe<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        (self.below(3) > 0).then(|| make(self))
     }
 }
 
@@ -50,21 +50,19 @@ fn meets(filter: &Filter, item: &Item) -> bool {
         Filter::Term { field, kind, op, value } => {
             let own = item.get(*field).unwrap_or(&Value::Null);
             let is_either_null = own.is_null() || value.is_null();
-            let order = compare(field, *kind, own, value);
+            let order = |value| compare(field, *kind, own, value);
             match op {
-                Comparison::Eq => order.is_eq(),
-                Comparison::Ne => order.is_ne(),
-                Comparison::Lt => !is_either_null && order.is_lt(),
-                Comparison::Le => !is_either_null && order.is_le(),
-                Comparison::Gt => !is_either_null && order.is_gt(),
-                Comparison::Ge => !is_either_null && order.is_ge(),
+                Comparison::Eq => order(value).is_eq(),
+                Comparison::Ne => order(value).is_ne(),
+                Comparison::Lt => !is_either_null && order(value).is_lt(),
+                Comparison::Le => !is_either_null && order(value).is_le(),
+                Comparison::Gt => !is_either_null && order(value).is_gt(),
+                Comparison::Ge => !is_either_null && order(value).is_ge(),
                 Comparison::Like => {
                     let chars = |value: &Value| value.as_str().map(|text| text.chars().collect::<Vec<_>>());
                     chars(own).is_some_and(|text| is_like(&text, &chars(value).unwrap()))
                 }
-                Comparison::In => {
-                    value.as_array().unwrap().iter().any(|value| compare(field, *kind, own, value).is_eq())
-                }
+                Comparison::In => value.as_array().unwrap().iter().any(|value| order(value).is_eq()),
                 Comparison::IsNull => own.is_null() == value.as_bool().unwrap(),
             }
         }
@@ -87,11 +85,7 @@ fn compare(field: &str, kind: Kind, left: &Value, right: &Value) -> Ordering {
     match kind {
         _ if field == "status" => number(left).cmp(&number(right)),
         Kind::Text(_) | Kind::LongText | Kind::Enum(_) => left.as_str().cmp(&right.as_str()),
-        // A list of values is compared with each of them.
-        _ if right.is_array() || left.is_array() => Ordering::Less,
         Kind::Id(_) => id(left).cmp(&id(right)),
-        // `is_null` has a value of its own kind.
-        _ if right.is_boolean() != left.is_boolean() && !left.is_null() && !right.is_null() => Ordering::Less,
         _ => number(left).cmp(&number(right)),
     }
 }
@@ -258,23 +252,23 @@ fn random_records(choices: &mut Choices, ids: &[RecordId]) -> Vec<StoredRecord> 
         let flow_id = *choices.one(ids);
         let webhook = Webhook {
             flow_id,
-            is_enabled: choices.maybe(choices.0.is_multiple_of(2)),
-            is_productive: choices.maybe(choices.0.is_multiple_of(3)),
+            is_enabled: choices.maybe(|choices| choices.below(2) == 0),
+            is_productive: choices.maybe(|choices| choices.below(2) == 0),
             require_login: None,
             key_digest: None,
             options: None,
-            execution_location: choices.maybe(ExecutionLocation::WebhookRecord),
+            execution_location: choices.maybe(|_| ExecutionLocation::WebhookRecord),
             roles: Vec::new(),
-            location_inheritance: choices.maybe("default".to_owned()),
+            location_inheritance: choices.maybe(|_| "default".to_owned()),
         };
         let file = File {
-            content: choices.maybe(text(choices)),
-            content_type: choices.maybe("text/plain".to_owned()),
-            is_binary: choices.maybe(true),
+            content: choices.maybe(|choices| text(choices)),
+            content_type: choices.maybe(|_| "text/plain".to_owned()),
+            is_binary: choices.maybe(|_| true),
         };
         let versions = Flow {
-            active_version: choices.maybe(choices.0 as u32 % 4),
-            digest: choices.maybe(Digest([choices.0 as u8; 32])),
+            active_version: choices.maybe(|choices| choices.below(4) as u32),
+            digest: choices.maybe(|choices| Digest([choices.below(256) as u8; 32])),
         };
         let name = format!("{}{}", text(choices), number);
         let new = |record| StoredRecord::from_record::<Webhook>(&record).unwrap();
@@ -284,14 +278,15 @@ fn random_records(choices: &mut Choices, ids: &[RecordId]) -> Vec<StoredRecord> 
             _ => StoredRecord::from_record(&flowhost_model::Record::new(&name, None, versions).unwrap()).unwrap(),
         };
         let meta = &mut record.meta;
-        meta.description = choices.maybe(text(choices));
-        meta.project_id = choices.maybe(*choices.one(ids));
-        meta.bundle_id = choices.maybe(*choices.one(ids));
+        meta.description = choices.maybe(|choices| text(choices));
+        meta.project_id = choices.maybe(|choices| *choices.one(ids));
+        meta.bundle_id = choices.maybe(|choices| *choices.one(ids));
         meta.is_readonly = choices.below(2) == 0;
         (meta.created_at, meta.modified_at) = (time(choices), time(choices));
-        (meta.created_by, meta.modified_by) = (choices.maybe(*choices.one(ids)), choices.maybe(*choices.one(ids)));
+        (meta.created_by, meta.modified_by) =
+            (choices.maybe(|choices| *choices.one(ids)), choices.maybe(|choices| *choices.one(ids)));
         if choices.below(4) == 0 {
-            (meta.deleted_at, meta.deleted_by) = (Some(time(choices)), choices.maybe(*choices.one(ids)));
+            (meta.deleted_at, meta.deleted_by) = (Some(time(choices)), choices.maybe(|choices| *choices.one(ids)));
         }
         records.push(record);
     }
@@ -361,16 +356,16 @@ pub async fn lists_of_executions_are_what_their_filters_say(store: &dyn Store) {
             execution.created_at = Timestamp(ms * 1000 + choices.below(2 * skew_us) as i64 - skew_us as i64);
             execution.flow.id = *choices.one(&ids);
             execution.flow.name = text(&mut choices);
-            execution.webhook = choices.maybe(WebhookRef { id: *choices.one(&ids), name: "hook".to_owned() });
-            execution.project_id = choices.maybe(*choices.one(&ids));
-            execution.bundle_id = choices.maybe(*choices.one(&ids));
-            execution.created_by = choices.maybe(*choices.one(&ids));
-            execution.user_id = choices.maybe(*choices.one(&ids));
-            execution.status_message = choices.maybe(text(&mut choices));
+            execution.webhook = choices.maybe(|choices| WebhookRef { id: *choices.one(&ids), name: "hook".to_owned() });
+            execution.project_id = choices.maybe(|choices| *choices.one(&ids));
+            execution.bundle_id = choices.maybe(|choices| *choices.one(&ids));
+            execution.created_by = choices.maybe(|choices| *choices.one(&ids));
+            execution.user_id = choices.maybe(|choices| *choices.one(&ids));
+            execution.status_message = choices.maybe(|choices| text(choices));
             execution.is_productive = choices.below(2) == 0;
             execution.is_durable = choices.below(2) == 0;
             execution.attempt = choices.below(3) as u32;
-            execution.started_at = choices.maybe(Timestamp(choices.below(3) as i64));
+            execution.started_at = choices.maybe(|choices| Timestamp(choices.below(3) as i64));
             execution.ended_at = execution.status.is_ended().then(|| Timestamp(choices.below(3) as i64));
             let Value::Object(mut item) = serde_json::to_value(&execution).unwrap() else { unreachable!() };
             item.insert("name".to_owned(), json!(execution.flow.name));
