@@ -262,6 +262,23 @@ fn is_like(text: &str, pattern: &str) -> bool {
 }
 
 impl Order {
+    /// How two records as they are read stand in this order: null before everything else, texts by their characters'
+    /// numbers.
+    pub fn compare(
+        &self,
+        one: &serde_json::Map<String, Value>,
+        other: &serde_json::Map<String, Value>,
+    ) -> std::cmp::Ordering {
+        let held = |members: &serde_json::Map<String, Value>| {
+            members.get(self.field).filter(|value| !value.is_null()).cloned()
+        };
+        let ordering = match (held(one), held(other)) {
+            (Some(one), Some(other)) => order_of(self.kind, &one, &other).unwrap_or(std::cmp::Ordering::Equal),
+            (one, other) => one.is_some().cmp(&other.is_some()),
+        };
+        if self.is_descending { ordering.reverse() } else { ordering }
+    }
+
     /// Reads an order: names of properties, separated by commas; a `-` before a name for greatest first.
     pub fn parse(text: &str, definition: &TypeDefinition) -> Result<Vec<Self>, InvalidFilter> {
         text.split(',')
@@ -331,7 +348,10 @@ mod tests {
             (json!({"field": "flow_id", "value": null}), true),
             (json!({"field": "flow_id", "op": "is_null", "value": false}), false),
             (json!({"not": {"field": "flow_id", "value": crate::RecordId::new()}}), true),
-            (json!({"or": [{"field": "name", "value": "x"}, {"field": "name", "op": "in", "value": ["Sign-up"]}]}), true),
+            (
+                json!({"or": [{"field": "name", "value": "x"}, {"field": "name", "op": "in", "value": ["Sign-up"]}]}),
+                true,
+            ),
         ] {
             assert_eq!(parsed(filter.clone()).unwrap().matches(&record), fits, "{filter}");
         }
@@ -343,5 +363,10 @@ mod tests {
         assert_eq!((order[0].field, order[0].is_descending), ("created_at", true));
         assert_eq!((order[1].field, order[1].is_descending), ("name", false));
         assert!(Order::parse("nothing", definition(RecordType::Flow)).is_err());
+        let Value::Object(one) = json!({"name": "a", "created_at": null}) else { panic!() };
+        let Value::Object(other) = json!({"name": "b", "created_at": "2026-11-22T09:48:44.000000+00:00"}) else {
+            panic!()
+        };
+        assert!(order[0].compare(&one, &other).is_gt() && order[1].compare(&one, &other).is_lt());
     }
 }

@@ -35,8 +35,7 @@ pub(crate) async fn ensure(store: &dyn Store, folder: &Path, workspace: &str) ->
     let organization_id = ensure_one(store, ORGANIZATION, Organization {}).await?;
     let workspace_id = ensure_workspace(store, workspace).await?;
     let default_project = ensure_named(store, DEFAULT_PROJECT, Project {}).await?;
-    let admin_role =
-        ensure_named(store, ADMIN_ROLE, Role { permissions: vec![Permission::default()] }).await?;
+    let admin_role = ensure_named(store, ADMIN_ROLE, Role { permissions: vec![Permission::default()] }).await?;
     ensure_default_roles(store).await?;
     let admin_id = ensure_admin(store, folder, admin_role).await?;
     Ok(Foundations { workspace_id, organization_id, default_project, admin_id })

@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::problem::{Code, Problem};
+use crate::record::{RecordView, may_read};
 
 /// What a deployment did.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -80,17 +81,28 @@ impl Host {
     /// The component is checked and compiled first; nothing is kept of one that is refused, and the former version stays
     /// active. Calls under way end with the version that they began with.
     pub async fn deploy(&self, name: &str, component: Vec<u8>) -> Result<Deployed, Problem> {
-        self.deploy_as(&self.admin(), name, component).await
+        self.deploy_as(&self.admin(), name, component, None).await
     }
 
-    /// [`Host::deploy`] in somebody's name.
-    pub async fn deploy_as(&self, by: &Identity, name: &str, component: Vec<u8>) -> Result<Deployed, Problem> {
+    /// [`Host::deploy`] in somebody's name, who may say why.
+    pub async fn deploy_as(
+        &self,
+        by: &Identity,
+        name: &str,
+        component: Vec<u8>,
+        commit_message: Option<String>,
+    ) -> Result<Deployed, Problem> {
         let name = flowhost_model::normalize_name(name)?;
         // What may not be done is refused before anything is compiled for it.
         let former = self.store().record_by_name(RecordType::Flow, name).await?;
         match &former {
-            Some(former) => {
+            Some(former) if may_read(by, former) => {
                 self.permit(by, Operation::Update, RecordType::Flow, former.meta.project_id)?;
+            }
+            // As for any record that is made under a name that is taken.
+            Some(_) => {
+                self.permit(by, Operation::Create, RecordType::Flow, Some(self.default_project()))?;
+                return Err(Problem::new(Code::NameTaken, format!("there is a FLOW named `{name}` already")));
             }
             None => self.permit(by, Operation::Create, RecordType::Flow, Some(self.default_project()))?,
         }
@@ -104,10 +116,9 @@ impl Host {
         let former = self.store().record_by_name(RecordType::Flow, name).await?;
         let is_new_flow = former.is_none();
         let (mut flow, expected) = match former {
-            Some(stored) if stored.meta.is_readonly => {
-                return Err(Problem::new(Code::RecordReadonly, format!("the flow `{name}` is read-only")));
-            }
             Some(stored) => {
+                self.permit(by, Operation::Update, RecordType::Flow, stored.meta.project_id)?;
+                self.refuse_guarded(&stored).await?;
                 let expected = Expected::Revision(stored.revision);
                 (stored.into_record::<Flow>()?, expected)
             }
@@ -131,12 +142,18 @@ impl Host {
             created_by: Some(by.user_id),
         };
         let added = Write::FlowVersion { version: version.clone(), component };
-        self.activate(by, &mut flow, &version, expected, Some(added)).await?;
+        self.activate(by, &mut flow, &version, expected, Some(added), commit_message).await?;
         Ok(Deployed { flow, version, is_new_flow, is_unchanged: false })
     }
 
     /// Makes an earlier version of a flow the active one again.
-    pub async fn activate_version(&self, by: &Identity, flow: RecordId, version: u32) -> Result<Deployed, Problem> {
+    pub async fn activate_version(
+        &self,
+        by: &Identity,
+        flow: RecordId,
+        version: u32,
+        commit_message: Option<String>,
+    ) -> Result<Deployed, Problem> {
         let readable = self.readable(by, RecordType::Flow, flow).await?;
         self.permit(by, Operation::Update, RecordType::Flow, readable.meta.project_id)?;
         let version = self.flow_version(flow, version).await?;
@@ -145,16 +162,22 @@ impl Host {
 
         let _writing = self.writing().await;
         let stored = self.readable(by, RecordType::Flow, flow).await?;
-        if stored.meta.is_readonly || stored.meta.deleted_at.is_some() {
-            return Err(Problem::new(Code::RecordReadonly, "the flow is read-only or in the trash"));
-        }
+        self.permit(by, Operation::Update, RecordType::Flow, stored.meta.project_id)?;
+        self.refuse_guarded(&stored).await?;
         let expected = Expected::Revision(stored.revision);
         let mut flow = stored.into_record::<Flow>()?;
         let is_unchanged = flow.body.active_version == Some(version.version);
         if !is_unchanged {
-            self.activate(by, &mut flow, &version, expected, None).await?;
+            self.activate(by, &mut flow, &version, expected, None, commit_message).await?;
         }
         Ok(Deployed { flow, version, is_new_flow: false, is_unchanged })
+    }
+
+    /// A flow as it is read, for whoever has just changed it.
+    pub async fn view_deployed(&self, deployed: &Deployed) -> Result<RecordView, Problem> {
+        let id = deployed.flow.meta.id;
+        let stored = self.store().record(id).await?;
+        self.view(stored.ok_or_else(|| Problem::new(Code::RecordNotFound, format!("there is no flow `{id}`")))?).await
     }
 
     async fn activate(
@@ -164,12 +187,13 @@ impl Host {
         version: &FlowVersion,
         expected: Expected,
         added: Option<Write>,
+        commit_message: Option<String>,
     ) -> Result<(), Problem> {
         flow.body = Flow { active_version: Some(version.version), digest: Some(version.digest) };
         flow.meta.modified_at = Timestamp::now();
         flow.meta.modified_by = Some(by.user_id);
         let mut record = StoredRecord::from_record(flow)?;
-        let write = RecordWrite { record: record.clone(), expected, commit_message: None };
+        let write = RecordWrite { record: record.clone(), expected, commit_message };
         let changes = std::iter::once(Write::Record(write)).chain(added).collect();
         record.revision = self.store().write(changes).await?;
         self.apply(record)

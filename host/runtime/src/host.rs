@@ -14,11 +14,11 @@ use flowhost_store::{Recovered, Store, StoreStats, StoredRecord};
 use serde::Serialize;
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::activity::Activities;
+use crate::bootstrap::{self, Foundations};
 use crate::capability::{Capability, ExecutionCapability, RequestCapability};
 use crate::execution::{Admission, Launch, Live, Registry, launch_queued};
 use crate::flow::Programs;
-use crate::activity::Activities;
-use crate::bootstrap::{self, Foundations};
 use crate::identity::{ADMIN, Identity, Lockouts, Passwords, Sessions};
 use crate::limits::Limits;
 use crate::problem::{Code, Problem};

@@ -16,3 +16,4 @@ pub use list::{List, ListRequest};
 pub use service::{Deletion, RecordView};
 
 pub(crate) use hook::check_options;
+pub(crate) use service::{may_read, refuse_trashed};

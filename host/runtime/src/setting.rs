@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn a_masked_key_keeps_the_former() {
-        let mut value = parse_setting_value(r#"{"flow_name":"f","user_name":"u","key":"********","mode":"dev"}"#).unwrap();
+        let mut value =
+            parse_setting_value(r#"{"flow_name":"f","user_name":"u","key":"********","mode":"dev"}"#).unwrap();
         let former = Some(Digest([1; 32]));
         assert_eq!(take_key(&mut value, former).unwrap(), former);
         assert!(!WebhookSetting::from_value(&value).unwrap().mode.is_productive());
@@ -140,7 +141,8 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_refused_with_what_is_wrong() {
-        let refused = |text: &str| parse_setting_value(text).and_then(|mut value| take_key(&mut value, None)).unwrap_err();
+        let refused =
+            |text: &str| parse_setting_value(text).and_then(|mut value| take_key(&mut value, None)).unwrap_err();
         assert!(refused("flow_name: f\nuser_name: u\nmood: dev").detail.contains("mood"));
         assert!(refused("flow_name: f").detail.contains("user_name"));
         assert!(refused("- a").detail.contains("flow_name"));

@@ -121,8 +121,12 @@ impl Snapshot {
         self.flows.values()
     }
 
-    /// Takes in a record that was written.
+    /// Takes in a record that was written. One in the trash is as good as gone.
     pub(crate) fn apply(&mut self, stored: StoredRecord, programs: &Programs) -> Result<(), Problem> {
+        if stored.meta.deleted_at.is_some() {
+            self.remove(stored.meta.id);
+            return Ok(());
+        }
         match stored.record_type {
             RecordType::Flow => self.apply_flow(stored.into_record()?, programs),
             RecordType::Webhook => self.apply_webhook(stored.into_record()?),

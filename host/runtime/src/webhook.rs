@@ -11,6 +11,6 @@ mod route;
 pub use call::{Called, WebhookRequest};
 pub use incoming::IncomingRequest;
 pub(crate) use key::digest as key_digest;
-pub(crate) use route::{FlowTarget, Owner, SharedRoute};
 pub(crate) use query::fields as query_fields;
 pub use route::{Address, METHODS, Route};
+pub(crate) use route::{FlowTarget, Owner, SharedRoute};

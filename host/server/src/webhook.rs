@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flowhost::model::Answer;
+use flowhost::model::{Answer, RecordId};
 use flowhost::webhook::{Address, Called, METHODS, WebhookRequest};
 use flowhost::{ExecutionView, Host, Problem};
 use http::header::{ALLOW, CACHE_CONTROL, HOST, LOCATION};
@@ -30,6 +30,10 @@ pub(crate) fn address(path: &str) -> Option<(Address, &str)> {
     }
     let is_versioned = matches!(version, "latest" | "1");
     if !is_versioned || rest.is_empty() || rest.contains('/') {
+        return None;
+    }
+    // The history of a record. A workspace is not named by an id.
+    if rest == "history" && first.parse::<RecordId>().is_ok() {
         return None;
     }
     Some((Address::Setting { client: decode(first)?.into_owned(), name: decode(rest)?.into_owned() }, ""))
@@ -144,6 +148,7 @@ mod tests {
             "/api/latest/webhook/signup",
             "/api/latest/webhook/a/b/c",
             "/api/latest/webhook/id/action/enable",
+            "/api/latest/webhook/01a202e4-f47d-72a3-b440-9b77d4430568/history",
             "/api/2/webhook/a/b",
             "/api/latest/flow/a/b",
             "/api/latest/webhook/%ff/call",

@@ -87,7 +87,7 @@ fn execution(number: u64, count: u64, flows: &[RecordId]) -> Result<Execution, F
         id: RecordId::new(),
         flow: FlowRef { id: flows[flow], name: name.clone(), version: 1, digest: Digest([7; 32]) },
         webhook: Some(WebhookRef { id: flows[(flow + 1) % flows.len()], name }),
-        project_id: Some(flows[flow / 10]),
+        project_id: Some(flows[if flow == 10 { 10 } else { 0 }]),
         bundle_id: None,
         created_by: Some(flows[flow]),
         user_id: Some(flows[flow]),
@@ -146,12 +146,25 @@ async fn lists(store: &dyn Store, folder: &std::path::Path) -> Result<(), Failur
         ("created_at before all", Some(json!({"field": "created_at", "op": "lt", "value": at(0)})), ""),
         ("a status and a range", Some(json!({"and": [error, old]})), ""),
         ("a flow, a status and a range", Some(json!({"and": [flow, error, old]})), ""),
-        ("one of two projects of one", None, "project"),
+        ("a project with nearly all", None, "newest project"),
+        ("a project with the oldest 100", None, "oldest project"),
+        (
+            "two projects, not RUNNING",
+            Some(json!({"field": "status", "op": "ne", "value": "RUNNING"})),
+            "both projects",
+        ),
+        ("by the end, all are sorted", None, "-ended_at"),
     ];
     println!("{:<30} {:>5} {:>9} {:>9} {:>9}", "list", "rows", "median", "worst", "2nd page");
     for (name, filter, order) in rows {
+        let in_projects = |projects: &[Option<RecordId>]| -> Result<_, Failure> {
+            let in_projects = projects.iter().copied().collect();
+            Ok(ExecutionQuery { in_projects, ..query(filter.as_ref(), "")? })
+        };
         let query = match order {
-            "project" => ExecutionQuery { in_projects: newest.project_id.map(|id| vec![id]), ..query(None, "")? },
+            "newest project" => in_projects(&[newest.project_id])?,
+            "oldest project" => in_projects(&[oldest.project_id])?,
+            "both projects" => in_projects(&[newest.project_id, oldest.project_id])?,
             order => query(filter.as_ref(), order)?,
         };
         let (count, next) = page(store, query.clone()).await?;

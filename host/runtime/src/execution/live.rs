@@ -194,7 +194,8 @@ impl Live {
     pub(crate) async fn record_paused(&self, store: &dyn Store) -> Result<(), Problem> {
         let mut execution = self.execution();
         execution.status = Status::Paused;
-        execution.status_message = Some("paused: its user was not active lately; resume it, or make it productive".into());
+        execution.status_message =
+            Some("paused: its user was not active lately; resume it, or make it productive".into());
         let request = self.request.as_ref().map(|request| request.to_record());
         store.insert_execution(ExecutionRow { execution, request, seed: self.seed, deadline: None }).await?;
         Ok(())

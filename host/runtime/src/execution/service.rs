@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use flowhost_model::{
-    Execution, LogLine, Operation, RawValue, RecordId, RecordType, Status, Timestamp,
-};
+use flowhost_model::{Execution, LogLine, Operation, RawValue, RecordId, RecordType, Status, Timestamp};
 use flowhost_store::ExecutionQuery;
+use indexmap::IndexMap;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Counted, Live, Start, launch, launch_queued};
 use crate::access::Reach;
@@ -154,6 +153,9 @@ impl Host {
             limit: request.limit(),
             in_projects,
         };
+        if query.limit == 0 {
+            return Ok(List { items: Vec::new(), next: None });
+        }
         let page = self.store().query_executions(query).await?;
         let mut items = page.executions;
         for execution in items.iter_mut().filter(|execution| !execution.status.is_ended()) {
@@ -164,17 +166,22 @@ impl Host {
         Ok(List { items, next: page.next })
     }
 
-    /// The execution as the API shows it: what every record has, and its own.
-    pub fn execution_members(&self, execution: &Execution) -> Result<Map<String, Value>, Problem> {
+    /// The execution as the API shows it: what every record has, and its own. Input and outputs are the JSON text that was
+    /// written.
+    pub fn execution_members(&self, execution: &Execution) -> Result<IndexMap<String, Box<RawValue>>, Problem> {
         let definition = flowhost_model::definition(RecordType::Execution);
-        let own = serde_json::to_value(execution).map_err(Problem::host)?;
-        let members = definition.all_properties().filter(|property| property.access != flowhost_model::Access::WriteOnly);
-        Ok(members
+        let own = serde_json::to_string(execution).map_err(Problem::host)?;
+        let mut own: IndexMap<String, Box<RawValue>> = serde_json::from_str(&own).map_err(Problem::host)?;
+        let members =
+            definition.all_properties().filter(|property| property.access != flowhost_model::Access::WriteOnly);
+        members
             .map(|property| {
                 let value = match property.name {
                     "name" => Value::String(execution.flow.name.clone()),
                     "flow_id" => Value::String(execution.flow.id.to_string()),
-                    "webhook_id" => execution.webhook.as_ref().map_or(Value::Null, |webhook| Value::String(webhook.id.to_string())),
+                    "webhook_id" => {
+                        execution.webhook.as_ref().map_or(Value::Null, |webhook| Value::String(webhook.id.to_string()))
+                    }
                     "record_type" | "identity_type" => Value::String(RecordType::Execution.as_str().to_owned()),
                     "schema_version" => Value::String(flowhost_model::SCHEMA_VERSION.to_owned()),
                     "workspace_id" => Value::String(self.workspace_id().to_string()),
@@ -184,11 +191,15 @@ impl Host {
                         Value::String(at.to_string())
                     }
                     "is_deleted" => Value::Bool(false),
-                    name => own.get(name).cloned().unwrap_or(Value::Null),
+                    name => match own.shift_remove(name) {
+                        Some(raw) => return Ok((name.to_owned(), raw)),
+                        None => Value::Null,
+                    },
                 };
-                (property.name.to_owned(), value)
+                let raw = serde_json::value::to_raw_value(&value).map_err(Problem::host)?;
+                Ok((property.name.to_owned(), raw))
             })
-            .collect())
+            .collect()
     }
 
     async fn steerable(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
@@ -233,7 +244,6 @@ impl Host {
     /// Starts the same flow with the same input, in its present version.
     pub async fn rerun(&self, by: &Identity, id: RecordId) -> Result<RecordId, Problem> {
         let execution = self.steerable(by, id).await?;
-        self.permit(by, Operation::Create, RecordType::Execution, execution.project_id)?;
         let missing = || Problem::new(Code::FlowNotFound, "the flow of the execution is gone");
         let version = self.snapshot().active_version(&FlowTarget::Id(execution.flow.id)).ok_or_else(missing)?;
         self.refuse_if_draining()?;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Identity, new_token, token_digest};
 use crate::host::Host;
 use crate::problem::{Code, Problem};
+use crate::record::refuse_trashed;
 
 /// Tokens that a user may have.
 const LIMIT: usize = 100;
@@ -97,6 +98,7 @@ impl Host {
 
     async fn user_for_tokens(&self, by: &Identity, user: RecordId) -> Result<User, Problem> {
         let stored = self.readable(by, RecordType::User, user).await?;
+        refuse_trashed(&stored)?;
         if by.user_id != user {
             self.permit(by, Operation::Update, RecordType::User, None)?;
         }

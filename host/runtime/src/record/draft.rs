@@ -56,12 +56,17 @@ impl Draft {
     }
 
     /// Takes the members of a request. All of them, or none with the place and the reason.
-    pub(crate) fn apply(&mut self, members: Map<String, Value>, current: Option<&Map<String, Value>>) -> Result<(), Problem> {
+    pub(crate) fn apply(
+        &mut self,
+        members: Map<String, Value>,
+        current: Option<&Map<String, Value>>,
+    ) -> Result<(), Problem> {
         for (name, value) in members {
             let property = self.definition.property(&name).ok_or_else(|| self.unknown(&name))?;
             if property.access == Access::ReadOnly {
                 // Whoever sends back what was read changes nothing.
-                if current.and_then(|current| current.get(&name)) != Some(&value) {
+                let held = current.and_then(|current| current.get(&name));
+                if !held.is_some_and(|held| is_reading_of(property, &value, held)) {
                     return Err(refuse(&name, "is set by the host and cannot be written"));
                 }
                 continue;
@@ -79,13 +84,27 @@ impl Draft {
         if self.meta.name.is_empty() {
             return Err(refuse("name", "is missing"));
         }
-        if self.meta.project_id.is_some() && self.meta.bundle_id.is_some() {
-            return Err(refuse("project_id", "a record belongs to a project or to a bundle, not to both"));
-        }
+        self.settle_home()?;
         for property in self.definition.properties {
             let is_missing = !property.is_optional && !self.body.contains_key(property.name);
             if is_missing && property.access == Access::ReadWrite {
                 return Err(refuse(property.name, format!("is missing; it must be {}", property.kind.expectation())));
+            }
+        }
+        Ok(())
+    }
+
+    /// A record that is put into a bundle leaves its project, and the other way round; both at once are refused.
+    pub(crate) fn settle_home(&mut self) -> Result<(), Problem> {
+        if self.meta.project_id.is_none() || self.meta.bundle_id.is_none() {
+            return Ok(());
+        }
+        match (self.touches("project_id"), self.touches("bundle_id")) {
+            (false, true) => self.meta.project_id = None,
+            (true, false) => self.meta.bundle_id = None,
+            _ => {
+                let reason = "a record belongs to a project or to a bundle, not to both";
+                return Err(refuse("project_id", reason));
             }
         }
         Ok(())
@@ -152,6 +171,14 @@ impl Draft {
             known == name || known.trim_start_matches("is") == name || (name.len() > 3 && known.contains(&name))
         })
     }
+}
+
+/// Whether a value is what was read, or was read before the property went on by itself: reading is an activity.
+fn is_reading_of(property: &Property, value: &Value, held: &Value) -> bool {
+    let instant = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    value == held
+        || (property.name == "last_activity"
+            && (value.is_null() || instant(value).is_some() && instant(value) < instant(held)))
 }
 
 #[cfg(test)]

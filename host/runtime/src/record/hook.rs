@@ -7,17 +7,17 @@ mod setting;
 mod user;
 mod webhook;
 
-use flowhost_model::{Role, RoleAssignment, RecordType};
+use flowhost_model::{RecordType, Role, RoleAssignment};
 use flowhost_store::StoredRecord;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::draft::{Draft, refuse};
 use crate::access::Access;
+use crate::bootstrap::DEFAULT_PROJECT;
 use crate::host::Host;
 use crate::identity::{ADMIN, ADMIN_ROLE, Identity};
 use crate::problem::{Code, Problem};
-use crate::bootstrap::DEFAULT_PROJECT;
 
 use flow::flow_problem;
 pub(crate) use webhook::check_options;
@@ -54,7 +54,7 @@ impl Host {
         }
         match draft.definition.record_type {
             RecordType::File => file::prepare(draft),
-            RecordType::Role => role::prepare(by, draft),
+            RecordType::Role => self.prepare_role(by, draft).await,
             RecordType::Setting => self.prepare_setting(by, draft, former).await,
             RecordType::User => self.prepare_user(by, draft, former).await,
             RecordType::Webhook => webhook::prepare(draft),
@@ -62,8 +62,30 @@ impl Host {
         }
     }
 
+    /// Lets the type refuse a deletion.
+    pub(crate) fn check_deletion(&self, by: &Identity, stored: &StoredRecord) -> Result<(), Problem> {
+        match stored.record_type {
+            RecordType::Setting => self.refuse_deleted_setting(by, stored),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets the type refuse a restoration: what comes back may lend what its restorer does not have.
+    pub(crate) async fn check_restoration(&self, by: &Identity, stored: &StoredRecord) -> Result<(), Problem> {
+        match stored.record_type {
+            RecordType::Role => self.refuse_restored_role(by, stored),
+            RecordType::Setting => self.refuse_restored_setting(by, stored).await,
+            _ => Ok(()),
+        }
+    }
+
     /// The value of a property that the type works out.
-    pub(crate) fn derived_property(&self, name: &str, stored: &StoredRecord, body: &Map<String, Value>) -> Option<Value> {
+    pub(crate) fn derived_property(
+        &self,
+        name: &str,
+        stored: &StoredRecord,
+        body: &Map<String, Value>,
+    ) -> Option<Value> {
         match (stored.record_type, name) {
             (RecordType::Flow, _) => self.flow_property(name, stored.meta.id),
             (RecordType::Setting, "value") => Some(setting::masked_value(body)),
@@ -93,7 +115,10 @@ impl Host {
         let refused = match former.record_type {
             RecordType::Workspace if is_renamed => Some("the workspace's name is set by `flowhost serve --workspace`"),
             RecordType::Role if former.meta.name == ADMIN_ROLE => Some("the role of the administrator is fixed"),
-            RecordType::User if former.meta.name == ADMIN && (is_renamed || draft.touches("roles") || draft.touches("is_enabled")) => {
+            RecordType::User
+                if former.meta.name == ADMIN
+                    && (is_renamed || draft.touches("roles") || draft.touches("is_enabled")) =>
+            {
                 Some("the administrator stays one")
             }
             RecordType::Project if former.meta.name == DEFAULT_PROJECT && is_renamed => {
@@ -120,7 +145,8 @@ impl Host {
                 (None, Some(name)) => self.store().record_by_name(RecordType::Role, name.trim()).await?,
                 _ => return Err(refuse(&place, "name the role, by either `role_id` or `role_name`")),
             };
-            let stored = stored.filter(|stored| stored.record_type == RecordType::Role && stored.meta.deleted_at.is_none());
+            let stored =
+                stored.filter(|stored| stored.record_type == RecordType::Role && stored.meta.deleted_at.is_none());
             let stored = stored.ok_or_else(|| refuse(&place, "there is no such role"))?;
             let (role_id, name) = (stored.meta.id, stored.meta.name.clone());
             let role = stored.into_record::<Role>()?;

@@ -1,8 +1,11 @@
 //! Lists of records.
 
-use flowhost_model::{Filter, Operation, Order, RecordType, definition};
-use flowhost_store::{RecordQuery, Trash};
-use serde_json::Value;
+use std::cmp::Ordering;
+
+use data_encoding::BASE64URL_NOPAD;
+use flowhost_model::{Filter, Kind, Operation, Order, RecordType, definition};
+use flowhost_store::{RecordPage, RecordQuery, StoredRecord, Trash};
+use serde_json::{Value, json};
 
 use super::service::RecordView;
 use crate::access::Reach;
@@ -40,7 +43,7 @@ pub struct List<T> {
 
 impl ListRequest {
     pub(crate) fn limit(&self) -> u32 {
-        self.limit.unwrap_or(PAGE).clamp(1, PAGE_LIMIT)
+        self.limit.unwrap_or(PAGE).min(PAGE_LIMIT)
     }
 
     pub(crate) fn filter(&self, record_type: RecordType) -> Result<Option<Filter>, Problem> {
@@ -79,15 +82,131 @@ impl Host {
             trash: if request.is_trash { Trash::Only } else { Trash::Exclude },
             in_projects,
         };
+        if query.limit == 0 {
+            return Ok(List { items: Vec::new(), next: None });
+        }
+        if record_type == RecordType::Webhook && !request.is_trash {
+            return self.list_webhooks(by, query).await;
+        }
         let page = self.store().query_records(record_type, query).await?;
-        let mut items = Vec::with_capacity(page.records.len());
-        for stored in page.records {
-            items.push(self.view(stored).await?);
+        Ok(List { items: self.views(page.records).await?, next: page.next })
+    }
+
+    async fn views(&self, records: Vec<StoredRecord>) -> Result<Vec<RecordView>, Problem> {
+        let mut views = Vec::with_capacity(records.len());
+        for stored in records {
+            views.push(self.view(stored).await?);
         }
-        // They are few, and come after the last of the records.
-        if record_type == RecordType::Webhook && page.next.is_none() && !request.is_trash {
-            items.extend(self.setting_webhooks(by, request.filter(record_type)?.as_ref()).await?);
+        Ok(views)
+    }
+
+    /// A page of the webhooks of both forms, in one order. The records come from the store page by page; the settings that
+    /// are webhooks are few, and sorted here.
+    async fn list_webhooks(&self, by: &Identity, mut query: RecordQuery) -> Result<List<RecordView>, Problem> {
+        let place = match &query.after {
+            Some(after) => WebhookPlace::parse(after)
+                .ok_or_else(|| malformed("`after`: it is not where a page of this list ended"))?,
+            None => WebhookPlace::default(),
+        };
+        let order = query.order.clone();
+        let mut settings = self.setting_webhooks(by, query.filter.as_ref()).await?;
+        settings.sort_by(|one, other| compare(&order, one, other));
+        if let Some(last) = &place.setting {
+            settings.retain(|setting| compare(&order, setting, last).is_gt());
         }
-        Ok(List { items, next: page.next })
+        query.after = place.record.clone();
+        let page = if place.records_are_done {
+            RecordPage::default()
+        } else {
+            self.store().query_records(RecordType::Webhook, query.clone()).await?
+        };
+        let (mut records, mut settings) =
+            (self.views(page.records).await?.into_iter().peekable(), settings.into_iter().peekable());
+        let mut next = WebhookPlace { setting: place.setting, ..WebhookPlace::default() };
+        let (mut items, mut taken) = (Vec::new(), 0);
+        while items.len() < query.limit as usize {
+            let is_setting = match (records.peek(), settings.peek()) {
+                (Some(record), Some(setting)) => compare(&order, setting, record).is_lt(),
+                (None, Some(_)) => page.next.is_none(),
+                (Some(_), None) => false,
+                (None, None) => break,
+            };
+            let Some(item) = (if is_setting { settings.next() } else { records.next() }) else { break };
+            if is_setting {
+                next.setting = Some(item.clone());
+            } else {
+                taken += 1;
+            }
+            items.push(item);
+        }
+        let has_records = records.peek().is_some() || page.next.is_some();
+        if !has_records && settings.peek().is_none() {
+            return Ok(List { items, next: None });
+        }
+        next.records_are_done = !has_records;
+        next.record = match (records.peek().is_some(), taken) {
+            (false, _) => page.next,
+            (true, 0) => place.record,
+            // The place in the midst of the page.
+            (true, taken) => {
+                query.limit = taken;
+                self.store().query_records(RecordType::Webhook, query).await?.next
+            }
+        };
+        Ok(List { items, next: Some(next.text(&order)) })
+    }
+}
+
+/// How two webhooks stand in an order as the store has it: by name unless something else is asked for, and by id where that
+/// leaves them equal, in the direction of its last part.
+fn compare(order: &[Order], one: &RecordView, other: &RecordView) -> Ordering {
+    let by_name = [Order { field: "name", kind: Kind::LongText, is_descending: false }];
+    let order = if order.is_empty() { &by_name } else { order };
+    let by_id = one.id.cmp(&other.id);
+    let is_descending = order.last().is_some_and(|last| last.is_descending);
+    order
+        .iter()
+        .map(|part| part.compare(&one.members, &other.members))
+        .find(|ordering| ordering.is_ne())
+        .unwrap_or(if is_descending { by_id.reverse() } else { by_id })
+}
+
+/// Where a page of webhooks of both forms ended.
+#[derive(Debug, Default)]
+struct WebhookPlace {
+    /// In the list of the records.
+    record: Option<String>,
+    records_are_done: bool,
+    /// The last of the settings, with what it is ordered by.
+    setting: Option<RecordView>,
+}
+
+impl WebhookPlace {
+    fn text(&self, order: &[Order]) -> String {
+        let setting = self.setting.as_ref().map(|setting| {
+            let is_ordered_by = |name: &str| name == "name" || order.iter().any(|part| part.field == name);
+            let mut members = setting.members.clone();
+            members.retain(|name, _| is_ordered_by(name));
+            json!({ "id": setting.id, "members": members })
+        });
+        let place = json!({ "record": self.record, "done": self.records_are_done, "setting": setting });
+        BASE64URL_NOPAD.encode(place.to_string().as_bytes())
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let place: Value = serde_json::from_slice(&BASE64URL_NOPAD.decode(text.as_bytes()).ok()?).ok()?;
+        let setting = match place.get("setting")? {
+            Value::Null => None,
+            setting => Some(RecordView {
+                id: setting.get("id")?.as_str()?.parse().ok()?,
+                members: setting.get("members")?.as_object()?.clone(),
+                revision: 0,
+            }),
+        };
+        Some(Self {
+            record: place.get("record")?.as_str().map(str::to_owned),
+            records_are_done: place.get("done")?.as_bool()?,
+            setting,
+        })
     }
 }

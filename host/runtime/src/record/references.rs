@@ -1,15 +1,19 @@
 //! Names that stand for ids, and ids that must name something.
 
 use flowhost_model::{Home, Kind, RecordId, RecordType};
+use flowhost_store::StoredRecord;
 use serde_json::Value;
 
 use super::draft::{Draft, refuse};
+use super::service::may_read;
 use crate::host::Host;
+use crate::identity::Identity;
 use crate::problem::Problem;
 
 impl Host {
-    /// Turns names into ids, and refuses references to nothing or to the trash.
-    pub(crate) async fn resolve_references(&self, draft: &mut Draft) -> Result<(), Problem> {
+    /// Turns names into ids, and refuses references to nothing or to the trash. To refer to a flow is to use it: one that
+    /// may not be read is nothing. That one may put records into a project or bundle is asked for with the record itself.
+    pub(crate) async fn resolve_references(&self, by: &Identity, draft: &mut Draft) -> Result<(), Problem> {
         for (id_property, name) in std::mem::take(&mut draft.names) {
             let property = draft.definition.property(id_property);
             let Some(Kind::Id(Some(target))) = property.map(|property| property.kind) else {
@@ -20,15 +24,16 @@ impl Host {
                 None => None,
                 Some(name) => {
                     let found = self.store().record_by_name(target, &name).await?;
-                    let missing = || refuse(&name_property, format!("there is no {} named `{name}`{}", word(target), hint(target)));
+                    let found = found.filter(|found| may_refer(by, found));
+                    let missing = || {
+                        refuse(&name_property, format!("there is no {} named `{name}`{}", word(target), hint(target)))
+                    };
                     Some(found.ok_or_else(missing)?.meta.id)
                 }
             };
             self.set_reference(draft, id_property, &name_property, id)?;
         }
-        if draft.meta.project_id.is_some() && draft.meta.bundle_id.is_some() {
-            return Err(refuse("project_id", "a record belongs to a project or to a bundle, not to both"));
-        }
+        draft.settle_home()?;
         for property in draft.definition.all_properties() {
             let Kind::Id(Some(target)) = property.kind else { continue };
             let id = match property.name {
@@ -37,7 +42,7 @@ impl Host {
                 name => draft.body.get(name).and_then(Value::as_str).and_then(|text| text.parse().ok()),
             };
             if let Some(id) = id.filter(|_| draft.touches(property.name)) {
-                self.require(property.name, target, id).await?;
+                self.require(by, property.name, target, id).await?;
             }
         }
         Ok(())
@@ -70,9 +75,9 @@ impl Host {
         Ok(())
     }
 
-    async fn require(&self, place: &str, target: RecordType, id: RecordId) -> Result<(), Problem> {
+    async fn require(&self, by: &Identity, place: &str, target: RecordType, id: RecordId) -> Result<(), Problem> {
         let found = self.store().record(id).await?;
-        match found.filter(|found| found.record_type == target) {
+        match found.filter(|found| found.record_type == target && may_refer(by, found)) {
             Some(found) if found.meta.deleted_at.is_some() => {
                 Err(refuse(place, format!("the {} {id} is in the trash", word(target))))
             }
@@ -88,6 +93,10 @@ impl Host {
             draft.meta.project_id = Some(self.default_project());
         }
     }
+}
+
+fn may_refer(by: &Identity, target: &StoredRecord) -> bool {
+    matches!(target.record_type, RecordType::Project | RecordType::Bundle) || may_read(by, target)
 }
 
 fn word(record_type: RecordType) -> &'static str {

@@ -1,13 +1,19 @@
 //! Create, read, update, trash, restore, delete.
 
-use flowhost_model::{Meta, Operation, RecordId, RecordType, Timestamp, TypeDefinition, definition};
-use flowhost_store::{Expected, HistoryEntry, RecordWrite, StoredRecord, Write};
+use flowhost_model::{
+    Comparison, Filter, Meta, Operation, RecordId, RecordType, Timestamp, TypeDefinition, definition,
+};
+use flowhost_store::{Expected, HistoryEntry, RecordQuery, RecordWrite, StoredRecord, Trash, Write};
 use serde_json::{Map, Value};
 
 use super::draft::{Draft, refuse};
+use super::webhooks::may_read_webhook;
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::problem::{Code, Problem};
+
+/// What an identity may change of its own record without a permission. A password is checked on its own.
+const OWN: [&str; 4] = ["commit_message", "description", "email", "password"];
 
 /// A record as it is read.
 #[derive(Clone, Debug)]
@@ -68,7 +74,7 @@ impl Host {
         let mut draft = Draft::new(definition, by.user_id);
         draft.apply(members, None)?;
         let _writing = self.writing().await;
-        self.resolve_references(&mut draft).await?;
+        self.resolve_references(by, &mut draft).await?;
         self.place(&mut draft);
         self.permit(by, Operation::Create, record_type, draft.meta.project_id)?;
         self.refuse_readonly_parent(&draft.meta).await?;
@@ -105,15 +111,21 @@ impl Host {
         if_match: Option<u64>,
     ) -> Result<RecordView, Problem> {
         let _writing = self.writing().await;
+        self.refuse_setting_form(by, record_type, id).await?;
         let stored = self.readable(by, record_type, id).await?;
-        self.permit(by, Operation::Update, record_type, stored.meta.project_id)?;
+        if by.user_id != id || !members.keys().all(|name| OWN.contains(&name.as_str())) {
+            self.permit(by, Operation::Update, record_type, stored.meta.project_id)?;
+        }
         refuse_trashed(&stored)?;
         refuse_outdated(&stored, if_match)?;
-        let is_clearing = members.iter().all(|(name, value)| {
-            name == "commit_message" || (name == "is_readonly" && *value == Value::Bool(false))
-        });
+        let is_clearing = members
+            .iter()
+            .all(|(name, value)| name == "commit_message" || (name == "is_readonly" && *value == Value::Bool(false)));
         if stored.meta.is_readonly && !is_clearing {
-            return Err(Problem::new(Code::RecordReadonly, "the record is read-only; clear `is_readonly` first, by itself"));
+            return Err(Problem::new(
+                Code::RecordReadonly,
+                "the record is read-only; clear `is_readonly` first, by itself",
+            ));
         }
         self.refuse_readonly_parent(&stored.meta).await?;
         let current = self.view(stored.clone()).await?.members;
@@ -121,9 +133,9 @@ impl Host {
         let expected = Expected::Revision(stored.revision);
         let mut draft = Draft::of(definition(record_type), stored.meta, members_of(&stored.body)?);
         draft.apply(members, Some(&current))?;
-        self.resolve_references(&mut draft).await?;
+        self.resolve_references(by, &mut draft).await?;
         self.place(&mut draft);
-        if draft.meta.project_id != former.meta.project_id {
+        if (draft.meta.project_id, draft.meta.bundle_id) != (former.meta.project_id, former.meta.bundle_id) {
             self.permit(by, Operation::Update, record_type, draft.meta.project_id)?;
             self.refuse_readonly_parent(&draft.meta).await?;
         }
@@ -147,50 +159,99 @@ impl Host {
             return Err(Problem::new(Code::MethodNotAllowed, format!("a {path} cannot be deleted")));
         }
         let _writing = self.writing().await;
-        let mut stored = self.readable(by, record_type, id).await?;
+        self.refuse_setting_form(by, record_type, id).await?;
+        let stored = self.readable(by, record_type, id).await?;
         self.permit(by, Operation::Delete, record_type, stored.meta.project_id)?;
         refuse_outdated(&stored, if_match)?;
-        if stored.meta.is_readonly {
-            return Err(Problem::new(Code::RecordReadonly, "the record is read-only; clear `is_readonly` first"));
-        }
         self.refuse_readonly_parent(&stored.meta).await?;
         self.refuse_fixed(&stored)?;
+        if stored.meta.deleted_at.is_some() && !deletion.is_permanent {
+            return Ok(());
+        }
+        let trash = if deletion.is_permanent { Trash::Include } else { Trash::Exclude };
+        let mut removed = self.members_of(&stored, trash).await?;
+        for member in &removed {
+            self.permit(by, Operation::Delete, member.record_type, member.meta.project_id)?;
+        }
+        removed.push(stored);
         let now = Timestamp::now();
-        let expected = Expected::Revision(stored.revision);
-        if deletion.is_permanent {
-            let commit_message = deletion.commit_message;
-            let deletion = Write::DeleteRecord { id, by: Some(by.user_id), at: now, commit_message, expected };
-            self.store().write(vec![deletion]).await?;
-            self.forget(id);
-            return Ok(());
+        let mut changes = Vec::with_capacity(removed.len());
+        for mut record in removed.iter().cloned() {
+            refuse_readonly(&record)?;
+            self.check_deletion(by, &record)?;
+            let (id, expected) = (record.meta.id, Expected::Revision(record.revision));
+            let commit_message = deletion.commit_message.clone();
+            changes.push(if deletion.is_permanent {
+                Write::DeleteRecord { id, by: Some(by.user_id), at: now, commit_message, expected }
+            } else {
+                record.meta.deleted_at = Some(now);
+                record.meta.deleted_by = Some(by.user_id);
+                Write::Record(RecordWrite { record, expected, commit_message })
+            });
         }
-        if stored.meta.deleted_at.is_some() {
-            return Ok(());
+        self.store().write(changes).await?;
+        for record in removed {
+            self.forget(record.meta.id);
         }
-        stored.meta.deleted_at = Some(now);
-        stored.meta.deleted_by = Some(by.user_id);
-        self.write_stored(stored, expected, deletion.commit_message).await?;
-        self.forget(id);
         Ok(())
     }
 
-    /// Takes a record out of the trash.
+    /// Takes a record out of the trash. With a project or a bundle come those of its records that went with it.
     pub async fn restore_record(
         &self,
         by: &Identity,
         record_type: RecordType,
         id: RecordId,
+        commit_message: Option<String>,
     ) -> Result<RecordView, Problem> {
         let _writing = self.writing().await;
-        let mut stored = self.readable(by, record_type, id).await?;
+        let stored = self.readable(by, record_type, id).await?;
         self.permit(by, Operation::Delete, record_type, stored.meta.project_id)?;
         if stored.meta.deleted_at.is_some() {
-            let expected = Expected::Revision(stored.revision);
-            stored.meta.deleted_at = None;
-            stored.meta.deleted_by = None;
-            self.write_stored(stored, expected, None).await?;
+            self.refuse_readonly_parent(&stored.meta).await?;
+            self.refuse_trashed_parent(&stored.meta).await?;
+            let mut restored = self.members_of(&stored, Trash::Only).await?;
+            restored.retain(|member| member.meta.deleted_at == stored.meta.deleted_at);
+            restored.push(stored);
+            let mut changes = Vec::with_capacity(restored.len());
+            for record in &mut restored {
+                self.check_restoration(by, record).await?;
+                record.meta.deleted_at = None;
+                record.meta.deleted_by = None;
+                let (record, expected) = (record.clone(), Expected::Revision(record.revision));
+                changes.push(Write::Record(RecordWrite { record, expected, commit_message: commit_message.clone() }));
+            }
+            self.store().write(changes).await?;
+            for record in restored {
+                self.apply(record)?;
+            }
         }
         self.view(self.readable(by, record_type, id).await?).await
+    }
+
+    /// What belongs to a project or to a bundle.
+    async fn members_of(&self, parent: &StoredRecord, trash: Trash) -> Result<Vec<StoredRecord>, Problem> {
+        let field = match parent.record_type {
+            RecordType::Project => "project_id",
+            RecordType::Bundle => "bundle_id",
+            _ => return Ok(Vec::new()),
+        };
+        let mut members = Vec::new();
+        for definition in RecordType::ALL.map(definition).into_iter().filter(|definition| definition.is_managed) {
+            let Some(property) = definition.property(field) else { continue };
+            let value = Value::String(parent.meta.id.to_string());
+            let filter = Filter::Term { field: property.name, kind: property.kind, op: Comparison::Eq, value };
+            let mut query = RecordQuery { filter: Some(filter), trash, ..RecordQuery::default() };
+            loop {
+                let page = self.store().query_records(definition.record_type, query.clone()).await?;
+                members.extend(page.records);
+                if page.next.is_none() {
+                    break;
+                }
+                query.after = page.next;
+            }
+        }
+        Ok(members)
     }
 
     /// What was done with a record, newest first.
@@ -229,6 +290,42 @@ impl Host {
         Ok(())
     }
 
+    /// Refuses to change what is in the trash or read-only.
+    pub(crate) async fn refuse_guarded(&self, stored: &StoredRecord) -> Result<(), Problem> {
+        refuse_trashed(stored)?;
+        refuse_readonly(stored)?;
+        self.refuse_readonly_parent(&stored.meta).await
+    }
+
+    async fn refuse_trashed_parent(&self, meta: &Meta) -> Result<(), Problem> {
+        for parent in [meta.project_id, meta.bundle_id].into_iter().flatten() {
+            let parent = self.store().record(parent).await?;
+            if let Some(parent) = parent.filter(|parent| parent.meta.deleted_at.is_some()) {
+                let (path, name) = (definition(parent.record_type).path, &parent.meta.name);
+                let detail =
+                    format!("the record belongs to the {path} `{name}`, which is in the trash; restore that first");
+                return Err(Problem::new(Code::RecordReadonly, detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// A setting that is a webhook is listed as one, but it is changed as what it is.
+    async fn refuse_setting_form(&self, by: &Identity, record_type: RecordType, id: RecordId) -> Result<(), Problem> {
+        if record_type != RecordType::Webhook {
+            return Ok(());
+        }
+        let found = self.store().record(id).await?;
+        let setting = found.filter(|found| found.record_type == RecordType::Setting && found.meta.deleted_at.is_none());
+        match setting {
+            Some(setting) if may_read_webhook(by, &setting) && self.setting_as_webhook(&setting).is_some() => {
+                let name = &setting.meta.name;
+                Err(refuse("form", format!("this webhook is the setting `{name}`; change or delete the setting")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn write_draft(&self, draft: Draft, expected: Expected) -> Result<RecordView, Problem> {
         let body = Value::Object(draft.body).to_string();
         let record = StoredRecord { record_type: draft.definition.record_type, meta: draft.meta, body, revision: 0 };
@@ -251,11 +348,20 @@ impl Host {
 }
 
 /// Every identity may read its own record.
-fn may_read(by: &Identity, stored: &StoredRecord) -> bool {
+pub(crate) fn may_read(by: &Identity, stored: &StoredRecord) -> bool {
     by.user_id == stored.meta.id || by.access.may(Operation::Read, stored.record_type, stored.meta.project_id)
 }
 
-fn refuse_trashed(stored: &StoredRecord) -> Result<(), Problem> {
+fn refuse_readonly(stored: &StoredRecord) -> Result<(), Problem> {
+    if stored.meta.is_readonly {
+        let (path, name) = (definition(stored.record_type).path, &stored.meta.name);
+        let detail = format!("the {path} `{name}` is read-only; clear its `is_readonly` first");
+        return Err(Problem::new(Code::RecordReadonly, detail));
+    }
+    Ok(())
+}
+
+pub(crate) fn refuse_trashed(stored: &StoredRecord) -> Result<(), Problem> {
     match stored.meta.deleted_at {
         Some(_) => Err(refuse("is_deleted", "the record is in the trash; it can only be restored or deleted for good")),
         None => Ok(()),

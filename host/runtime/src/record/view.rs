@@ -100,5 +100,8 @@ fn repository_path(stored: &StoredRecord, parents: &Parents) -> String {
 
 /// A name as a file's: short enough for the path's 256 characters, without separators.
 fn file_name(name: &str) -> String {
-    name.chars().map(|character| if character == '/' || character.is_control() { '_' } else { character }).take(100).collect()
+    name.chars()
+        .map(|character| if character == '/' || character.is_control() { '_' } else { character })
+        .take(100)
+        .collect()
 }

@@ -96,7 +96,8 @@ impl Host {
         if !route.require_login {
             return Ok(request);
         }
-        let unauthorized = || Problem::new(Code::WebhookUnauthorized, "the webhook wants a login: `Authorization: Bearer TOKEN`");
+        let unauthorized =
+            || Problem::new(Code::WebhookUnauthorized, "the webhook wants a login: `Authorization: Bearer TOKEN`");
         let token = login::token(&request.headers).ok_or_else(unauthorized)?;
         let caller = self.authenticate(&token).map_err(|_| unauthorized())?;
         self.permit(&caller, Operation::Read, RecordType::Webhook, route.project_id)?;
@@ -197,13 +198,8 @@ async fn admit_request(
         let others = headers.iter().filter(|(name, _)| *name != key::HEADER);
         headers = others.map(|(name, value)| (name.clone(), value.clone())).collect();
     }
-    let input = WebhookInput {
-        headers: &headers,
-        method: &method,
-        path: &path,
-        query: query.as_deref(),
-        json: &payload.json,
-    };
+    let input =
+        WebhookInput { headers: &headers, method: &method, path: &path, query: query.as_deref(), json: &payload.json };
     let input = input.to_json().map_err(Problem::host)?;
     let request =
         IncomingRequest { method, path, query, headers, body: payload.body, body_is_exact: !payload.key_matched };

@@ -1,8 +1,8 @@
 //! What a flow writes becomes lines of its execution's log.
 
 use flowhost::model::LogLevel::{Debug, Error, Info, Trace, Warn};
-use flowhost::model::RawValue;
 use flowhost::model::LogSource::{Flow, Stderr, Stdout};
+use flowhost::model::RawValue;
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;

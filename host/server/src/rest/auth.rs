@@ -8,7 +8,7 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use serde_json::json;
 
-use super::parameters::{Path, Parameters, id, resolve};
+use super::parameters::{Parameters, Path, id, resolve};
 use super::token::{reader, writer};
 use super::{Answer, Shared};
 use crate::answer;
@@ -38,7 +38,8 @@ fn cookie(session: &LoggedIn) -> Result<HeaderValue, Problem> {
     let seconds = (session.expires_at.as_micros() - Timestamp::now().as_micros()) / 1_000_000;
     let token = &session.token;
     let cookie = format!("{SESSION_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", seconds.max(0));
-    HeaderValue::try_from(cookie).map_err(|_| Problem::new(flowhost::Code::HostError, "the host failed; its log says more"))
+    HeaderValue::try_from(cookie)
+        .map_err(|_| Problem::new(flowhost::Code::HostError, "the host failed; its log says more"))
 }
 
 pub(super) async fn tokens(api: Shared, Path(segment): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {

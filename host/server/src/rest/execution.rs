@@ -4,11 +4,11 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use flowhost::model::{Execution, RecordType};
-use flowhost::{Code, ExecutionView, List, Problem, RecordView};
+use flowhost::{Code, ExecutionView, List, Problem};
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json};
 
-use super::parameters::{Path, Parameters, id};
+use super::parameters::{Parameters, Path, id};
 use super::token::{reader, writer};
 use super::{Answer, Shared};
 use crate::answer;
@@ -33,12 +33,11 @@ pub(super) async fn list(api: Shared, uri: Uri, headers: HeaderMap) -> Answer {
         terms.push(json!({ "field": "webhook_id", "value": webhook }));
     }
     if let Some(before) = parameters.other("before") {
-        terms.push(json!({ "field": "id", "op": "lt", "value": before }));
+        terms.push(json!({ "field": "id", "op": "lt", "value": id(before)? }));
     }
     parameters.list.filter = (!terms.is_empty()).then(|| json!({ "and": terms }));
     let page = api.host.list_executions(&by, parameters.list.clone()).await?;
-    let items: Result<_, Problem> =
-        page.items.iter().map(|execution| api.host.execution_members(execution)).collect();
+    let items: Result<_, Problem> = page.items.iter().map(|execution| api.host.execution_members(execution)).collect();
     let page = List { items: items?, next: page.next };
     Ok(parameters.page(RecordType::Execution, page, uri.path_and_query().map_or("", |both| both.as_str()))?)
 }
@@ -69,7 +68,7 @@ pub(super) async fn log(api: Shared, Path(segment): Path<String>, uri: Uri, head
     };
     let limit = parameters.list.limit.unwrap_or(LOG_PAGE_LIMIT).min(LOG_PAGE_LIMIT);
     let log = api.host.execution_log(&by, id(&segment)?, from, limit).await?;
-    Ok(parameters.content("log", json!(log), None))
+    Ok(parameters.content("log", log, None))
 }
 
 /// `cancel`, `resume`, `rerun`, `set-productive`.
@@ -99,10 +98,8 @@ pub(super) async fn action(
 
 fn one(api: &Shared, parameters: &Parameters, execution: &Execution) -> Result<Response, Problem> {
     let members = api.host.execution_members(execution)?;
-    let view = RecordView { id: execution.id, members, revision: 0 };
-    let mut answer = parameters.record(RecordType::Execution, view)?;
-    // An execution changes by itself; nobody edits it.
-    answer.headers_mut().remove(http::header::ETAG);
+    // Without an entity tag: an execution changes by itself; nobody edits it.
+    let mut answer = parameters.one(RecordType::Execution, members)?;
     answer::insert_execution_id(answer.headers_mut(), execution.id);
     Ok(answer)
 }

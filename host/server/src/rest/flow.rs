@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::parameters::{Path, Parameters, resolve};
+use super::parameters::{Parameters, Path, resolve};
 use super::token::{reader, writer};
 use super::{Answer, Shared, record};
 
@@ -25,9 +25,8 @@ pub(super) async fn list(api: Shared, uri: Uri, headers: HeaderMap) -> Answer {
 
 /// A record as JSON, or a component for the flow named by `name`.
 pub(super) async fn create(api: Shared, headers: HeaderMap, request: Request) -> Answer {
-    let is_json = headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/json"));
+    let is_json =
+        headers.get(CONTENT_TYPE).is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/json"));
     if is_json {
         return record::create_of(api, RecordType::Flow, headers, request).await;
     }
@@ -35,7 +34,7 @@ pub(super) async fn create(api: Shared, headers: HeaderMap, request: Request) ->
     let parameters = Parameters::parse(request.uri().query(), &["name"])?;
     let unnamed = || Problem::new(Code::Malformed, "`name`: name the flow, `?name=NAME`");
     let name = parameters.other("name").ok_or_else(unnamed)?.to_owned();
-    deploy(&api, &by, &name, request).await
+    deploy(&api, &by, &name, parameters.commit_message, request).await
 }
 
 /// A component, as the next version of a flow that exists.
@@ -44,22 +43,27 @@ pub(super) async fn upload(api: Shared, Path(segment): Path<String>, headers: He
     let parameters = Parameters::parse(request.uri().query(), &[])?;
     let id = resolve(&api.host, &by, RecordType::Flow, &segment, &parameters).await?;
     let flow = api.host.read_record(&by, RecordType::Flow, id).await?;
+    if flow.members.get("is_deleted") != Some(&json!(false)) {
+        return Err(Problem::new(Code::RecordReadonly, "the flow is in the trash; restore it first").into());
+    }
     let name = flow.members.get("name").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
-    deploy(&api, &by, &name, request).await
+    deploy(&api, &by, &name, parameters.commit_message, request).await
 }
 
-async fn deploy(api: &Shared, by: &flowhost::Identity, name: &str, request: Request) -> Answer {
-    let component = api.bytes(request, api.host.limits().compile.component_bytes).await?;
-    let deployed = api.host.deploy_as(by, name, component.to_vec()).await?;
-    Ok(answer_of(api, by, deployed).await?)
-}
-
-async fn answer_of(
+async fn deploy(
     api: &Shared,
     by: &flowhost::Identity,
-    deployed: flowhost::Deployed,
-) -> Result<Response, Problem> {
-    let flow = api.host.read_record(by, RecordType::Flow, deployed.flow.meta.id).await?;
+    name: &str,
+    commit_message: Option<String>,
+    request: Request,
+) -> Answer {
+    let component = api.bytes(request, api.host.limits().compile.component_bytes).await?;
+    let deployed = api.host.deploy_as(by, name, component.to_vec(), commit_message).await?;
+    Ok(answer_of(api, deployed).await?)
+}
+
+async fn answer_of(api: &Shared, deployed: flowhost::Deployed) -> Result<Response, Problem> {
+    let flow = api.host.view_deployed(&deployed).await?;
     let answer = json!({
         "flow": flow.members,
         "version": deployed.version,
@@ -74,8 +78,8 @@ pub(super) async fn activate(api: Shared, Path(segment): Path<String>, headers: 
     let parameters = Parameters::parse(request.uri().query(), &[])?;
     let id = resolve(&api.host, &by, RecordType::Flow, &segment, &parameters).await?;
     let Activate { version } = api.json(request).await?;
-    let deployed = api.host.activate_version(&by, id, version).await?;
-    Ok(answer_of(&api, &by, deployed).await?)
+    let deployed = api.host.activate_version(&by, id, version, parameters.commit_message).await?;
+    Ok(answer_of(&api, deployed).await?)
 }
 
 pub(super) async fn versions(api: Shared, Path(segment): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {
@@ -94,8 +98,8 @@ pub(super) async fn component(
     let by = reader(&api.host, &headers)?;
     let parameters = Parameters::parse(uri.query(), &[])?;
     let id = resolve(&api.host, &by, RecordType::Flow, &segment, &parameters).await?;
-    let missing = |_| Problem::new(Code::RecordNotFound, format!("`{version}` is not the number of a version"));
-    let component = api.host.component(&by, id, version.parse().map_err(missing)?).await?;
+    let malformed = |_| Problem::new(Code::Malformed, format!("`{version}` is not the number of a version"));
+    let component = api.host.component(&by, id, version.parse().map_err(malformed)?).await?;
     let mut answer: Response = component.into_response();
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/wasm"));
     Ok(answer)

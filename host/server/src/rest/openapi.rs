@@ -96,9 +96,14 @@ fn schemas() -> Value {
 }
 
 /// What is read: every property is there, `null` where it is unset.
-fn object_schema(properties: impl Iterator<Item = &'static Property>, is_nullable: impl Fn(&Property) -> bool) -> Value {
+fn object_schema(
+    properties: impl Iterator<Item = &'static Property>,
+    is_nullable: impl Fn(&Property) -> bool,
+) -> Value {
     let properties: Map<String, Value> = properties
-        .map(|property| (property.name.to_owned(), property_schema(property, property.is_optional && is_nullable(property))))
+        .map(|property| {
+            (property.name.to_owned(), property_schema(property, property.is_optional && is_nullable(property)))
+        })
         .collect();
     json!({ "type": "object", "properties": properties })
 }
@@ -162,16 +167,36 @@ fn common_parameters() -> Vec<Value> {
 fn id_parameters() -> Vec<Value> {
     vec![
         parameter("id", "path", json!({ "type": "string" }), "The id, or the name with `by=name`."),
-        parameter("by", "query", json!({ "type": "string", "enum": ["id", "name"] }), "What the segment in the path is."),
+        parameter(
+            "by",
+            "query",
+            json!({ "type": "string", "enum": ["id", "name"] }),
+            "What the segment in the path is.",
+        ),
     ]
 }
 
 fn list_parameters() -> Vec<Value> {
     vec![
-        parameter("filter", "query", json!({ "type": "string" }), "A condition as JSON: `{\"field\", \"op\", \"value\"}`, `{\"and\": […]}`, `{\"or\": […]}`, `{\"not\": …}`."),
-        parameter("order", "query", json!({ "type": "string" }), "Properties, separated by commas; `-` for greatest first."),
+        parameter(
+            "filter",
+            "query",
+            json!({ "type": "string" }),
+            "A condition as JSON: `{\"field\", \"op\", \"value\"}`, `{\"and\": […]}`, `{\"or\": […]}`, `{\"not\": …}`.",
+        ),
+        parameter(
+            "order",
+            "query",
+            json!({ "type": "string" }),
+            "Properties, separated by commas; `-` for greatest first.",
+        ),
         parameter("after", "query", json!({ "type": "string" }), "Where the page before ended: `next`."),
-        parameter("limit", "query", json!({ "type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32 }), "Records on a page: 50 unless set, 1,000 at most."),
+        parameter(
+            "limit",
+            "query",
+            json!({ "type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32 }),
+            "Records on a page: 50 unless set, 1,000 at most.",
+        ),
     ]
 }
 
@@ -253,7 +278,12 @@ fn add_type(paths: &mut Map<String, Value>, definition: &'static TypeDefinition)
     let mut parameters = [id_parameters(), common_parameters()].concat();
     if is_execution {
         parameters.retain(|parameter| parameter["name"] != "by");
-        parameters.push(parameter("ticket", "query", json!({ "type": "string" }), "The ticket of an asynchronous call."));
+        parameters.push(parameter(
+            "ticket",
+            "query",
+            json!({ "type": "string" }),
+            "The ticket of an asynchronous call.",
+        ));
     }
     let read = operation(
         format!("read_{path}"),
@@ -263,7 +293,8 @@ fn add_type(paths: &mut Map<String, Value>, definition: &'static TypeDefinition)
     );
     let mut one = Map::from_iter([("get".to_owned(), read)]);
     if !is_execution {
-        let if_match = parameter("If-Match", "header", json!({ "type": "string" }), "The `ETag` that the writer has read.");
+        let if_match =
+            parameter("If-Match", "header", json!({ "type": "string" }), "The `ETag` that the writer has read.");
         let mut update = operation(
             format!("update_{path}"),
             format!("Changes a {path}; what is absent stays as it is."),
@@ -273,7 +304,8 @@ fn add_type(paths: &mut Map<String, Value>, definition: &'static TypeDefinition)
         update["requestBody"] = body(reference(&format!("{name}Change")));
         one.insert("patch".into(), update);
         if definition.is_managed {
-            let permanently = parameter("permanently", "query", json!({ "type": "boolean" }), "Past the trash, for good.");
+            let permanently =
+                parameter("permanently", "query", json!({ "type": "boolean" }), "Past the trash, for good.");
             let message = parameter("commit_message", "query", json!({ "type": "string" }), "Why.");
             let delete = operation(
                 format!("delete_{path}"),
@@ -305,24 +337,40 @@ fn add_type(paths: &mut Map<String, Value>, definition: &'static TypeDefinition)
 fn add_special(paths: &mut Map<String, Value>) {
     let any = || json!({});
     let by_id = || vec![id_parameters().swap_remove(0)];
-    let get = |id: &str, summary: &str, parameters: Vec<Value>, answers: Value| {
-        json!({ "get": operation(id.into(), summary.into(), parameters, answers) })
-    };
-    let post = |id: &str, summary: &str, parameters: Vec<Value>, answers: Value| {
-        json!({ "post": operation(id.into(), summary.into(), parameters, answers) })
-    };
+    let get = |id: &str, summary: &str, parameters: Vec<Value>, answers: Value| json!({ "get": operation(id.into(), summary.into(), parameters, answers) });
+    let post = |id: &str, summary: &str, parameters: Vec<Value>, answers: Value| json!({ "post": operation(id.into(), summary.into(), parameters, answers) });
     let mut add = |path: &str, item: Value| paths.insert(format!("/api/latest/{path}"), item);
 
     let open = |mut item: Value, verb: &str| {
         item[verb]["security"] = json!([]);
         item
     };
-    add("alive", open(get("alive", "Whether the host lives.", vec![], with_problems(json_answer("It does.", any()), &[])), "get"));
-    add("ready", open(get("ready", "Whether new calls are taken.", vec![], with_problems(json_answer("They are.", any()), &[])), "get"));
-    add("openapi.json", open(get("openapi", "This document.", vec![], with_problems(json_answer("It.", any()), &[])), "get"));
+    add(
+        "alive",
+        open(
+            get("alive", "Whether the host lives.", vec![], with_problems(json_answer("It does.", any()), &[])),
+            "get",
+        ),
+    );
+    add(
+        "ready",
+        open(
+            get("ready", "Whether new calls are taken.", vec![], with_problems(json_answer("They are.", any()), &[])),
+            "get",
+        ),
+    );
+    add(
+        "openapi.json",
+        open(get("openapi", "This document.", vec![], with_problems(json_answer("It.", any()), &[])), "get"),
+    );
 
     let mut login = open(
-        post("login", "Begins a session.", vec![], with_problems(json_answer("The session, also as a cookie.", any()), &[408, 413, 422, 429])),
+        post(
+            "login",
+            "Begins a session.",
+            vec![],
+            with_problems(json_answer("The session, also as a cookie.", any()), &[408, 413, 422, 429]),
+        ),
         "post",
     );
     login["post"]["requestBody"] = body(json!({
@@ -342,32 +390,67 @@ fn add_special(paths: &mut Map<String, Value>) {
         id_parameters().swap_remove(0),
         parameter("plain", "query", json!({ "type": "boolean" }), "Without a wrapping object."),
         parameter("from", "query", json!({ "type": "integer", "minimum": 0 }), "The first line, counted from 0."),
-        parameter("limit", "query", json!({ "type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32 }), "Lines at most."),
+        parameter(
+            "limit",
+            "query",
+            json!({ "type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32 }),
+            "Lines at most.",
+        ),
     ];
-    add("execution/{id}/log", get("execution_log", "The log.", log_parameters, with_problems(json_answer("The lines.", any()), &[])));
+    add(
+        "execution/{id}/log",
+        get("execution_log", "The log.", log_parameters, with_problems(json_answer("The lines.", any()), &[])),
+    );
     for (verb, summary) in [
         ("cancel", "Ends an execution."),
         ("resume", "Lets a paused execution run."),
         ("rerun", "Starts the same flow with the same input."),
         ("set-productive", "Switches a paused execution to productive mode, and lets it run."),
     ] {
-        let answers = with_problems(json_answer("The execution.", wrapped("execution", reference("Execution"))), &[409]);
+        let answers =
+            with_problems(json_answer("The execution.", wrapped("execution", reference("Execution"))), &[409]);
         let parameters = [by_id(), common_parameters()].concat();
-        add(&format!("execution/{{id}}/action/{verb}"), post(&format!("execution_{}", verb.replace('-', "_")), summary, parameters, answers));
+        add(
+            &format!("execution/{{id}}/action/{verb}"),
+            post(&format!("execution_{}", verb.replace('-', "_")), summary, parameters, answers),
+        );
     }
 
     let plain = || vec![parameter("plain", "query", json!({ "type": "boolean" }), "Without a wrapping object.")];
-    add("flow/{id}/version", get("flow_versions", "The versions, newest first.", [id_parameters(), plain()].concat(), with_problems(json_answer("The versions.", any()), &[])));
+    add(
+        "flow/{id}/version",
+        get(
+            "flow_versions",
+            "The versions, newest first.",
+            [id_parameters(), plain()].concat(),
+            with_problems(json_answer("The versions.", any()), &[]),
+        ),
+    );
     let version = parameter("version", "path", json!({ "type": "integer", "minimum": 1 }), "The version's number.");
     let component = json!({ "description": "The component.", "content": { "application/wasm": {} } });
     add(
         "flow/{id}/version/{version}/component",
-        get("flow_component", "The component of a version.", [id_parameters(), vec![version]].concat(), with_problems(Map::from_iter([("200".to_owned(), component)]), &[])),
+        get(
+            "flow_component",
+            "The component of a version.",
+            [id_parameters(), vec![version]].concat(),
+            with_problems(Map::from_iter([("200".to_owned(), component)]), &[]),
+        ),
     );
-    let mut upload = post("flow_upload", "Uploads a component as the next version, checks it and activates it.", id_parameters(), with_problems(json_answer("What was done.", any()), CHANGE_PROBLEMS));
+    let mut upload = post(
+        "flow_upload",
+        "Uploads a component as the next version, checks it and activates it.",
+        id_parameters(),
+        with_problems(json_answer("What was done.", any()), CHANGE_PROBLEMS),
+    );
     upload["post"]["requestBody"] = json!({ "required": true, "content": { "application/wasm": {} } });
     add("flow/{id}/action/upload", upload);
-    let mut activate = post("flow_activate", "Makes an earlier version the active one.", id_parameters(), with_problems(json_answer("What was done.", any()), CHANGE_PROBLEMS));
+    let mut activate = post(
+        "flow_activate",
+        "Makes an earlier version the active one.",
+        id_parameters(),
+        with_problems(json_answer("What was done.", any()), CHANGE_PROBLEMS),
+    );
     activate["post"]["requestBody"] = body(json!({
         "type": "object", "required": ["version"], "additionalProperties": false,
         "properties": { "version": { "type": "integer", "minimum": 1, "maximum": u32::MAX } },
@@ -375,12 +458,27 @@ fn add_special(paths: &mut Map<String, Value>) {
     add("flow/{id}/action/activate", activate);
     add(
         "webhook/{id}/action/rotate-key",
-        post("webhook_rotate_key", "Gives a webhook another key, which is shown this once.", [id_parameters(), plain()].concat(), with_problems(json_answer("The key.", any()), &[405, 409, 412, 422])),
+        post(
+            "webhook_rotate_key",
+            "Gives a webhook another key, which is shown this once.",
+            [id_parameters(), plain()].concat(),
+            with_problems(json_answer("The key.", any()), &[405, 409, 412, 422]),
+        ),
     );
 
-    let tokens = get("user_tokens", "The API tokens of a user.", [id_parameters(), plain()].concat(), with_problems(json_answer("The tokens.", any()), &[]));
+    let tokens = get(
+        "user_tokens",
+        "The API tokens of a user.",
+        [id_parameters(), plain()].concat(),
+        with_problems(json_answer("The tokens.", any()), &[]),
+    );
     let mut tokens = tokens;
-    let mut create = operation("create_user_token".into(), "Makes an API token, which is shown this once.".into(), [id_parameters(), plain()].concat(), with_problems(json_answer("The token.", any()), CHANGE_PROBLEMS));
+    let mut create = operation(
+        "create_user_token".into(),
+        "Makes an API token, which is shown this once.".into(),
+        [id_parameters(), plain()].concat(),
+        with_problems(json_answer("The token.", any()), CHANGE_PROBLEMS),
+    );
     create["requestBody"] = body(json!({
         "type": "object", "required": ["name"], "additionalProperties": false,
         "properties": {
@@ -392,7 +490,12 @@ fn add_special(paths: &mut Map<String, Value>) {
     tokens["post"] = create;
     add("user/{id}/token", tokens);
     let token = parameter("token", "path", json!({ "type": "string" }), "The token's id.");
-    let revoke = operation("revoke_user_token".into(), "Ends a token.".into(), [id_parameters(), vec![token]].concat(), with_problems(no_content("Done."), &[409]));
+    let revoke = operation(
+        "revoke_user_token".into(),
+        "Ends a token.".into(),
+        [id_parameters(), vec![token]].concat(),
+        with_problems(no_content("Done."), &[409]),
+    );
     add("user/{id}/token/{token}", json!({ "delete": revoke }));
 }
 

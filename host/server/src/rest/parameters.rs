@@ -9,7 +9,8 @@ use http::header::{ETAG, IF_MATCH, LINK};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
 use crate::answer::{self, ProblemAnswer};
 
@@ -98,7 +99,11 @@ impl Parameters {
         self.others.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    fn select(&self, record_type: RecordType, members: Map<String, Value>) -> Result<Map<String, Value>, Problem> {
+    /// The members that were asked for.
+    fn select<M, V>(&self, record_type: RecordType, members: M) -> Result<M, Problem>
+    where
+        M: IntoIterator<Item = (String, V)> + FromIterator<(String, V)>,
+    {
         let Some(fields) = &self.fields else {
             return Ok(members);
         };
@@ -112,22 +117,32 @@ impl Parameters {
 
     /// The answer that is one record.
     pub(crate) fn record(&self, record_type: RecordType, view: RecordView) -> Result<Response, Problem> {
-        let members = self.select(record_type, view.members)?;
-        let mut answer = self.content(definition(record_type).path, Value::Object(members), None);
+        let mut answer = self.one(record_type, view.members)?;
         answer.headers_mut().insert(ETAG, etag(view.revision));
         Ok(answer)
     }
 
+    /// The answer that is the members of one record.
+    pub(crate) fn one<M, V>(&self, record_type: RecordType, members: M) -> Result<Response, Problem>
+    where
+        M: IntoIterator<Item = (String, V)> + FromIterator<(String, V)> + Serialize,
+    {
+        Ok(self.content(definition(record_type).path, self.select(record_type, members)?, None))
+    }
+
     /// The answer that is a page of records.
-    pub(crate) fn page(
+    pub(crate) fn page<M, V>(
         &self,
         record_type: RecordType,
-        page: List<Map<String, Value>>,
+        page: List<M>,
         path_and_query: &str,
-    ) -> Result<Response, Problem> {
-        let items: Result<Vec<Value>, Problem> =
-            page.items.into_iter().map(|members| self.select(record_type, members).map(Value::Object)).collect();
-        let mut answer = self.content(definition(record_type).path, Value::Array(items?), page.next.as_deref());
+    ) -> Result<Response, Problem>
+    where
+        M: IntoIterator<Item = (String, V)> + FromIterator<(String, V)> + Serialize,
+    {
+        let items: Result<Vec<M>, Problem> =
+            page.items.into_iter().map(|members| self.select(record_type, members)).collect();
+        let mut answer = self.content(definition(record_type).path, items?, page.next.as_deref());
         if let Some(link) = page.next.and_then(|next| next_link(path_and_query, &next)) {
             answer.headers_mut().insert(LINK, link);
         }
@@ -135,17 +150,31 @@ impl Parameters {
     }
 
     /// The answer that is this content: bare where `plain` was asked for, else in an object.
-    pub(crate) fn content(&self, name: &str, content: Value, next: Option<&str>) -> Response {
-        let content = if self.is_plain {
-            content
+    pub(crate) fn content(&self, name: &str, content: impl Serialize, next: Option<&str>) -> Response {
+        let answer = if self.is_plain {
+            answer::json(StatusCode::OK, &content)
         } else {
-            let mut wrapped = Map::from_iter([(name.to_owned(), content)]);
-            if let Some(next) = next {
-                wrapped.insert("next".into(), next.into());
-            }
-            Value::Object(wrapped)
+            answer::json(StatusCode::OK, &Wrapped { name, content, next })
         };
-        answer::json(StatusCode::OK, &content).map(Body::new)
+        answer.map(Body::new)
+    }
+}
+
+/// Content in an object, under its name.
+struct Wrapped<'a, C> {
+    name: &'a str,
+    content: C,
+    next: Option<&'a str>,
+}
+
+impl<C: Serialize> Serialize for Wrapped<'_, C> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry(self.name, &self.content)?;
+        if let Some(next) = self.next {
+            object.serialize_entry("next", next)?;
+        }
+        object.end()
     }
 }
 
@@ -205,9 +234,11 @@ mod tests {
 
     #[test]
     fn parameters_are_read_and_unknown_ones_refused() {
-        let parameters =
-            Parameters::parse(Some("plain=True&by=name&fields=id,%20name&limit=5&filter=%7B%22field%22:%22name%22%7D"), &[])
-                .unwrap();
+        let parameters = Parameters::parse(
+            Some("plain=True&by=name&fields=id,%20name&limit=5&filter=%7B%22field%22:%22name%22%7D"),
+            &[],
+        )
+        .unwrap();
         assert!(parameters.is_plain && parameters.is_by_name);
         assert_eq!(parameters.fields.unwrap(), ["id", "name"]);
         assert_eq!(parameters.list.limit, Some(5));

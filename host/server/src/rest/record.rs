@@ -7,7 +7,7 @@ use flowhost::{Code, Deletion, List, Problem, parse_setting_value};
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
-use super::parameters::{Path, Parameters, if_match, record_type, resolve};
+use super::parameters::{Parameters, Path, if_match, record_type, resolve};
 use super::token::{reader, writer};
 use super::{Answer, RECORD_BYTES, Shared};
 use crate::answer;
@@ -99,6 +99,9 @@ pub(super) async fn set_setting(
     let value = Map::from_iter([("value".to_owned(), parse_setting_value(text)?)]);
     let view = match known {
         Some(id) => api.host.update_record(&by, record_type, id, value, if_match(&headers)?).await?,
+        None if if_match(&headers)?.is_some() => {
+            return Err(Problem::new(Code::PreconditionFailed, "there is no such setting any more").into());
+        }
         None => {
             let named = std::iter::once(("name".to_owned(), Value::String(name))).chain(value).collect();
             api.host.create_record(&by, record_type, named).await?
@@ -133,7 +136,8 @@ pub(super) async fn restore(
     let by = writer(&api.host, &headers)?;
     let parameters = Parameters::parse(uri.query(), &[])?;
     let id = super::parameters::id(&name)?;
-    Ok(parameters.record(record_type, api.host.restore_record(&by, record_type, id).await?)?)
+    let commit_message = parameters.commit_message.clone();
+    Ok(parameters.record(record_type, api.host.restore_record(&by, record_type, id, commit_message).await?)?)
 }
 
 pub(super) async fn history(

@@ -5,7 +5,7 @@ use flowhost::model::RecordType;
 use http::HeaderMap;
 use serde_json::json;
 
-use super::parameters::{Path, Parameters, resolve};
+use super::parameters::{Parameters, Path, resolve};
 use super::token::writer;
 use super::{Answer, Shared};
 

@@ -262,7 +262,7 @@ fn random_records(choices: &mut Choices, ids: &[RecordId]) -> Vec<StoredRecord> 
             location_inheritance: choices.maybe(|_| "default".to_owned()),
         };
         let file = File {
-            content: choices.maybe(|choices| text(choices)),
+            content: choices.maybe(text),
             content_type: choices.maybe(|_| "text/plain".to_owned()),
             is_binary: choices.maybe(|_| true),
         };
@@ -278,7 +278,7 @@ fn random_records(choices: &mut Choices, ids: &[RecordId]) -> Vec<StoredRecord> 
             _ => StoredRecord::from_record(&flowhost_model::Record::new(&name, None, versions).unwrap()).unwrap(),
         };
         let meta = &mut record.meta;
-        meta.description = choices.maybe(|choices| text(choices));
+        meta.description = choices.maybe(text);
         meta.project_id = choices.maybe(|choices| *choices.one(ids));
         meta.bundle_id = choices.maybe(|choices| *choices.one(ids));
         meta.is_readonly = choices.below(2) == 0;
@@ -361,7 +361,7 @@ pub async fn lists_of_executions_are_what_their_filters_say(store: &dyn Store) {
             execution.bundle_id = choices.maybe(|choices| *choices.one(&ids));
             execution.created_by = choices.maybe(|choices| *choices.one(&ids));
             execution.user_id = choices.maybe(|choices| *choices.one(&ids));
-            execution.status_message = choices.maybe(|choices| text(choices));
+            execution.status_message = choices.maybe(text);
             execution.is_productive = choices.below(2) == 0;
             execution.is_durable = choices.below(2) == 0;
             execution.attempt = choices.below(3) as u32;
@@ -397,9 +397,9 @@ async fn compare_executions(store: &dyn Store, choices: &mut Choices, items: &[I
             _ => {
                 let own = choices.one(items).clone();
                 let mut parts = Vec::new();
-                for field in ["status", "flow_id", "webhook_id", "created_at", "created_at", "id"] {
+                for field in ["status", "flow_id", "webhook_id", "project_id", "created_at", "created_at", "id"] {
                     if choices.below(3) == 0 && !own[field].is_null() {
-                        let op = if field.ends_with("ook_id") || field == "flow_id" {
+                        let op = if field.ends_with("_id") {
                             "eq"
                         } else {
                             *choices.one(&["lt", "ge", "le", "gt", "eq", "ne"])

@@ -1,9 +1,9 @@
 //! Lists of executions, of which there are many.
 //!
-//! What a filter says about the status, the flow, the webhook and the time, as far as all of it must hold, decides which
-//! part of which index is scanned. The indexes of flows and webhooks have the status before the id, so a list in the order
-//! of the ids is merged from one scan for each status that may occur, each no longer than the page. The rest of a filter is
-//! checked row by row.
+//! What a filter says about the status, the flow, the webhook, the project and the time, as far as all of it must hold,
+//! decides which part of which index is scanned. The indexes have the status before the id, so a list in the order of the
+//! ids is merged from one scan for each status that may occur, each no longer than the page. The rest of a filter is checked
+//! row by row.
 
 use std::path::Path;
 
@@ -20,6 +20,9 @@ use super::open::{self, Files};
 use super::skew::{Skew, skew};
 use super::status_set::StatusSet;
 use crate::{ExecutionPage, ExecutionQuery, Result};
+
+/// The most projects that are scanned one by one. Who sees more of them sees much of all, and finds it in the order of time.
+const PROJECTS: usize = 8;
 
 const NEWEST_FIRST: Order = Order { field: "id", kind: Kind::Id(None), is_descending: true };
 
@@ -66,6 +69,7 @@ struct Wanted {
     ids: IdRange,
     flow_id: Option<RecordId>,
     webhook_id: Option<RecordId>,
+    project_id: Option<RecordId>,
     /// What is checked row by row.
     rest: Vec<String>,
 }
@@ -90,6 +94,10 @@ impl Wanted {
                         self.webhook_id = Some(id);
                         return Ok(());
                     }
+                    ("project_id", Comparison::Eq, Some(id)) if self.project_id.is_none() => {
+                        self.project_id = Some(id);
+                        return Ok(());
+                    }
                     ("id", op, Some(id)) => {
                         if let Some(ids) = IdRange::of_comparison(op, id) {
                             self.ids = self.ids.and(ids);
@@ -112,6 +120,20 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// The projects that executions must be of, where they are few.
+    fn few_projects(&self, query: &ExecutionQuery) -> Option<Vec<RecordId>> {
+        let mut projects = match (&query.in_projects, self.project_id) {
+            (Some(projects), Some(id)) => projects.iter().copied().filter(|project| *project == id).collect(),
+            (Some(projects), None) => projects.clone(),
+            (None, id) => vec![id?],
+        };
+        projects.sort();
+        projects.dedup();
+        (projects.len() <= PROJECTS).then_some(projects)
+    }
+}
+
 fn ids_of_time(op: Comparison, at: Timestamp, skew: Skew) -> IdRange {
     match op {
         Comparison::Eq => skew.ids(Some(at), Some(at)),
@@ -126,13 +148,16 @@ fn ids_of_time(op: Comparison, at: Timestamp, skew: Skew) -> IdRange {
 /// sorted by their keys first; what they hold, which may be large, is read for the page alone.
 pub(super) fn sql(query: &ExecutionQuery, keys: &Keys, skew: Skew) -> Result<(String, Parameters)> {
     let mut parameters = Parameters::default();
-    let mut wanted =
-        Wanted { statuses: StatusSet::ALL, ids: IdRange::ALL, flow_id: None, webhook_id: None, rest: Vec::new() };
+    let mut wanted = Wanted {
+        statuses: StatusSet::ALL,
+        ids: IdRange::ALL,
+        flow_id: None,
+        webhook_id: None,
+        project_id: None,
+        rest: Vec::new(),
+    };
     if let Some(filter) = &query.filter {
         wanted.add(filter, skew, &mut parameters)?;
-    }
-    if let Some(projects) = &query.in_projects {
-        wanted.rest.push(in_projects(projects, &mut parameters));
     }
     let by_id_alone = keys.by_id_alone();
     if let Some(cursor) = &query.after {
@@ -149,50 +174,71 @@ pub(super) fn sql(query: &ExecutionQuery, keys: &Keys, skew: Skew) -> Result<(St
     }
     let limit = parameters.bind(SqlValue::Integer(i64::from(query.limit) + 1));
 
-    let index = match (wanted.webhook_id, wanted.flow_id) {
-        (Some(_), _) => "execution_by_webhook",
-        (None, Some(_)) => "execution_by_flow",
-        _ if wanted.statuses != StatusSet::ALL => "execution_by_status",
-        _ => "execution_by_id",
-    };
+    // Of a webhook, a flow or a project, in this order: the former are of few of the latter.
+    let few_projects = wanted.few_projects(query);
     let mut conditions = Vec::new();
-    if let Some(id) = wanted.webhook_id {
-        conditions.push(format!("webhook_id = {}", parameters.bind(id_value(&id))));
+    let mut scans: Vec<Vec<String>> = Vec::new();
+    let index = if let Some(id) = wanted.webhook_id {
+        scans.push(vec![format!("webhook_id = {}", parameters.bind(id_value(&id)))]);
+        "execution_by_webhook"
+    } else if let Some(id) = wanted.flow_id {
+        scans.push(vec![format!("flow_id = {}", parameters.bind(id_value(&id)))]);
+        "execution_by_flow"
+    } else if let Some(projects) = few_projects.as_ref().filter(|projects| !projects.is_empty()) {
+        scans.extend(projects.iter().map(|id| vec![format!("project_id = {}", parameters.bind(id_value(id)))]));
+        "execution_by_project"
+    } else if wanted.statuses != StatusSet::ALL {
+        scans.push(Vec::new());
+        "execution_by_status"
+    } else {
+        scans.push(Vec::new());
+        "execution_by_id"
+    };
+    if few_projects.is_some_and(|projects| projects.is_empty()) {
+        // Otherwise all rows would be read to find that none is of any of no projects.
+        conditions.push("FALSE".to_owned());
     }
-    if let Some(id) = wanted.flow_id {
+    if index != "execution_by_flow"
+        && let Some(id) = wanted.flow_id
+    {
         conditions.push(format!("flow_id = {}", parameters.bind(id_value(&id))));
+    }
+    if index != "execution_by_project" {
+        let projects = [query.in_projects.as_deref(), wanted.project_id.as_ref().map(std::slice::from_ref)];
+        conditions.extend(projects.into_iter().flatten().map(|projects| in_projects(projects, &mut parameters)));
     }
     conditions.extend(wanted.ids.conditions(&mut parameters));
     conditions.append(&mut wanted.rest);
-    let scan = |status: Option<String>| {
-        let conditions: Vec<String> = status.into_iter().chain(conditions.iter().cloned()).collect();
-        let wheres = if conditions.is_empty() { "TRUE".to_owned() } else { conditions.join(" AND ") };
-        format!(
-            "SELECT seq AS hit, {} FROM execution INDEXED BY {index} WHERE {wheres} ORDER BY {} LIMIT {limit}",
-            keys.select(),
-            keys.order_by(),
-        )
-    };
-    let merged: Vec<String>;
-    let hits = if index == "execution_by_id" {
-        scan(None)
-    } else if by_id_alone.is_none() {
-        scan(Some(wanted.statuses.condition()))
-    } else {
-        merged = wanted
-            .statuses
-            .numbers()
-            .map(|number| format!("SELECT * FROM ({})", scan(Some(format!("status = {number}")))))
-            .collect();
-        match &merged[..] {
-            [] => scan(Some("FALSE".to_owned())),
-            scans => format!("{} ORDER BY {} LIMIT {limit}", scans.join(" UNION ALL "), keys.order_by()),
+
+    let is_merged = by_id_alone.is_some() && index != "execution_by_id";
+    if is_merged {
+        let mut statuses: Vec<String> = wanted.statuses.numbers().map(|number| format!("status = {number}")).collect();
+        if statuses.is_empty() {
+            statuses.push("FALSE".to_owned());
         }
-    };
+        let each = scans
+            .iter()
+            .flat_map(|scan| statuses.iter().map(|status| [&scan[..], std::slice::from_ref(status)].concat()));
+        scans = each.collect();
+    } else if wanted.statuses != StatusSet::ALL {
+        conditions.push(wanted.statuses.condition());
+    }
+    let (select, order_by) = (keys.select(), keys.order_by());
+    let scans: Vec<String> = scans
+        .into_iter()
+        .map(|mut scan| {
+            scan.extend(conditions.iter().cloned());
+            let wheres = if scan.is_empty() { "TRUE".to_owned() } else { scan.join(" AND ") };
+            format!(
+                "SELECT * FROM (SELECT seq AS hit, {select} FROM execution INDEXED BY {index}
+                 WHERE {wheres} ORDER BY {order_by} LIMIT {limit})"
+            )
+        })
+        .collect();
+    let hits = format!("{} ORDER BY {order_by} LIMIT {limit}", scans.join(" UNION ALL "));
     let sql = format!(
-        "SELECT {COLUMNS}, {} FROM ({hits}) CROSS JOIN execution ON execution.seq = hit ORDER BY {}",
+        "SELECT {COLUMNS}, {} FROM ({hits}) CROSS JOIN execution ON execution.seq = hit ORDER BY {order_by}",
         keys.names(),
-        keys.order_by(),
     );
     Ok((sql, parameters))
 }

@@ -325,7 +325,7 @@ async fn every_list_is_a_scan_of_an_index() {
     for status in statuses {
         for flow_id in [Some(id), None] {
             for webhook_id in [Some(id), None] {
-                for created_at in [Some(Timestamp::now()), None] {
+                for created_at in [Some(Timestamp(1_700_000_000_000_000)), None] {
                     for order in ["", "created_at", "-created_at"] {
                         let mut terms = Vec::new();
                         terms.extend(status.map(|status| json!({"field": "status", "value": status})));
@@ -383,6 +383,34 @@ async fn lists_of_several_statuses_are_merged() {
         assert_eq!(steps.len(), scans, "{filter}: {steps:?}");
         assert!(steps.iter().all(|step| step.contains("execution_by_status (status=?)")), "{filter}: {steps:?}");
     }
+}
+
+#[tokio::test]
+async fn lists_of_a_few_projects_are_merged() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let ids: Vec<RecordId> = (0..20).map(|_| RecordId::new()).collect();
+    let error = json!({"field": "status", "value": "ENDED_ERROR"});
+    let project = json!({"field": "project_id", "value": ids[0]});
+    let flow = json!({"field": "flow_id", "value": ids[0]});
+    for (filter, projects, index, scans) in [
+        (error.clone(), Some(2), "execution_by_project (project_id=? AND status=?)", 2),
+        (Value::Null, Some(2), "execution_by_project (project_id=? AND status=?)", 14),
+        (error.clone(), Some(20), "execution_by_status (status=?)", 1),
+        (Value::Null, Some(20), "execution_by_id", 1),
+        (json!({"and": [error, project]}), Some(20), "execution_by_project (project_id=? AND status=?)", 1),
+        (project, None, "execution_by_project (project_id=? AND status=?)", 7),
+        (flow, Some(2), "execution_by_flow (flow_id=? AND status=?)", 7),
+    ] {
+        let in_projects = projects.map(|count| ids[..count].to_vec());
+        let query = ExecutionQuery { in_projects, ..execution_query(&filter, "") };
+        let steps = plan(folder.path(), &query);
+        assert_eq!(steps.len(), scans, "{query:?}: {steps:?}");
+        assert!(steps.iter().all(|step| step.contains(index)), "{query:?}: {steps:?}");
+    }
+    // Nobody's projects hold nothing.
+    let query = ExecutionQuery { in_projects: Some(Vec::new()), ..ExecutionQuery::default() };
+    assert!(store.query_executions(query).await.unwrap().executions.is_empty());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Settings, and the webhooks that some of them are.
 
-use flowhost_model::{Digest, Operation, RecordType, User};
+use flowhost_model::{Digest, Operation, Record, RecordType, Setting, User};
 use flowhost_store::StoredRecord;
 use serde_json::{Map, Value, json};
 
@@ -8,6 +8,7 @@ use super::{Draft, refuse};
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::problem::{Code, Problem};
+use crate::record::service::may_read;
 use crate::setting::{MASK, WEBHOOK_PREFIX, take_key};
 
 /// The value as it is read: the key of a webhook is masked.
@@ -51,8 +52,41 @@ impl Host {
                 None => draft.body.shift_remove("key_digest"),
             };
         }
-        let user = draft.body.get("value").and_then(|value| value.get("user_name")).and_then(Value::as_str);
+        let text = |member: &str| draft.body.get("value").and_then(|value| value.get(member)).and_then(Value::as_str);
+        self.refuse_foreign_flow(by, text("flow_name").unwrap_or_default()).await?;
+        let user = text("user_name");
         self.refuse_lending(by, user.unwrap_or_default()).await
+    }
+
+    /// Deleting a setting that is a webhook takes the webhook away.
+    pub(super) fn refuse_deleted_setting(&self, by: &Identity, stored: &StoredRecord) -> Result<(), Problem> {
+        match stored.meta.name.starts_with(WEBHOOK_PREFIX) {
+            true => self.permit(by, Operation::Delete, RecordType::Webhook, stored.meta.project_id),
+            false => Ok(()),
+        }
+    }
+
+    /// Taking a setting that is a webhook out of the trash makes the webhook again.
+    pub(super) async fn refuse_restored_setting(&self, by: &Identity, stored: &StoredRecord) -> Result<(), Problem> {
+        if !stored.meta.name.starts_with(WEBHOOK_PREFIX) {
+            return Ok(());
+        }
+        self.permit(by, Operation::Create, RecordType::Webhook, stored.meta.project_id)?;
+        let setting: Record<Setting> = stored.clone().into_record()?;
+        let user = setting.body.value.get("user_name").and_then(Value::as_str);
+        self.refuse_lending(by, user.unwrap_or_default()).await
+    }
+
+    /// The writer must be allowed to run the flow, where there is one of that name already.
+    async fn refuse_foreign_flow(&self, by: &Identity, flow_name: &str) -> Result<(), Problem> {
+        let flow = self.store().record_by_name(RecordType::Flow, flow_name).await?;
+        match flow {
+            Some(flow) if !may_read(by, &flow) => {
+                let detail = format!("`flow_name`: you have no permission READ for the flow `{flow_name}`");
+                Err(Problem::new(Code::Forbidden, detail))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The flow runs with the permissions of that user, who must be the writer or hold no more than the writer.
@@ -63,12 +97,12 @@ impl Host {
             refuse("user_name", format!("there is no user named `{user_name}`; {hint}"))
         };
         let stored = stored.ok_or_else(missing)?;
-        let id = stored.meta.id;
         let user = stored.into_record::<User>()?;
         if !user.body.is_enabled() {
             return Err(refuse("user_name", format!("the user `{user_name}` is disabled")));
         }
-        if id != by.user_id && !by.access.covers(&self.snapshot().access_of(&user.body.roles, false)) {
+        // Also where it is the writer: a token may be narrowed to some of its user's roles.
+        if !by.access.covers(&self.snapshot().access_of(&user.body.roles, false)) {
             let detail = format!("`user_name`: `{user_name}` may do more than you may; name yourself, or ask them");
             return Err(Problem::new(Code::Forbidden, detail));
         }

@@ -1,6 +1,6 @@
 //! Users.
 
-use flowhost_model::{Timestamp, User};
+use flowhost_model::{Record, Timestamp, User};
 use flowhost_store::StoredRecord;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -8,20 +8,23 @@ use serde_json::{Map, Value, json};
 use super::{Draft, refuse};
 use crate::host::Host;
 use crate::identity::Identity;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 impl Host {
     /// Turns a password into its hash. A new one ends the sessions that there are.
     pub(super) async fn prepare_user(
         &self,
-        _by: &Identity,
+        by: &Identity,
         draft: &mut Draft,
-        _former: Option<&StoredRecord>,
+        former: Option<&StoredRecord>,
     ) -> Result<(), Problem> {
         if draft.body.get("is_enabled").is_none_or(Value::is_null) {
             draft.body.insert("is_enabled".into(), Value::Bool(true));
         }
         if let Some(password) = draft.secrets.remove("password") {
+            if let Some(former) = former {
+                self.refuse_impersonation(by, former)?;
+            }
             match password {
                 Value::String(password) => {
                     let hash = self.passwords().hash(password).await?;
@@ -37,6 +40,16 @@ impl Host {
             return Err(refuse("email", "must be an address of mail"));
         }
         Ok(())
+    }
+
+    /// Whoever sets a password can log in with it, so that it must not open more than they may themselves.
+    fn refuse_impersonation(&self, by: &Identity, user: &StoredRecord) -> Result<(), Problem> {
+        let held: Record<User> = user.clone().into_record()?;
+        if by.access.covers(&self.snapshot().access_of(&held.body.roles, false)) {
+            return Ok(());
+        }
+        let detail = format!("`password`: `{}` may do more than you may", user.meta.name);
+        Err(Problem::new(Code::Forbidden, detail))
     }
 
     pub(super) fn user_property(&self, name: &str, stored: &StoredRecord, body: &Map<String, Value>) -> Option<Value> {

@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use super::{Draft, flow_problem, refuse};
 use crate::host::Host;
-use crate::limits::BODY_BYTES_CAP;
 use crate::problem::Problem;
 use crate::setting::check_key;
 use crate::webhook::FlowTarget;
@@ -31,10 +30,11 @@ pub(super) fn prepare(draft: &mut Draft) -> Result<(), Problem> {
     if location.is_null() {
         *location = json!("flow_record");
     }
-    if let Some(options) = draft.body.get("options").filter(|options| !options.is_null()) {
-        let options = WebhookOptions::deserialize(options).map_err(|error| refuse("options", error))?;
-        check_options(&options)?;
-    }
+    let options = draft.body.get("options").filter(|options| !options.is_null());
+    let options = options.map(WebhookOptions::deserialize).transpose().map_err(|error| refuse("options", error))?;
+    let options = options.unwrap_or_default();
+    check_options(&options)?;
+    draft.body.insert("options".into(), json!(options));
     match draft.secrets.remove("key") {
         None => {}
         Some(Value::String(key)) => {
@@ -56,9 +56,6 @@ pub(crate) fn check_options(options: &WebhookOptions) -> Result<(), Problem> {
     if options.max_executions == Some(0) {
         return Err(refuse("options.max_executions", "is at least 1; to stop calls, disable the webhook"));
     }
-    if options.max_body_bytes.is_some_and(|bytes| bytes > BODY_BYTES_CAP) {
-        return Err(refuse("options.max_body_bytes", format!("is at most {BODY_BYTES_CAP}")));
-    }
     Ok(())
 }
 
@@ -75,7 +72,12 @@ pub(crate) fn encode_segment(segment: &str) -> String {
 }
 
 impl Host {
-    pub(super) fn webhook_property(&self, name: &str, stored: &StoredRecord, body: &Map<String, Value>) -> Option<Value> {
+    pub(super) fn webhook_property(
+        &self,
+        name: &str,
+        stored: &StoredRecord,
+        body: &Map<String, Value>,
+    ) -> Option<Value> {
         let target = || {
             let webhook = Webhook::deserialize(&Value::Object(body.clone())).ok();
             webhook.map(|webhook| FlowTarget::Id(webhook.flow_id))
