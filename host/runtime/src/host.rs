@@ -124,7 +124,8 @@ impl HostBuilder {
     /// `operator-token` in the data folder, which only the owner of the process may read.
     pub async fn build(self) -> Result<Host, Problem> {
         let workspace = normalize_name(&self.workspace)?.to_owned();
-        let store = open_store(&self.data).await?;
+        let options = SqliteOptions { max_bytes: self.limits.data_bytes, ..SqliteOptions::default() };
+        let store = open_store(&self.data, options).await?;
         let mut builder = Engine::builder(self.pooling, self.limits.executions).map_err(unusable)?;
         let mut capabilities: Vec<Box<dyn Capability>> =
             vec![Box::new(ExecutionCapability), Box::new(RequestCapability)];
@@ -186,9 +187,9 @@ fn unusable(error: flowhost_engine::EngineError) -> Problem {
     Problem::new(Code::HostError, error.to_string())
 }
 
-async fn open_store(folder: &Path) -> Result<Arc<dyn Store>, Problem> {
+async fn open_store(folder: &Path, options: SqliteOptions) -> Result<Arc<dyn Store>, Problem> {
     let folder = folder.to_owned();
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, SqliteOptions::default())).await;
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, options)).await;
     let store = opened.map_err(Problem::host)?;
     // Whoever builds a host is told all of it: that is who can mend it.
     Ok(Arc::new(store.map_err(|error| Problem::new(Code::HostError, error.to_string()))?))

@@ -104,9 +104,10 @@ fn invalid(detail: impl Into<String>) -> Problem {
     Problem::new(Code::RecordInvalid, detail)
 }
 
-fn check_webhook_name(name: &str) -> Result<(), Problem> {
-    if name.contains('/') || name.trim() == "call" {
-        return Err(invalid("`name`: it is a part of the address, so it has no `/` and is not `call`"));
+/// Whether this can be a segment of an address: clients resolve dots away before they call.
+pub(crate) fn check_webhook_name(name: &str) -> Result<(), Problem> {
+    if name.contains('/') || matches!(name.trim(), "call" | "." | "..") {
+        return Err(invalid("`name`: it is a part of the address, so it has no `/` and is not `call`, `.` or `..`"));
     }
     Ok(())
 }

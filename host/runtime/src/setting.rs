@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::problem::{Code, Problem};
+use crate::record::check_webhook_name;
 use crate::webhook;
 
 /// A setting of this name and more is a webhook.
@@ -154,9 +155,10 @@ impl Host {
             }
         };
         if let Some(webhook) = name.strip_prefix(WEBHOOK_PREFIX) {
-            if webhook.is_empty() || webhook.contains('/') || webhook == "call" {
-                return Err(invalid(format!("`{name}`: a webhook needs a name, without `/`, that is not `call`")));
+            if webhook.is_empty() {
+                return Err(invalid(format!("`{name}`: after the last dot the webhook's name is missing")));
             }
+            check_webhook_name(webhook)?;
             setting.body.key_digest = take_key(&mut value, setting.body.key_digest)?;
             let user = value.get("user_name").and_then(Value::as_str).unwrap_or_default();
             if !self.snapshot().has_user(user) {

@@ -14,7 +14,6 @@ use super::{Place, wrk};
 use crate::http;
 use crate::run::{self, Outcome};
 use crate::server::Server;
-use crate::workspace;
 
 /// The variable that names the `wasmtime` program.
 const WASMTIME: &str = "WASMTIME";
@@ -56,13 +55,6 @@ pub(super) fn all() -> (Vec<Contestant>, Vec<String>) {
         return (all, Vec::new());
     }
     (all, vec![format!("wasmtime serve: the variable {WASMTIME} names no wasmtime 48 program")])
-}
-
-/// Builds the programs that only the benchmark needs.
-pub(super) fn build() -> Outcome<()> {
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--package", "flowhost-server", "--example", "bare_hyper"]);
-    run::done(cargo.current_dir(workspace::root()))
 }
 
 impl Running {
