@@ -64,7 +64,9 @@ impl fmt::Display for Status {
 
 /// The text names no status.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a status; expected one of SCHEDULED, RUNNING, WAITING, PAUSED, ENDED_SUCCESS, ENDED_ERROR, ENDED_CANCELLED")]
+#[error(
+    "`{0}` is not a status; expected one of SCHEDULED, RUNNING, WAITING, PAUSED, ENDED_SUCCESS, ENDED_ERROR, ENDED_CANCELLED"
+)]
 pub struct UnknownStatus(String);
 
 impl FromStr for Status {
