@@ -52,6 +52,8 @@ fn greet(request: &IncomingRequest) -> Option<Vec<u8>> {
     drop(stream);
     drop(IncomingBody::finish(body));
     let Caller { name } = serde_json::from_slice(&payload).ok()?;
+    // The flow logs this line; standard error is what there is for it here.
+    eprintln!("greeting {name}");
     serde_json::to_vec(&Answer { greeting: format!("Hello, {name}!") }).ok()
 }
 

@@ -140,6 +140,7 @@ fn wasmtime_serve(place: &Place) -> Outcome<Running> {
     wasmtime
         .args(["serve", "-O", "pooling-allocator=y"])
         .args(["-O", "pooling-memory-keep-resident=262144", "-O", "pooling-table-keep-resident=65536"])
+        .args(["-O", "pooling-async-stack-keep-resident=65536"])
         .args(["-S", "cli", "--addr", &address])
         .arg(place.hello.with_file_name("bench-http.wasm"));
     let url = format!("http://{address}/");

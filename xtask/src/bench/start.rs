@@ -70,14 +70,13 @@ fn deploy(place: &Place, data: &Path) -> Outcome<()> {
     }
     let server = contestant::serve(place, data)?;
     let hello = fs::read(&place.hello)?;
+    eprintln!("deploying {FLOWS} flows…");
     for number in 1..=FLOWS {
-        eprint!("\rdeploying flow {number} of {FLOWS}");
         let component = place.folder.join("variant.wasm");
         fs::write(&component, variant(&hello, number))?;
         let name = format!("hello-{number}");
         contestant::client(place, &server, data, &["deploy", &component.to_string_lossy(), "--name", &name])?;
     }
-    eprintln!();
     let create = ["webhook", "create", "hello", "--flow", "hello-50", "--enable"];
     contestant::client(place, &server, data, &create)
 }
