@@ -14,6 +14,9 @@ use tempfile::TempDir;
 use crate::guests;
 use crate::patience::{PATIENCE, until};
 
+/// When the pipe to it is closed, its owner is gone without having ended the process: it does so, and clears the folder up.
+const GUARD: &str = r#"trap '' INT; read -r _; kill -KILL "$0"; sleep 1; rm -rf "$1""#;
+
 /// What `flowhost serve` prints before its address.
 const LISTENS: &str = "flowhost listens on http://";
 
@@ -80,7 +83,7 @@ impl Setup {
         }
         let mut logs = (1..).map(|number| folder.path().join(format!("log-{number}")));
         let log = logs.find(|log| !log.exists()).unwrap();
-        let mut process = Process::start(&self, &data, &log);
+        let mut process = Process::start(&self, folder.path(), &data, &log);
         match process.address() {
             Some(address) => Ok(Host { setup: self, folder, data, log, address, process: Mutex::new(process) }),
             None => {
@@ -210,13 +213,13 @@ pub(crate) fn program() -> Command {
 struct Process {
     child: Child,
     stdout: Option<BufReader<ChildStdout>>,
-    /// A shell that kills the process when the pipe to it is closed.
+    /// A shell that runs [`GUARD`].
     guard: Child,
     _alive: Option<ChildStdin>,
 }
 
 impl Process {
-    fn start(setup: &Setup, data: &Path, log: &Path) -> Self {
+    fn start(setup: &Setup, folder: &Path, data: &Path, log: &Path) -> Self {
         let mut command = program();
         command.args(["serve", "--data"]).arg(data).args(&setup.flags);
         if !setup.flags.iter().any(|flag| flag == "--listen") {
@@ -226,7 +229,7 @@ impl Process {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log).unwrap());
         let mut child = command.spawn().unwrap();
         let mut guard = Command::new("sh");
-        guard.args(["-c", "read -r _; kill -KILL \"$0\"", &child.id().to_string()]);
+        guard.args(["-c", GUARD, &child.id().to_string()]).arg(folder);
         let mut guard = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let stdout = child.stdout.take().map(BufReader::new);
         let alive = guard.stdin.take();

@@ -17,7 +17,7 @@ use wrk::Measured;
 
 use crate::run::Outcome;
 use crate::workspace::Metadata;
-use crate::{demo, guests};
+use crate::{guests, host};
 
 /// Connections that the client keeps busy.
 const CONNECTIONS: [u32; 3] = [1, 32, 250];
@@ -85,8 +85,7 @@ pub(crate) fn run(bench: &Bench) -> Outcome<()> {
         wrk::ensure()?;
     }
     guests::build(&metadata)?;
-    let flowhost = demo::build_host(&metadata)?;
-    contestant::build()?;
+    let flowhost = host::build(&metadata, &["bare_hyper", "call_cost"])?;
     let target = &metadata.target_directory;
     let folder = target.join("bench");
     fs::create_dir_all(&folder)?;

@@ -4,7 +4,7 @@ mod call;
 mod transcript;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -12,10 +12,10 @@ use call::{Call, Payload};
 use clap::Args;
 use transcript::Transcript;
 
-use crate::guests;
-use crate::run::{self, Outcome};
+use crate::run::Outcome;
 use crate::server::Server;
 use crate::workspace::{self, Metadata};
+use crate::{guests, host};
 
 /// The client in the addresses of the setting form, as the description of the setting has it.
 const WORKSPACE: &str = "myclient";
@@ -42,7 +42,7 @@ pub(crate) fn run(demo: &Demo) -> Outcome<()> {
     let start = Instant::now();
     let metadata = Metadata::load()?;
     guests::build(&metadata)?;
-    let flowhost = build_host(&metadata)?;
+    let flowhost = host::build(&metadata, &[])?;
     eprintln!("host and flows are built ({:.0} s)\n", start.elapsed().as_secs_f64());
 
     // Kept by whoever looks at the demo; a check must not meet what an earlier one left.
@@ -71,14 +71,6 @@ pub(crate) fn run(demo: &Demo) -> Outcome<()> {
         server.wait()?;
     }
     Ok(())
-}
-
-/// Builds the `flowhost` program; gives its path.
-pub(crate) fn build_host(metadata: &Metadata) -> Outcome<PathBuf> {
-    eprintln!("building the host (the first time compiles wasmtime: some ten minutes on two cores)…");
-    let mut cargo = Command::new("cargo");
-    run::done(cargo.args(["build", "--release", "--package", "flowhost-cli"]).current_dir(workspace::root()))?;
-    Ok(metadata.target_directory.join("release/flowhost"))
 }
 
 /// Deploys the examples, sets up their webhooks and calls them.

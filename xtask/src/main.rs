@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod guests;
+mod host;
 mod http;
 mod packaged_sdk;
 mod run;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::run::{self, Outcome};
 use crate::workspace::Metadata;
-use crate::{guests, packaged_sdk, workspace};
+use crate::{guests, host, packaged_sdk, workspace};
 
 /// One step, its words for the summary, and what to do where it fails.
 struct Step {
@@ -14,7 +14,7 @@ struct Step {
     mend: &'static str,
 }
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step {
         name: "format",
         run: || cargo(&["fmt", "--all", "--check"]),
@@ -29,6 +29,11 @@ const STEPS: [Step; 6] = [
         name: "guests",
         run: || guests::build(&Metadata::load()?).map(|_| ()),
         mend: "`cargo xtask guests` does this step alone",
+    },
+    Step {
+        name: "host",
+        run: || host::build(&Metadata::load()?, &[]).map(|_| ()),
+        mend: "`cargo build --release --workspace --bin flowhost` does this step alone",
     },
     Step {
         name: "tests",

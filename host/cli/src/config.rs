@@ -66,8 +66,10 @@ const ADDRESSABLE: u64 = 4 << 30;
 
 macro_rules! numbers {
     (@get duration $field:expr) => { u64::try_from($field.as_millis()).unwrap_or(u64::MAX) };
+    (@get optional $field:expr) => { $field.unwrap_or(0) };
     (@get $kind:ident $field:expr) => { u64::try_from($field).unwrap_or(u64::MAX) };
     (@set duration $field:expr, $value:expr) => { $field = Duration::from_millis($value) };
+    (@set optional $field:expr, $value:expr) => { $field = Some($value).filter(|value| *value > 0) };
     (@set $kind:ident $field:expr, $value:expr) => { $field = $kind::try_from($value).unwrap_or($kind::MAX) };
     ($($name:ident: $kind:ident = $($field:ident).+, $least:expr, $most:expr;)*) => {
         &[$(Number {
@@ -93,6 +95,7 @@ const NUMBERS: &[Number] = numbers! {
     admission_wait_ms: duration = limits.admission_wait, 0, LONGEST_MS;
     wait_ms: duration = limits.wait, 1, LONGEST_MS;
     body_bytes: u64 = limits.body_bytes, 0, BODY_BYTES_CAP;
+    data_bytes: optional = limits.data_bytes, 0, 1 << 50;
     ticket_ms: duration = limits.ticket, 1_000, LONGEST_MS;
     session_ms: duration = limits.session, 1_000, LONGEST_MS;
     development_ms: duration = limits.development, 0, LONGEST_MS;

@@ -43,6 +43,11 @@ impl ArtifactCache {
         &self.folder
     }
 
+    /// Whether there is an artifact of this component, whole or not.
+    pub(crate) fn contains(&self, digest: Digest) -> bool {
+        self.path(digest).exists()
+    }
+
     /// The component, if its artifact is here and whole.
     pub(crate) fn load(&self, engine: &wasmtime::Engine, digest: Digest) -> Option<Component> {
         let file = fs::read(self.path(digest)).ok()?;

@@ -10,12 +10,16 @@ use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
+use tokio::io::AsyncReadExt;
 
 use crate::config;
 use crate::error::{CompileError, InvalidComponent};
 
 /// The worker's exit code for a component that does not compile; its reason is on standard error.
 const EXIT_INVALID: u8 = 65;
+
+/// What is read of what the worker says, in bytes. Beyond it the worker cannot write on, and ends.
+const SAID_LIMIT: u64 = 64 << 10;
 
 /// How much less of the processor compilation gets than calls do.
 const NICENESS: i32 = 10;
@@ -92,7 +96,7 @@ async fn compile_in_process(
         Ok((component, tempfile::NamedTempFile::new_in(&folder)?))
     });
     let (component, artifact) = files.await.map_err(|error| CompileError::Host(error.to_string()))?.map_err(host)?;
-    let worker = tokio::process::Command::new(program)
+    let mut worker = tokio::process::Command::new(program)
         .args(arguments)
         .arg(component.path())
         .arg(artifact.path())
@@ -103,15 +107,24 @@ async fn compile_in_process(
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| CompileError::Host(format!("{}: {error}", program.display())))?;
-    let output = match tokio::time::timeout(limits.time, worker.wait_with_output()).await {
-        Ok(output) => output.map_err(host)?,
+    let mut said = Vec::new();
+    let reading = worker.stderr.take();
+    let ended = tokio::time::timeout(limits.time, async {
+        if let Some(stderr) = reading {
+            stderr.take(SAID_LIMIT).read_to_end(&mut said).await?;
+        }
+        worker.wait().await
+    });
+    let status = match ended.await {
+        Ok(status) => status.map_err(host)?,
         Err(_) => {
-            let seconds = limits.time.as_secs();
-            return Err(InvalidComponent::CompileLimit(format!("it took longer than {seconds} s")).into());
+            // Waited for as well, so that nothing is left of it.
+            worker.kill().await.map_err(host)?;
+            return Err(InvalidComponent::CompileLimit(format!("it took longer than {:?}", limits.time)).into());
         }
     };
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    match output.status.code() {
+    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    match status.code() {
         Some(0) => {
             let read = tokio::task::spawn_blocking(move || fs::read(artifact.path())).await;
             read.map_err(|error| CompileError::Host(error.to_string()))?.map_err(host)
@@ -121,7 +134,7 @@ async fn compile_in_process(
         None => {
             let mebibytes = limits.memory_bytes >> 20;
             let reason = format!("the compiler was ended; it may use {mebibytes} MiB");
-            tracing::warn!(status = %output.status, %said, "the compiler's process was ended");
+            tracing::warn!(%status, %said, "the compiler's process was ended");
             Err(InvalidComponent::CompileLimit(reason).into())
         }
         Some(code) => Err(CompileError::Host(format!("the compiler left with exit code {code}: {said}"))),
@@ -133,6 +146,11 @@ async fn compile_in_process(
 pub fn worker_main(arguments: &[String]) -> ExitCode {
     match worker(arguments) {
         Ok(()) => ExitCode::SUCCESS,
+        // The reason alone: who reads it knows what it is the reason of.
+        Err(CompileError::Invalid(InvalidComponent::Malformed(reason))) => {
+            eprintln!("{reason}");
+            ExitCode::from(EXIT_INVALID)
+        }
         Err(CompileError::Invalid(error)) => {
             eprintln!("{error}");
             ExitCode::from(EXIT_INVALID)
@@ -152,6 +170,9 @@ fn worker(arguments: &[String]) -> Result<(), CompileError> {
     let memory: u64 = memory.parse().map_err(|error: std::num::ParseIntError| host(&error))?;
     let limit = Rlimit { current: Some(memory), maximum: Some(memory) };
     rustix::process::setrlimit(Resource::As, limit).map_err(|error| host(&error))?;
+    // To run out of memory is expected here, and aborts; nobody wants a dump of it.
+    let no_dump = Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(Resource::Core, no_dump).map_err(|error| host(&error))?;
     // Not being allowed to be nice is no reason not to work.
     let _niceness = rustix::process::nice(NICENESS);
     let engine = wasmtime::Engine::new(&config::base()).map_err(|error| host(&error))?;

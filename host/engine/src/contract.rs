@@ -20,7 +20,7 @@ pub struct Contract {
     offered: Vec<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Version {
     major: u64,
     minor: u64,
@@ -60,9 +60,8 @@ impl Contract {
         }
         if package == "flowhost:flow" {
             // A minor version only adds: what was built for an older one runs, for a newer one may not.
-            let known = version.is_some_and(|version| {
-                version.major == CONTRACT_VERSION.major && version.minor <= CONTRACT_VERSION.minor
-            });
+            let known =
+                version.is_some_and(|version| version.major == CONTRACT_VERSION.major && version <= CONTRACT_VERSION);
             // An interface of nothing but types needs no implementation.
             return known && (interface == "flowhost:flow/types" || self.is_offered(interface));
         }

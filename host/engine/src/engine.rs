@@ -84,6 +84,11 @@ impl Engine {
         self.shared.contract.check(component)
     }
 
+    /// Whether [`Engine::load`] will find an artifact. Looks at the file system.
+    pub fn is_compiled(&self, digest: Digest) -> bool {
+        self.shared.cache.contains(digest)
+    }
+
     /// The program of a component that was compiled before; none where its artifact is not at hand.
     pub async fn load(&self, digest: Digest) -> Result<Option<Program>, CompileError> {
         let engine = self.clone();

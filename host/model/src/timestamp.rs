@@ -3,7 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Deserialize, Serialize};
+
+/// Writes instants as RFC 3339 with microseconds; several times as fast as a format string.
+static PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 
 /// An instant in microseconds since 1970-01-01T00:00:00Z.
 ///
@@ -32,7 +36,12 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A number outside jiff's years -9999 to 9999 can only come from a damaged row; it is shown as it is.
         match jiff::Timestamp::from_microsecond(self.0) {
-            Ok(instant) => write!(f, "{}", instant.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00")),
+            Ok(instant) => {
+                let mut text = String::with_capacity(36);
+                PRINTER.print_timestamp(&instant, &mut text).map_err(|_| fmt::Error)?;
+                f.write_str(text.strip_suffix('Z').unwrap_or(&text))?;
+                f.write_str("+00:00")
+            }
             Err(_) => write!(f, "{}us", self.0),
         }
     }
@@ -65,6 +74,7 @@ mod tests {
 
     #[test]
     fn text_has_microseconds_and_an_offset() {
+        assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000000+00:00");
         assert_eq!(Timestamp(1_000_001).to_string(), "1970-01-01T00:00:01.000001+00:00");
         assert_eq!("1970-01-01T00:00:01.000001+00:00".parse::<Timestamp>().unwrap(), Timestamp(1_000_001));
     }

@@ -21,6 +21,9 @@ pub struct Limits {
     pub body_bytes: u64,
     /// What one compilation may use.
     pub compile: CompileLimits,
+    /// The most bytes that the store may take on disk; no limit but the disk unless set. A host that has reached it answers
+    /// as one whose disk is full.
+    pub data_bytes: Option<u64>,
     /// How long the ticket of an asynchronous call can be used.
     pub ticket: Duration,
     /// How long a login lasts.
@@ -42,6 +45,7 @@ impl Default for Limits {
             wait: Duration::from_secs(30),
             body_bytes: 1 << 20,
             compile: CompileLimits::default(),
+            data_bytes: None,
             ticket: Duration::from_secs(24 * 3600),
             // As in the modelled system.
             session: Duration::from_secs(30 * 24 * 3600),

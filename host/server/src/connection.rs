@@ -65,7 +65,13 @@ pub(crate) struct Connections {
 impl Connections {
     pub(crate) fn new(service: Arc<Service>, options: ServerOptions) -> Self {
         let mut protocol = Builder::new(TokioExecutor::new());
-        protocol.http1().timer(TokioTimer::new()).header_read_timeout(options.header_timeout).max_buf_size(HEAD_BUFFER);
+        protocol
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(options.header_timeout)
+            .max_buf_size(HEAD_BUFFER)
+            // Or else the request of a client who sends it and leaves is dropped where its end is seen before it is begun.
+            .half_close(true);
         protocol
             .http2()
             .timer(TokioTimer::new())

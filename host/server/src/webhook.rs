@@ -8,7 +8,7 @@ use flowhost::model::{Answer, RecordId};
 use flowhost::webhook::{Address, Called, METHODS, WebhookRequest};
 use flowhost::{ExecutionView, Host, Problem};
 use http::header::{ALLOW, CACHE_CONTROL, HOST, LOCATION};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::json;
@@ -84,6 +84,8 @@ async fn call(
     {
         head.headers.insert(HOST, name);
     }
+    let preferences = head.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let prefers_async = preferences.into_iter().any(|value| value.to_ascii_lowercase().contains("respond-async"));
     let request = WebhookRequest {
         method: head.method,
         path,
@@ -107,6 +109,10 @@ async fn call(
                 answer.headers_mut().insert(LOCATION, location);
             }
             answer::insert_execution_id(answer.headers_mut(), id);
+            if prefers_async {
+                let applied = HeaderValue::from_static("respond-async");
+                answer.headers_mut().insert(HeaderName::from_static("preference-applied"), applied);
+            }
             answer
         }
     };

@@ -110,13 +110,27 @@ fn a_body_that_breaks_off_is_refused_and_starts_nothing() {
 fn a_client_that_goes_away_does_not_end_its_execution() {
     let host = Host::shared();
     let webhook = host.webhook("http-gone", "sleeper");
-    let connection = webhook.call(host, &json!({ "ms": 1_500 })).start();
+    let connection = webhook.call(host, &json!({ "ms": 2_000 })).start();
     let id =
         until("the execution is listed", || Some(host.executions_of("http-gone").first()?["id"].as_str()?.to_owned()));
     drop(connection);
     let ended = host.wait_until_ended(&id);
     assert_eq!(ended.status(), "ENDED_SUCCESS");
     assert_eq!(host.executions_of("http-gone")[0]["id"], id.as_str());
+}
+
+#[test]
+fn a_client_that_sends_and_leaves_at_once_is_served() {
+    let host = Host::shared();
+    let webhook = host.webhook("http-left", "canary");
+    for _ in 0..50 {
+        drop(webhook.call(host, &json!({})).start());
+    }
+    until("all calls are recorded", || (host.executions_of("http-left").len() == 50).then_some(()));
+    // One who has said all and still listens gets the answer.
+    let mut connection = webhook.call(host, &json!({})).start();
+    connection.finish();
+    connection.answer("POST").ok();
 }
 
 #[test]
@@ -195,7 +209,7 @@ fn a_client_that_is_slow_with_its_head_is_left() {
 
 #[test]
 fn a_client_that_says_nothing_is_left() {
-    let host = Setup::new().set("idle_timeout_ms", 50).set("drain_timeout_ms", 100).start();
+    let host = Setup::new().set("idle_timeout_ms", 500).set("drain_timeout_ms", 100).start();
     assert_eq!(host.connect().closed(), b"");
     // Between two requests likewise.
     let mut connection = host.connect();
@@ -210,8 +224,10 @@ fn a_client_that_says_nothing_is_left() {
 
 #[test]
 fn a_client_that_is_slow_with_its_body_is_told_and_left() {
-    let host = Setup::new().set("body_timeout_ms", 50).start();
+    let host = Host::start();
     let webhook = host.webhook("slow", "canary");
+    host.kill();
+    let host = Setup::new().data_of(&host).set("body_timeout_ms", 50).start();
     let mut connection = host.connect();
     connection.write(format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n123", webhook.path()));
     let answer = connection.answer("POST");

@@ -257,7 +257,7 @@ fn executions_are_listed_newest_first_in_pages_by_flow_webhook_and_status() {
         list.as_array().unwrap().iter().map(|execution| execution["id"].as_str().unwrap().to_owned()).collect()
     };
     let newest_first: Vec<String> = calls.iter().rev().cloned().collect();
-    assert_eq!(list(""), [&[last.clone()], &*newest_first].concat());
+    assert_eq!(list(""), [std::slice::from_ref(&last), &*newest_first].concat());
     assert_eq!(list("?flow=outputs"), newest_first);
     assert_eq!(list("?webhook=other"), [last]);
     assert_eq!(list("?status=ENDED_ERROR"), [calls[2].clone()]);

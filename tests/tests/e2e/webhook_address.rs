@@ -48,10 +48,10 @@ fn the_record_form_wins_where_both_could_match() {
 }
 
 #[test]
-fn call_is_no_name_of_a_webhook() {
+fn what_no_address_could_hold_is_no_name_of_a_webhook() {
     let host = Host::shared();
     host.deploy("echo");
-    for name in ["call", " call ", "a/b"] {
+    for name in ["call", " call ", "a/b", ".", ".."] {
         let refused = host.create("webhook", &json!({ "name": name, "flow_name": "echo" }));
         assert!(refused.problem(422, "record.invalid")["detail"].as_str().unwrap().contains("call"));
         let refused = host.set(&format!("client.webhook.{}", name.trim()), "flow_name: echo\nuser_name: admin");

@@ -14,7 +14,6 @@ use super::{Place, wrk};
 use crate::http;
 use crate::run::{self, Outcome};
 use crate::server::Server;
-use crate::workspace;
 
 /// The variable that names the `wasmtime` program.
 const WASMTIME: &str = "WASMTIME";
@@ -56,13 +55,6 @@ pub(super) fn all() -> (Vec<Contestant>, Vec<String>) {
         return (all, Vec::new());
     }
     (all, vec![format!("wasmtime serve: the variable {WASMTIME} names no wasmtime 48 program")])
-}
-
-/// Builds the programs that only the benchmark needs.
-pub(super) fn build() -> Outcome<()> {
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--package", "flowhost-server", "--example", "bare_hyper"]);
-    run::done(cargo.current_dir(workspace::root()))
 }
 
 impl Running {
@@ -148,6 +140,7 @@ fn wasmtime_serve(place: &Place) -> Outcome<Running> {
     wasmtime
         .args(["serve", "-O", "pooling-allocator=y"])
         .args(["-O", "pooling-memory-keep-resident=262144", "-O", "pooling-table-keep-resident=65536"])
+        .args(["-O", "pooling-async-stack-keep-resident=65536"])
         .args(["-S", "cli", "--addr", &address])
         .arg(place.hello.with_file_name("bench-http.wasm"));
     let url = format!("http://{address}/");

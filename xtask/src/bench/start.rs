@@ -28,8 +28,10 @@ pub(super) struct Started {
     /// From the start of the process to the first answered call, median of the starts.
     pub(super) first_answer_ms: f64,
     pub(super) spread_ms: [f64; 2],
-    /// Resident memory after the first answer and some seconds of rest.
+    /// Resident memory with these flows, after the first answer and some seconds of rest.
     pub(super) idle_bytes: u64,
+    /// The same of a host without a flow, which nobody has called.
+    pub(super) idle_empty_bytes: u64,
 }
 
 /// Deploys the flows, then starts again and again.
@@ -51,7 +53,15 @@ pub(super) fn measure(place: &Place) -> Outcome<Started> {
     }
     times.remove(0);
     let spread_ms = [times.iter().copied().fold(f64::INFINITY, f64::min), times.iter().copied().fold(0.0, f64::max)];
-    Ok(Started { flows: FLOWS, first_answer_ms: median(times), spread_ms, idle_bytes })
+    let idle_empty_bytes = idle_empty(place)?;
+    Ok(Started { flows: FLOWS, first_answer_ms: median(times), spread_ms, idle_bytes, idle_empty_bytes })
+}
+
+fn idle_empty(place: &Place) -> Outcome<u64> {
+    let data = tempfile::tempdir_in(&place.folder)?;
+    let server = contestant::serve(place, data.path())?;
+    thread::sleep(REST);
+    resident(&server)
 }
 
 fn deploy(place: &Place, data: &Path) -> Outcome<()> {
@@ -60,14 +70,13 @@ fn deploy(place: &Place, data: &Path) -> Outcome<()> {
     }
     let server = contestant::serve(place, data)?;
     let hello = fs::read(&place.hello)?;
+    eprintln!("deploying {FLOWS} flows…");
     for number in 1..=FLOWS {
-        eprint!("\rdeploying flow {number} of {FLOWS}");
         let component = place.folder.join("variant.wasm");
         fs::write(&component, variant(&hello, number))?;
         let name = format!("hello-{number}");
         contestant::client(place, &server, data, &["deploy", &component.to_string_lossy(), "--name", &name])?;
     }
-    eprintln!();
     let create = ["webhook", "create", "hello", "--flow", "hello-50", "--enable"];
     contestant::client(place, &server, data, &create)
 }

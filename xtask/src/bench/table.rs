@@ -32,10 +32,11 @@ pub(super) fn print(report: &Report) {
     if let Some(start) = &report.start {
         let [fastest, slowest] = start.spread_ms;
         println!(
-            "\nstart with {} flows to the first answer: {:.0} ms ({fastest:.0}–{slowest:.0}); idle memory {:.1} MB",
+            "\nstart with {} flows to the first answer: {:.0} ms ({fastest:.0}–{slowest:.0}); idle memory {:.1} MB, without a flow {:.1} MB",
             start.flows,
             start.first_answer_ms,
-            start.idle_bytes as f64 / 1e6
+            start.idle_bytes as f64 / 1e6,
+            start.idle_empty_bytes as f64 / 1e6,
         );
     }
     if let Some(in_process) = &report.in_process {

@@ -13,7 +13,7 @@ const MAX_BYTES: u64 = 1 << 20;
 impl State {
     fn rng(&mut self) -> &mut ChaCha20Rng {
         let seed = self.wasi.seed;
-        self.wasi.random.get_or_insert_with(|| ChaCha20Rng::from_seed(seed.into()))
+        self.wasi.random.get_or_insert_with(|| ChaCha20Rng::from_seed(seed))
     }
 
     fn random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {

@@ -14,9 +14,9 @@ use tempfile::TempDir;
 
 use crate::component::Component;
 
-/// Ends a runaway call soon; nothing else in these tests needs as much.
+/// Ends a runaway call soon; nothing else in these tests needs as much, even where threads are kept waiting for a processor.
 pub(crate) const BUDGET: Budget = Budget {
-    cpu: Duration::from_millis(100),
+    cpu: Duration::from_millis(300),
     wall: Duration::from_secs(600),
     memory_bytes: 4 << 20,
     output_bytes: 1 << 10,

@@ -202,7 +202,7 @@ async fn multipart(boundary: &str, body: Bytes, key: Option<Digest>) -> Result<P
             parts.push((Cow::Owned(name), Part::File { filename, content_type, size: bytes.len() }));
         } else if name == key::FIELD && key.is_some_and(|expected| key::matches(expected, &bytes)) {
             key_matched = true;
-            blanked = without_bytes(&blanked, &bytes);
+            blanked = without_key(&blanked, boundary, &bytes);
         } else {
             parts.push((Cow::Owned(name), Part::Text(String::from_utf8_lossy(&bytes).into_owned())));
         }
@@ -211,22 +211,43 @@ async fn multipart(boundary: &str, body: Bytes, key: Option<Digest>) -> Result<P
     Ok(Payload { json: to_json(&fields)?, body: blanked, key_matched })
 }
 
-/// The body without the secret, wherever it stands: a form that repeats it elsewhere must not show it either.
-fn without_bytes(body: &[u8], secret: &[u8]) -> Bytes {
-    if secret.is_empty() {
-        return Bytes::copy_from_slice(body);
-    }
+/// The body without the content of the parts named `key` whose content is this one.
+fn without_key(body: &[u8], boundary: &str, content: &[u8]) -> Bytes {
+    let delimiter = format!("--{boundary}");
     let mut kept = Vec::with_capacity(body.len());
     let mut rest = body;
-    while !rest.is_empty() {
-        if let Some(after) = rest.strip_prefix(secret) {
-            rest = after;
-        } else {
-            kept.push(rest[0]);
-            rest = &rest[1..];
-        }
+    while let Some(end) = find(rest, delimiter.as_bytes()) {
+        let (part, after) = rest.split_at(end);
+        keep_part(&mut kept, part, content);
+        kept.extend_from_slice(delimiter.as_bytes());
+        rest = &after[delimiter.len()..];
     }
+    kept.extend_from_slice(rest);
     kept.into()
+}
+
+/// Keeps what stands between two delimiters: a part's head, its content and a line break.
+fn keep_part(kept: &mut Vec<u8>, part: &[u8], content: &[u8]) {
+    const BREAK: &[u8] = b"\r\n";
+    let head = find(part, b"\r\n\r\n").map(|end| part.split_at(end + 2 * BREAK.len()));
+    match head {
+        Some((head, rest)) if is_named_key(head) && rest.strip_suffix(BREAK) == Some(content) => {
+            kept.extend_from_slice(head);
+            kept.extend_from_slice(BREAK);
+        }
+        _ => kept.extend_from_slice(part),
+    }
+}
+
+/// Whether a part's head gives it the key's name, quoted or not.
+fn is_named_key(head: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let mut parameters = head.split([';', '\r', '\n']).map(str::trim);
+    parameters.any(|parameter| parameter.strip_prefix("name=").is_some_and(|name| name.trim_matches('"') == key::FIELD))
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 #[cfg(test)]
@@ -305,6 +326,11 @@ mod tests {
         assert_eq!(&payload.body[..], b"a=1&key=&b=2");
     }
 
+    fn without(body: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+        let at = find(body, old).unwrap();
+        [&body[..at], new, &body[at + old.len()..]].concat()
+    }
+
     #[tokio::test]
     async fn a_multipart_form_shows_texts_and_describes_files() {
         let body = b"--x\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nsecret\r\n\
@@ -318,6 +344,10 @@ mod tests {
             r#"{"note":"hi","photo":{"filename":"a.png","content_type":"image/png","size":4}}"#
         );
         assert!(!payload.body.windows(6).any(|window| window == b"secret"));
+        let short =
+            parsed(Some("multipart/form-data; boundary=x"), &without(body, b"secret", b"P"), Some("P")).await.unwrap();
+        assert!(short.key_matched);
+        assert_eq!(short.body.len(), payload.body.len(), "the file's own bytes stay");
         let broken = parsed(Some("multipart/form-data; boundary=x"), b"--x\r\nnonsense", None).await;
         assert_eq!(broken.unwrap_err().code, Code::Malformed);
     }

@@ -16,7 +16,7 @@ async fn an_endless_loop_uses_up_its_cpu_time() {
     let fixture = Fixture::new(&guests).await;
     for guest in guests {
         let execution = fixture.failed(guest, json!(null), Code::FlowCpuLimit).await;
-        assert_eq!(execution.status_message.unwrap(), "the flow used up its CPU time of 100 ms");
+        assert_eq!(execution.status_message.unwrap(), "the flow used up its CPU time of 300 ms");
     }
 }
 
@@ -29,10 +29,9 @@ async fn a_flow_that_sleeps_too_long_uses_up_its_wall_time() {
 
 #[tokio::test]
 async fn sleeping_costs_no_cpu_time() {
-    let budget = Budget { cpu: Duration::from_millis(100), ..limits().budget };
-    let fixture = Fixture::with(&["sleeper"], Limits { budget, ..limits() }).await;
-    let outputs = fixture.outputs("sleeper", json!({ "ms": 300 })).await;
-    assert!(outputs["slept_ms"].as_u64().unwrap() >= 300, "{outputs}");
+    let fixture = Fixture::new(&["sleeper"]).await;
+    let outputs = fixture.outputs("sleeper", json!({ "ms": 700 })).await;
+    assert!(outputs["slept_ms"].as_u64().unwrap() >= 700, "{outputs}");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ pub(crate) struct Fixture {
 /// Limits under which a hostile flow ends soon.
 pub(crate) fn limits() -> Limits {
     let budget = Budget {
-        cpu: Duration::from_millis(100),
+        cpu: Duration::from_millis(300),
         memory_bytes: 16 << 20,
         output_bytes: 64 << 10,
         log_bytes: 16 << 10,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
 
-fn fields(fields: &Box<RawValue>) -> Value {
+fn fields(fields: &RawValue) -> Value {
     serde_json::from_str(fields.get()).unwrap()
 }
 
@@ -18,7 +18,7 @@ async fn every_way_to_write_gives_lines_in_order() {
     let log = fixture.log(execution.id).await;
     let lines: Vec<_> = log
         .iter()
-        .map(|line| (line.level, line.source, line.message.as_str(), line.fields.as_ref().map(fields)))
+        .map(|line| (line.level, line.source, line.message.as_str(), line.fields.as_deref().map(fields)))
         .collect();
     assert_eq!(
         lines,

@@ -1,5 +1,7 @@
 //! A host in this process, with the flows of `tests/guests`: what they do to it, and what they learn of it.
 
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
 mod admission;
 mod budgets;
 mod cancellation;

@@ -1,0 +1,94 @@
+//! Data that a host cannot have are left as they are, and who started it learns why.
+
+use std::fs;
+
+use flowhost_tests::{Host, NotStarted, Ran, Setup};
+use serde_json::json;
+
+/// The exit code for what is wrong on this machine.
+const LOCAL: i32 = 8;
+
+fn refused(ended: &NotStarted, words: &[&str]) {
+    assert_eq!(ended.status.code(), Some(LOCAL), "{}", ended.stderr);
+    for word in words {
+        assert!(ended.stderr.contains(word), "`{word}` is not in: {}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_folder_serves_one_process_at_a_time() {
+    let host = Host::start();
+    let hello = host.webhook("hello", "hello");
+    let ended = Setup::new().data_of(&host).try_start().unwrap_err();
+    refused(&ended, &["in use by another process", "--data"]);
+    hello.call(&host, &json!({})).send().ok();
+    host.kill();
+    Setup::new().data_of(&host).start();
+}
+
+#[test]
+fn data_of_a_newer_version_are_refused_and_left_as_they_are() {
+    let host = Host::start();
+    host.terminate();
+    host.wait();
+    let file = host.data().join("flowhost.sqlite3");
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection.pragma_update(None, "user_version", 9_999).unwrap();
+    // Leaves no log beside the file.
+    connection.pragma_update(None, "journal_mode", "delete").unwrap();
+    drop(connection);
+    let before = fs::read(&file).unwrap();
+    let ended = Setup::new().data_of(&host).try_start().unwrap_err();
+    refused(&ended, &["schema version 9999", "use a newer flowhost"]);
+    assert!(fs::read(&file).unwrap() == before);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+    let host = Host::start();
+    host.terminate();
+    host.wait();
+    let file = host.data().join("flowhost.sqlite3");
+    fs::write(&file, "my diary\n".repeat(1000)).unwrap();
+    let ended = Setup::new().data_of(&host).try_start().unwrap_err();
+    refused(&ended, &["the host cannot start"]);
+    assert_eq!(fs::read(&file).unwrap(), "my diary\n".repeat(1000).as_bytes());
+}
+
+#[test]
+fn a_folder_that_cannot_be_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "not a folder").unwrap();
+    for data in [file.clone(), file.join("below")] {
+        let ran = Ran::alone(&["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]);
+        assert_eq!(ran.exit, Some(LOCAL), "{ran:?}");
+        assert!(ran.stderr.contains(file.to_str().unwrap()) && !ran.stderr.contains("panicked"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let host = Host::start();
+    let folder = tempfile::tempdir().unwrap();
+    let address = host.address().to_string();
+    let ran = Ran::alone(&["serve", "--listen", &address, "--data", folder.path().join("data").to_str().unwrap()]);
+    assert_eq!(ran.exit, Some(LOCAL), "{ran:?}");
+    for word in ["cannot listen on", &address, "--listen"] {
+        assert!(ran.stderr.contains(word), "`{word}` is not in: {ran:?}");
+    }
+}
+
+#[test]
+fn a_lost_token_is_replaced_at_the_next_start() {
+    let host = Host::start();
+    let former = host.token();
+    host.kill();
+    fs::remove_file(host.data().join("operator-token")).unwrap();
+    let host = host.restart();
+    assert_ne!(host.token(), former);
+    host.read("flow").ok();
+    let with_former = host.get("/api/latest/flow").header("Authorization", format!("Bearer {former}"));
+    with_former.send().problem(401, "access.unauthorized");
+}

@@ -1,0 +1,99 @@
+//! What a crash leaves behind, and what the next start makes of it.
+
+use flowhost_tests::{Host, Setup, until};
+use serde_json::{Value, json};
+
+/// Sleeps longer than any test.
+pub(crate) fn forever() -> Value {
+    json!({ "ms": 24 * 3_600_000 })
+}
+
+/// Budgets and limits under which nothing ends a sleeper.
+pub(crate) fn patient() -> Setup {
+    let day = 24 * 3_600_000;
+    Setup::new().set("wall_ms", day).set("wait_ms", day).set("admission_wait_ms", day)
+}
+
+/// Waits until a synchronous call of the webhook is seen to run, and gives the execution's id.
+pub(crate) fn running(host: &Host, webhook: &str) -> String {
+    until("the execution runs", || {
+        let executions = host.executions_of(webhook);
+        let running = executions.iter().find(|execution| execution["status"] == "RUNNING")?;
+        Some(running["id"].as_str().unwrap().to_owned())
+    })
+}
+
+fn messages(host: &Host, id: &str) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    host.log_of(id).iter().map(|line| (text(&line["source"]), text(&line["message"]))).collect()
+}
+
+#[test]
+fn what_was_accepted_runs_again_after_a_crash() {
+    let host = patient().set("executions", 1).start();
+    let sleeper = host.webhook("sleeper", "sleeper");
+    let hello = host.webhook("hello", "hello");
+    // Holds the only slot, so that the others wait in the queue.
+    let first = sleeper.call_async(&host, &forever());
+    host.wait_until(&first, "runs", |execution| execution["status"] == "RUNNING");
+    let waiting: Vec<String> =
+        (0..10).map(|number| hello.call_async(&host, &json!({ "name": number.to_string() }))).collect();
+    host.kill();
+
+    let host = Setup::new().set("executions", 1).set("wall_ms", 50).data_of(&host).start();
+    for (number, id) in waiting.iter().enumerate() {
+        let ended = host.wait_until_ended(id);
+        assert_eq!(ended.status(), "ENDED_SUCCESS");
+        assert_eq!(ended.record["attempt"], 2);
+        assert_eq!(ended.outputs()["greeting"], format!("Hello, {number}!"));
+        let log = messages(&host, id);
+        let expected = "The host stopped before attempt 1 had ended. It is run again.";
+        assert_eq!(log[0], ("host".into(), expected.into()));
+        assert_eq!(log[1], ("flow".into(), format!("greeting {number}")));
+    }
+    let ended = host.wait_until_ended(&first);
+    assert_eq!((ended.failure(), &ended.record["attempt"]), (Some("flow.time-limit"), &json!(2)));
+}
+
+#[test]
+fn a_second_crash_counts_another_attempt() {
+    let host = patient().start();
+    let id = host.webhook("sleeper", "sleeper").call_async(&host, &forever());
+    host.wait_until(&id, "runs", |execution| execution["status"] == "RUNNING");
+    let host = host.crash();
+    host.wait_until(&id, "runs again", |execution| execution["status"] == "RUNNING" && execution["attempt"] == 2);
+    let host = host.crash();
+    host.wait_until(&id, "runs again", |execution| execution["status"] == "RUNNING" && execution["attempt"] == 3);
+    host.cancel(&id).ok();
+    assert_eq!(host.wait_until_ended(&id).status(), "ENDED_CANCELLED");
+    // What has ended stays as it was.
+    let host = host.crash();
+    assert_eq!(host.wait_until_ended(&id).record["attempt"], 3);
+}
+
+#[test]
+fn a_synchronous_execution_that_a_crash_cut_off_is_interrupted() {
+    let host = patient().start();
+    let webhook = host.webhook("sleeper", "sleeper");
+    let _caller = webhook.call(&host, &forever()).start();
+    let id = running(&host, "sleeper");
+    let host = host.crash();
+    let ended = host.wait_until_ended(&id);
+    assert_eq!((ended.status(), ended.failure()), ("ENDED_ERROR", Some("execution.interrupted")));
+    assert_eq!(ended.record["failure"]["retryable"], true);
+    let expected = "The host stopped before the execution had ended.";
+    assert_eq!(messages(&host, &id), [("host".to_owned(), expected.to_owned())]);
+    webhook.call(&host, &json!({ "ms": 1 })).send().ok();
+}
+
+#[test]
+fn whatever_was_answered_is_kept() {
+    let host = Host::start();
+    let webhook = host.webhook("hello", "hello");
+    let answered: Vec<Value> = (0..20).map(|_| webhook.call(&host, &json!({})).send().ok()["id"].clone()).collect();
+    let host = host.crash();
+    for id in answered {
+        assert_eq!(host.wait_until_ended(id.as_str().unwrap()).status(), "ENDED_SUCCESS");
+    }
+    assert_eq!(host.executions_of("hello").len(), 20);
+}

@@ -1,0 +1,65 @@
+//! A start with many flows, and what a host holds when nothing happens.
+
+use flowhost_tests::Host;
+use serde_json::json;
+
+/// A flow that answers its number.
+fn numbered(number: usize) -> Vec<u8> {
+    let outputs = format!(r#"{{\22number\22:{number:03}.5}}"#);
+    wat::parse_str(format!(
+        r#"(component
+            (import "flowhost:flow/types@1.0.0" (instance $types
+                (type $record (record (field "message" string) (field "code" (option string))
+                    (field "details" (option string)) (field "retryable" bool)))
+                (export "flow-error" (type (eq $record)))))
+            (alias export $types "flow-error" (type $flow-error))
+            (core module $module
+                (memory (export "memory") 1)
+                (data (i32.const 16) "\00\00\00\00\20\00\00\00\10\00\00\00")
+                (data (i32.const 32) "{outputs}")
+                (func (export "run") (param i32 i32) (result i32) i32.const 16)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 4096))
+            (core instance $instance (instantiate $module))
+            (func $run (param "input" string) (result (result string (error $flow-error)))
+                (canon lift (core func $instance "run") (memory $instance "memory") (realloc (func $instance "realloc"))))
+            (instance $handler (export "run" (func $run)))
+            (export "flowhost:flow/handler@1.0.0" (instance $handler)))"#
+    ))
+    .unwrap()
+}
+
+#[test]
+fn a_hundred_flows_answer_after_a_restart() {
+    let host = Host::start();
+    let paths: Vec<String> = (100..200)
+        .map(|number| {
+            let name = format!("flow-{number}");
+            host.deploy_as(&name, numbered(number)).ok();
+            let webhook = json!({ "name": name, "flow_name": name, "is_enabled": true });
+            host.create("webhook", &webhook).ok()["url"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let host = host.crash();
+    // The last first: it may not be loaded yet.
+    for (number, path) in (100..200).zip(&paths).rev() {
+        let execution = host.post_json(path, &json!({})).send().ok();
+        assert_eq!(execution["output_value"], json!({ "number": number as f64 + 0.5 }));
+    }
+    assert!(!host.log().contains("ERROR"), "{}", host.log());
+}
+
+#[test]
+fn an_idle_host_is_small() {
+    let host = Host::start();
+    for example in ["hello", "signup", "github-push", "order-form"] {
+        host.deploy(example);
+    }
+    let hello = host.webhook("hello", "hello");
+    for _ in 0..20 {
+        hello.call(&host, &json!({})).send().ok();
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.process_id())).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kibibytes: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(kibibytes < 60 << 10, "{kibibytes} KiB");
+}
