@@ -4,6 +4,7 @@ use flowhost_model::{Digest, Operation, Record, RecordType, Setting, User};
 use flowhost_store::StoredRecord;
 use serde_json::{Map, Value, json};
 
+use super::webhook::check_webhook_name;
 use super::{Draft, refuse};
 use crate::host::Host;
 use crate::identity::Identity;
@@ -37,9 +38,7 @@ impl Host {
             draft.body.entry("value").or_insert(Value::Null);
             return Ok(());
         };
-        if name.is_empty() || name.contains('/') || name == "call" {
-            return Err(refuse("name", "a webhook needs a name, without `/`, that is not `call`"));
-        }
+        check_webhook_name("name", name)?;
         self.permit(by, Operation::Create, RecordType::Webhook, draft.meta.project_id)?;
         let former_key = former.and_then(|former| serde_json::from_str::<Map<String, Value>>(&former.body).ok());
         let former_key = former_key.and_then(|body| body.get("key_digest").cloned());

@@ -13,10 +13,7 @@ use crate::webhook::FlowTarget;
 
 /// Checks name, flow, options and key, and fills in what is unset.
 pub(super) fn prepare(draft: &mut Draft) -> Result<(), Problem> {
-    let name = &draft.meta.name;
-    if name.contains('/') || name == "call" {
-        return Err(refuse("name", "is a part of the address, so it has no `/` and is not `call`"));
-    }
+    check_webhook_name("name", &draft.meta.name)?;
     if draft.body.get("flow_id").is_none_or(Value::is_null) {
         return Err(refuse("flow_id", "is missing; name the flow, by either `flow_id` or `flow_name`"));
     }
@@ -44,6 +41,14 @@ pub(super) fn prepare(draft: &mut Draft) -> Result<(), Problem> {
         Some(_) => {
             draft.body.shift_remove("key_digest");
         }
+    }
+    Ok(())
+}
+
+/// Whether this can be a segment of an address: clients resolve dots away before they call.
+pub(super) fn check_webhook_name(place: &str, name: &str) -> Result<(), Problem> {
+    if name.is_empty() || name.contains('/') || matches!(name, "call" | "." | "..") {
+        return Err(refuse(place, "a webhook's name is a part of its address: it has no `/` and is not `call`, `.` or `..`"));
     }
     Ok(())
 }
