@@ -36,7 +36,7 @@ fn a_full_host_refuses_and_goes_on_when_there_is_room() {
     assert!(executions.iter().all(|execution| execution["status"] == "ENDED_SUCCESS"));
     host.read("alive").ok();
 
-    assert_eq!(host.delete(&format!("setting/{setting}")).status, 204);
+    assert_eq!(host.delete(&format!("setting/{setting}?permanently=true")).status, 204);
     assert!(!is_full(&hello.call(&host, &large).send()));
     let host = host.crash();
     assert_eq!(host.executions_of("hello").len(), kept + 1);
