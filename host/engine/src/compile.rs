@@ -101,6 +101,8 @@ async fn compile_in_process(
         .arg(component.path())
         .arg(artifact.path())
         .arg(limits.memory_bytes.to_string())
+        // An allocator that reserves address space ahead would use up the limit before it began.
+        .env("MIMALLOC_ARENA_RESERVE", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

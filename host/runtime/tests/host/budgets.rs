@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use flowhost::model::RecordType;
 use flowhost::webhook::{Address, WebhookRequest};
-use flowhost::{Budget, Code, Limits, NewWebhook};
+use flowhost::{Budget, Code, Limits};
 use http::{HeaderMap, Method};
 use serde_json::json;
 
@@ -90,8 +91,8 @@ async fn the_message_of_a_panic_is_kept_without_an_end_that_is_too_long() {
 async fn a_flow_that_keeps_every_handle_is_ended() {
     let fixture = Fixture::new(&["handle-flood"]).await;
     let webhook = json!({ "name": "flood", "flow_name": "handle-flood", "is_enabled": true });
-    let webhook: NewWebhook = serde_json::from_value(webhook).unwrap();
-    fixture.host.create_webhook(&fixture.host.admin(), webhook).await.unwrap();
+    let webhook = webhook.as_object().unwrap().clone();
+    fixture.host.create_record(&fixture.host.admin(), RecordType::Webhook, webhook).await.unwrap();
     let route = fixture.host.webhook_route(&Address::Record { name: "flood".into() }).unwrap();
     let request = WebhookRequest {
         method: Method::POST,

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use flowhost::Limits;
 use flowhost::model::Status;
-use flowhost::store::{ExecutionFilter, Page};
 use serde_json::json;
 
 use crate::fixture::{Fixture, limits, patient};
@@ -14,7 +13,7 @@ async fn a_busy_flow_is_cancelled() {
     let fixture = Fixture::with(&["spin"], patient()).await;
     let id = fixture.host.call_async("spin", json!(null)).await.unwrap();
     fixture.until(id, |execution| execution.status == Status::Running).await;
-    fixture.host.cancel(id).await.unwrap();
+    fixture.cancel(id).await;
     let ended = fixture.until(id, |execution| execution.status.is_ended()).await;
     assert_eq!((ended.status, ended.status_message.as_deref()), (Status::EndedCancelled, Some("cancelled")));
 }
@@ -25,11 +24,11 @@ async fn a_sleeping_flow_shows_its_progress_and_is_cancelled() {
     let id = fixture.host.call_async("sleeper", json!({ "ms": 3_600_000 })).await.unwrap();
     let running = fixture.until(id, |execution| execution.status_message.is_some()).await;
     assert_eq!((running.status, running.status_message.as_deref()), (Status::Running, Some("asleep")));
-    fixture.host.cancel(id).await.unwrap();
+    fixture.cancel(id).await;
     let ended = fixture.until(id, |execution| execution.status.is_ended()).await;
     assert_eq!(ended.status, Status::EndedCancelled);
     // To cancel what has ended changes nothing.
-    assert_eq!(fixture.host.cancel(id).await.unwrap().status, Status::EndedCancelled);
+    assert_eq!(fixture.cancel(id).await.status, Status::EndedCancelled);
 }
 
 #[tokio::test]
@@ -40,8 +39,7 @@ async fn an_execution_outlives_its_caller_and_leaves_nothing_behind() {
         // Polled once, which starts it, and dropped.
         assert!(tokio::time::timeout(Duration::ZERO, call).await.is_err());
         let ended = loop {
-            let ended =
-                fixture.host.executions(ExecutionFilter::default(), Page { before: None, limit: 10 }).await.unwrap();
+            let ended = fixture.executions().await;
             if ended.len() == number {
                 break ended;
             }

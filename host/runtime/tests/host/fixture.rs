@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use flowhost::model::{Execution, LogLine, RecordId};
-use flowhost::{Budget, Code, Host, Limits};
+use flowhost::{Budget, Code, Host, Limits, ListRequest};
 use serde::Serialize;
 use tempfile::TempDir;
 
@@ -69,7 +69,17 @@ impl Fixture {
     }
 
     pub(crate) async fn log(&self, id: RecordId) -> Vec<LogLine> {
-        self.host.execution_log(id, 0, 10_000).await.unwrap()
+        self.host.execution_log(&self.host.admin(), id, 0, 10_000).await.unwrap()
+    }
+
+    pub(crate) async fn cancel(&self, id: RecordId) -> Execution {
+        self.host.cancel(&self.host.admin(), id).await.unwrap()
+    }
+
+    /// What the store has, newest first.
+    pub(crate) async fn executions(&self) -> Vec<Execution> {
+        let request = ListRequest { limit: Some(1000), ..ListRequest::default() };
+        self.host.list_executions(&self.host.admin(), request).await.unwrap().items
     }
 
     /// Looks at an execution until it is as it should become.

@@ -48,7 +48,10 @@ pub(super) fn prepare(draft: &mut Draft) -> Result<(), Problem> {
 /// Whether this can be a segment of an address: clients resolve dots away before they call.
 pub(super) fn check_webhook_name(place: &str, name: &str) -> Result<(), Problem> {
     if name.is_empty() || name.contains('/') || matches!(name, "call" | "." | "..") {
-        return Err(refuse(place, "a webhook's name is a part of its address: it has no `/` and is not `call`, `.` or `..`"));
+        return Err(refuse(
+            place,
+            "a webhook's name is a part of its address: it has no `/` and is not `call`, `.` or `..`",
+        ));
     }
     Ok(())
 }
