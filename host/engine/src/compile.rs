@@ -164,12 +164,21 @@ pub fn worker_main(arguments: &[String]) -> ExitCode {
     }
 }
 
+/// The address space of this process in bytes; 0 where the system does not tell.
+fn address_space() -> u64 {
+    let sizes = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = sizes.split(' ').next().and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    pages.saturating_mul(rustix::param::page_size() as u64)
+}
+
 fn worker(arguments: &[String]) -> Result<(), CompileError> {
     let host = |error: &dyn std::fmt::Display| CompileError::Host(error.to_string());
     let [component, artifact, memory] = arguments else {
         return Err(CompileError::Host("expected a component, an artifact and a number of bytes".into()));
     };
     let memory: u64 = memory.parse().map_err(|error: std::num::ParseIntError| host(&error))?;
+    // What the process has before it begins (its program, what its allocator set aside) is not the component's doing.
+    let memory = address_space().saturating_add(memory);
     let limit = Rlimit { current: Some(memory), maximum: Some(memory) };
     rustix::process::setrlimit(Resource::As, limit).map_err(|error| host(&error))?;
     // To run out of memory is expected here, and aborts; nobody wants a dump of it.
