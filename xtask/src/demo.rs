@@ -88,10 +88,12 @@ fn show(transcript: &mut Transcript<'_>) -> Outcome<()> {
         ("order-form", &["--answer", "outputs"]),
     ] {
         let create = ["webhook", "create", webhook, "--flow", webhook, "--enable"];
-        transcript.flowhost_once(&[&create[..], options].concat())?;
+        if !transcript.create(&[&create[..], options].concat())? {
+            transcript.flowhost(&["webhook", "enable", webhook])?;
+        }
     }
     transcript.title("…and two as settings, which run with the permissions of the user that they name");
-    transcript.flowhost_once(&["user", "create", "kevin"])?;
+    transcript.create(&["user", "create", "kevin"])?;
     transcript.flowhost(&["setting", "set", "client.webhook.signup", "examples/signup/setting.yaml"])?;
     transcript.flowhost(&["setting", "set", "client.webhook.my-webhook", "examples/hello/setting.yaml"])?;
     transcript.flowhost(&["webhook", "list"])?;

@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 
 /// Builds, shows and checks flowhost.
 #[derive(Parser)]
-#[command(name = "cargo xtask")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

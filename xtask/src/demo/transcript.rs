@@ -56,26 +56,27 @@ impl<'a> Transcript<'a> {
 
     /// Runs a `flowhost` command, which must succeed.
     pub(crate) fn flowhost(&self, arguments: &[&str]) -> Outcome<()> {
-        self.run(arguments, &[0])
+        self.run(arguments, &[0]).map(|_| ())
     }
 
-    /// Runs a `flowhost` command that creates something which an earlier demo may have left.
-    pub(crate) fn flowhost_once(&self, arguments: &[&str]) -> Outcome<()> {
-        self.run(arguments, &[0, REFUSED])
+    /// Runs a `flowhost` command that creates something, unless an earlier demo left it; says whether it did.
+    pub(crate) fn create(&self, arguments: &[&str]) -> Outcome<bool> {
+        let is_created = self.run(arguments, &[0, REFUSED])? == 0;
+        if !is_created {
+            self.say("an earlier demo left it");
+        }
+        Ok(is_created)
     }
 
-    fn run(&self, arguments: &[&str], accepted: &[i32]) -> Outcome<()> {
+    fn run(&self, arguments: &[&str], accepted: &[i32]) -> Outcome<i32> {
         println!("$ flowhost {}", arguments.join(" "));
         let mut command = Command::new(self.flowhost);
         let command = command.args(arguments).current_dir(workspace::root());
         // Absolute, since the command runs at the checkout's root wherever the demo was started.
         command.env("FLOWHOST_SERVER", self.server).env("FLOWHOST_DATA", std::path::absolute(self.data)?);
         let status = command.env_remove("FLOWHOST_TOKEN").env_remove("FLOWHOST_KEY").status()?;
-        if status.code().is_some_and(|code| accepted.contains(&code)) {
-            Ok(())
-        } else {
-            Err(format!("`flowhost {}` failed ({status})", arguments.join(" ")).into())
-        }
+        let failed = || format!("`flowhost {}` failed ({status})", arguments.join(" ")).into();
+        status.code().filter(|code| accepted.contains(code)).ok_or_else(failed)
     }
 
     /// Makes a call and judges its answer.

@@ -36,7 +36,7 @@ pub(crate) struct Serve {
 }
 
 /// How log lines look.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
     /// For people
     Text,
@@ -53,7 +53,7 @@ impl Serve {
             .enable_all()
             .build()
             .map_err(|error| Failure::new(Exit::Local, format!("no threads to work with: {error}")))?;
-        runtime.block_on(serve(&self.data, config))
+        runtime.block_on(serve(&self.data, config, self.log_format))
     }
 
     fn config(&self) -> Result<Config, Failure> {
@@ -83,7 +83,7 @@ impl Serve {
     }
 }
 
-async fn serve(data: &Path, config: Config) -> Result<(), Failure> {
+async fn serve(data: &Path, config: Config, log_format: LogFormat) -> Result<(), Failure> {
     // Before anything is opened, so that a signal never finds the process half-way without a handler.
     let signals = Signals::listen().map_err(|error| Failure::new(Exit::Local, format!("no signals: {error}")))?;
     let host = Host::builder()
@@ -105,8 +105,10 @@ async fn serve(data: &Path, config: Config) -> Result<(), Failure> {
     // Scripts wait for this line.
     let address = server.local_addr();
     Output { json: false }.data(&format!("flowhost listens on http://{address}"))?;
-    eprintln!("the operator's token is in {}", data.join(token::FILE).display());
-    eprintln!("next: `flowhost deploy FILE --name NAME`, `flowhost webhook create NAME --flow NAME --enable`");
+    if log_format == LogFormat::Text {
+        eprintln!("the operator's token is in {}", data.join(token::FILE).display());
+        eprintln!("next: `flowhost deploy FILE --name NAME`, `flowhost webhook create NAME --flow NAME --enable`");
+    }
     server.run(signals.first()).await;
     host.shutdown_within(grace).await;
     Ok(())
