@@ -5,6 +5,7 @@ mod demo;
 mod guests;
 mod host;
 mod http;
+mod openapi;
 mod packaged_sdk;
 mod run;
 mod server;
@@ -35,6 +36,8 @@ enum Command {
     Bench(bench::Bench),
     /// Builds every example flow and test guest into target/guests/NAME.wasm
     Guests,
+    /// Writes the description of the REST API to docs/openapi.json
+    Openapi,
     /// Builds a flow outside the repository from the packaged Rust SDK
     PackagedSdk,
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Bench(bench) => bench::run(&bench),
         Command::Guests => guests::run(),
+        Command::Openapi => openapi::run(),
         Command::PackagedSdk => packaged_sdk::run(),
     };
     match done {
