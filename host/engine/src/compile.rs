@@ -31,7 +31,7 @@ pub struct CompileLimits {
     pub component_bytes: u64,
     /// The longest compilation. Such an engine takes some 20 s on two cores.
     pub time: Duration,
-    /// The largest address space of the compiler's process, in bytes.
+    /// The address space that a compilation may add to its process, in bytes.
     pub memory_bytes: u64,
     /// Compilations at once.
     pub parallel: usize,

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The journal of one execution.
 ///
 /// Time belongs to it: a flow's clocks show the time of the last journal point and stand still between two points, so that
-/// a flow which is run again after a crash sees the times that it saw before.
+/// a kept journal can show a flow which is run again the times that it saw before.
 #[derive(Debug)]
 pub struct Journal {
     /// Since 1970; the flow's wall clock.

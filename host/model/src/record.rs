@@ -2,7 +2,6 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::{RecordId, RecordType, Timestamp};
 
@@ -109,14 +108,6 @@ impl<B: Body> Record<B> {
             deleted_by: None,
         };
         Ok(Self { meta, body })
-    }
-
-    /// The JSON object of the type's own part.
-    pub fn body_object(&self) -> Result<Map<String, Value>, serde_json::Error> {
-        match serde_json::to_value(&self.body)? {
-            Value::Object(object) => Ok(object),
-            _ => Err(serde::ser::Error::custom("a record's body is a JSON object")),
-        }
     }
 }
 

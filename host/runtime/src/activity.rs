@@ -41,6 +41,14 @@ impl Activities {
         std::mem::take(&mut self.lock().unsaved).into_iter().collect()
     }
 
+    /// Takes back what could not be saved, where nothing newer was noted.
+    pub(crate) fn put_back(&self, unsaved: Vec<(RecordId, Timestamp)>) {
+        let mut noted = self.lock();
+        for (identity, at) in unsaved {
+            noted.unsaved.entry(identity).or_insert(at);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Noted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,6 +67,8 @@ mod tests {
         activities.note(identity, Timestamp(2));
         assert_eq!(activities.take_unsaved(), [(identity, Timestamp(2))]);
         assert!(activities.take_unsaved().is_empty());
+        activities.put_back(vec![(identity, Timestamp(2))]);
+        assert_eq!(activities.take_unsaved(), [(identity, Timestamp(2))]);
         assert_eq!(activities.last(identity), Some(Timestamp(2)));
     }
 }

@@ -125,6 +125,7 @@ impl Host {
             None => {
                 let mut flow = Record::new(name, Some(by.user_id), Flow::default())?;
                 flow.meta.project_id = Some(self.default_project());
+                self.refuse_readonly_parent(&flow.meta).await?;
                 (flow, Expected::Absent)
             }
         };
@@ -223,7 +224,14 @@ impl Host {
     pub(crate) async fn program(&self, version: &ActiveVersion) -> Result<Program, Problem> {
         match version.program.get() {
             Some(program) => Ok(program.clone()),
-            None => self.programs().get(version.flow.digest, &version.program).await,
+            None => {
+                let program = self.programs().get(version.flow.digest, &version.program).await;
+                // It was valid when it was uploaded: that it is not any more is nothing a caller can mend.
+                program.map_err(|problem| match problem.code {
+                    Code::ComponentInvalid => Problem::host(problem.detail),
+                    _ => problem,
+                })
+            }
         }
     }
 }

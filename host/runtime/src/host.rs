@@ -67,7 +67,7 @@ pub struct HostInfo {
     pub data: PathBuf,
     /// Whether instances come from a pool.
     pub is_pooled: bool,
-    /// What it found of the process before it.
+    /// Executions that the process before it left behind and that are run again.
     pub recovered: u64,
     /// Executions that the process before it left behind and that are not run again.
     pub interrupted: u64,
@@ -366,8 +366,9 @@ impl Host {
         if unsaved.is_empty() {
             return;
         }
-        if let Err(error) = self.shared.store.save_activity(unsaved).await {
-            tracing::warn!(%error, "who was active could not be saved");
+        if let Err(error) = self.shared.store.save_activity(unsaved.clone()).await {
+            tracing::warn!(%error, "who was active could not be saved; it is tried again");
+            self.shared.activities.put_back(unsaved);
         }
     }
 

@@ -1,16 +1,6 @@
 //! flowhost as a library: a host that runs flows, sandboxed and recorded, inside of your own program.
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), flowhost::Problem> {
-//! let host = flowhost::Host::builder().data("./data").build().await?;
-//! let component = std::fs::read("hello.wasm").expect("a component");
-//! host.deploy("hello", component).await?;
-//! let execution = host.call("hello", serde_json::json!({ "name": "Ada" })).await?;
-//! println!("{}", execution.output_value);
-//! host.shutdown().await;
-//! # Ok(())
-//! # }
-//! ```
+//! `docs/embedding.md` begins with an example and says what to know.
 //!
 //! There is no global state: two hosts in one process know nothing of each other. `flowhost-server` is built on what is
 //! public here and on nothing else.
@@ -46,3 +36,8 @@ pub use problem::{Code, CodeInfo, Fault, Problem};
 pub use record::{Deletion, List, ListRequest, RecordView};
 pub use setting::parse_setting_value;
 pub use webhook::login::token as token_of_headers;
+
+/// Keeps the guide's example compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/embedding.md")]
+struct EmbeddingGuide;

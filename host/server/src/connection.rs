@@ -35,8 +35,9 @@ impl Activity {
         Self { opened: Instant::now(), running: AtomicUsize::new(0), last_ended: AtomicU64::new(0) }
     }
 
-    fn begin(&self) {
+    fn begin(self: &Arc<Self>) -> Running {
         self.running.fetch_add(1, Ordering::Relaxed);
+        Running(self.clone())
     }
 
     fn end(&self) {
@@ -51,6 +52,15 @@ impl Activity {
             return Instant::now() + limit;
         }
         self.opened + Duration::from_millis(self.last_ended.load(Ordering::Relaxed)) + limit
+    }
+}
+
+/// A request under way. Dropped at its end, also when its stream is reset.
+struct Running(Arc<Activity>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
@@ -90,10 +100,8 @@ impl Connections {
         let service = service_fn(|request| {
             let (service, activity) = (self.service.clone(), activity.clone());
             async move {
-                activity.begin();
-                let answer = service.answer(request).await;
-                activity.end();
-                Ok::<_, Infallible>(answer)
+                let _running = activity.begin();
+                Ok::<_, Infallible>(service.answer(request).await)
             }
         });
         let mut connection = pin!(self.protocol.serve_connection(TokioIo::new(stream), service));

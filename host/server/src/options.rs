@@ -21,7 +21,7 @@ pub struct ServerOptions {
 }
 
 impl Default for ServerOptions {
-    /// Loopback port 8080, 1,000 connections, 30 s for each step, 75 s of silence.
+    /// Loopback port 8080, 1,000 connections, 75 s for a head and of silence, 30 s for a body, 10 s to drain.
     ///
     /// 75 s is more than what common reverse proxies keep idle connections for, so that the proxy closes first and no request
     /// is lost between the two.

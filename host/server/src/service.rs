@@ -38,8 +38,13 @@ impl Service {
             let answer = webhook::answer(&self.host, address, below, request, self.options.body_timeout).await;
             return answer.map(Either::Left);
         }
-        match self.router.clone().oneshot(request.map(Body::new)).await {
-            Ok(answer) => answer.map(Either::Right),
+        // In a task of its own: a change that the store has taken must become effective, also if the client leaves.
+        match tokio::spawn(self.router.clone().oneshot(request.map(Body::new))).await {
+            Ok(Ok(answer)) => answer.map(Either::Right),
+            Err(error) => {
+                tracing::error!(%error, "a request's task ended without an answer");
+                answer::problem(&Problem::new(Code::HostError, "the host failed; its log says more")).map(Either::Left)
+            }
         }
     }
 }

@@ -84,8 +84,8 @@ async fn call(
     {
         head.headers.insert(HOST, name);
     }
-    let preferences = head.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    let prefers_async = preferences.into_iter().any(|value| value.to_ascii_lowercase().contains("respond-async"));
+    // A body may take its time; the call is judged by what holds when it is there.
+    let route = host.webhook_route(&address)?;
     let request = WebhookRequest {
         method: head.method,
         path,
@@ -102,14 +102,14 @@ async fn call(
             answer::insert_execution_id(answer.headers_mut(), execution.id);
             answer
         }
-        Called::Accepted { id, status, ticket } => {
+        Called::Accepted { id, status, is_preferred, ticket } => {
             let mut answer = answer::json(StatusCode::ACCEPTED, &json!({ "id": id, "status": status }));
             let location = format!("/api/latest/execution/{id}?ticket={ticket}");
             if let Ok(location) = HeaderValue::try_from(location) {
                 answer.headers_mut().insert(LOCATION, location);
             }
             answer::insert_execution_id(answer.headers_mut(), id);
-            if prefers_async {
+            if is_preferred {
                 let applied = HeaderValue::from_static("respond-async");
                 answer.headers_mut().insert(HeaderName::from_static("preference-applied"), applied);
             }

@@ -1,6 +1,6 @@
 //! The REST API: records and executions for whoever has a token.
 
-use flowhost_tests::{Host, Setup};
+use flowhost_tests::{Host, Setup, until};
 use serde_json::{Value, json};
 
 const NOBODY: &str = "01a202e4-f47d-72a3-b440-9b77d4430568";
@@ -265,6 +265,18 @@ fn executions_are_listed_newest_first_in_pages_by_flow_webhook_and_status() {
     assert_eq!(list("?webhook=one&limit=2"), newest_first[..2]);
     assert_eq!(list(&format!("?webhook=one&limit=2&before={}", newest_first[1])), newest_first[2..4]);
     assert_eq!(list("?limit=0"), [""; 0]);
+}
+
+#[test]
+fn an_accepted_execution_that_runs_is_listed_as_running() {
+    let host = Host::start();
+    let id = host.webhook("runs", "sleeper").call_async(&host, &json!({ "ms": 600_000 }));
+    let running = until("the execution is listed as running", || {
+        let list = host.read("execution?status=RUNNING").ok();
+        list.as_array().unwrap().first().cloned()
+    });
+    assert_eq!((&running["id"], &running["status"]), (&json!(id), &json!("RUNNING")));
+    assert_eq!(host.read("execution?status=SCHEDULED").ok(), json!([]));
 }
 
 #[test]

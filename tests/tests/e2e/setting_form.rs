@@ -45,6 +45,19 @@ fn a_setting_is_yaml_or_json() {
 }
 
 #[test]
+fn a_setting_that_becomes_a_webhook_by_its_new_name_keeps_its_key_secret() {
+    let host = Host::shared();
+    host.deploy("echo");
+    let id = host.set("set-draft", "flow_name: echo\nuser_name: admin\nkey: draft-secret\n").ok()["id"].clone();
+    let target = format!("setting/{}", id.as_str().unwrap());
+    let renamed = host.change(&target, &json!({ "name": "client.webhook.set-draft" })).ok();
+    assert_eq!(renamed["value"]["key"], "********");
+    let path = "/api/latest/webhook/default/set-draft";
+    host.post(path, "").send().problem(401, "webhook.unauthorized");
+    host.post(&format!("{path}?key=draft-secret"), "").send().ok();
+}
+
+#[test]
 fn a_flow_that_does_not_exist_yet_becomes_callable_when_it_does() {
     let host = Host::shared();
     host.set("client.webhook.set-later", "flow_name: set-later\nuser_name: admin").ok();

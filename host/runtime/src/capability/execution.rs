@@ -109,7 +109,8 @@ impl execution::Host for State {
 fn as_object(fields: String) -> Option<Box<RawValue>> {
     match RawValue::from_string(fields.clone()) {
         Ok(object) if object.get().starts_with('{') => Some(object),
-        Ok(value) => serde_json::value::to_raw_value(&serde_json::json!({ "value": value })).ok(),
+        // Put together as text: what is JSON need not fit a parsed value, `1e999` for example.
+        Ok(value) => RawValue::from_string(format!(r#"{{"value":{}}}"#, value.get())).ok(),
         Err(_) => serde_json::value::to_raw_value(&serde_json::json!({ "value": fields })).ok(),
     }
 }
@@ -122,7 +123,8 @@ mod tests {
     fn fields_that_are_no_object_are_kept_as_a_value() {
         let kept = |fields: &str| as_object(fields.into()).unwrap().get().to_owned();
         assert_eq!(kept(r#"{"a": 1}"#), r#"{"a": 1}"#);
-        assert_eq!(kept("[1, 2]"), r#"{"value":[1,2]}"#);
+        assert_eq!(kept("[1, 2]"), r#"{"value":[1, 2]}"#);
+        assert_eq!(kept("1e999"), r#"{"value":1e999}"#);
         assert_eq!(kept("plain text"), r#"{"value":"plain text"}"#);
     }
 }

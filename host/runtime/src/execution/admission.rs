@@ -46,7 +46,7 @@ impl Admission {
             Ok(slot) => slot,
             Err(_) => {
                 let slot = tokio::time::timeout(self.wait, self.slots.clone().acquire_owned()).await;
-                slot.map_err(|_| busy())?.map_err(|_| busy())?
+                slot.map_err(|_| busy())?.map_err(|_| Problem::new(Code::HostDraining, "the host is about to stop"))?
             }
         };
         Ok(Slot { _slot: slot, _share: None })

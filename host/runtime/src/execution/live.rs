@@ -57,6 +57,9 @@ pub(crate) struct Live {
 
 /// What changes while it runs.
 struct Moving {
+    /// When this attempt began.
+    began: Option<Timestamp>,
+    /// When the first attempt began.
     started_at: Option<Timestamp>,
     progress: Option<String>,
     outputs: Outputs,
@@ -98,7 +101,7 @@ impl Live {
             created_at: Timestamp::now(),
             log: Arc::new(Log::new(budget.log_bytes)),
             cancelled: CancellationToken::new(),
-            moving: Mutex::new(Moving { started_at: None, progress: None, outputs: Outputs::default() }),
+            moving: Mutex::new(Moving { began: None, started_at: None, progress: None, outputs: Outputs::default() }),
             recorded: tokio::sync::Mutex::new(false),
         })
     }
@@ -125,6 +128,7 @@ impl Live {
             log: Arc::new(Log::new(budget.log_bytes)),
             cancelled: CancellationToken::new(),
             moving: Mutex::new(Moving {
+                began: None,
                 started_at: execution.started_at,
                 progress: None,
                 outputs: Outputs::default(),
@@ -135,12 +139,15 @@ impl Live {
 
     /// Notes that its flow begins to run.
     pub(crate) fn begin(&self) {
-        self.lock().started_at.get_or_insert_with(Timestamp::now);
+        let now = Timestamp::now();
+        let mut moving = self.lock();
+        moving.began = Some(now);
+        moving.started_at.get_or_insert(now);
     }
 
     /// When the host ends it, by its wall limit.
     pub(crate) fn deadline(&self) -> Timestamp {
-        self.lock().started_at.unwrap_or(self.created_at).saturating_add(self.budget.wall)
+        self.lock().began.unwrap_or_else(Timestamp::now).saturating_add(self.budget.wall)
     }
 
     pub(crate) fn set_progress(&self, message: String) {
@@ -163,7 +170,7 @@ impl Live {
             bundle_id: self.bundle_id,
             created_by: self.created_by,
             user_id: self.user_id,
-            status: if moving.started_at.is_some() { Status::Running } else { Status::Scheduled },
+            status: if moving.began.is_some() { Status::Running } else { Status::Scheduled },
             status_message: moving.progress.clone(),
             failure: None,
             is_productive: self.is_productive,
@@ -177,16 +184,18 @@ impl Live {
         }
     }
 
-    /// Makes sure that the store has a row of it.
+    /// Makes sure that the store has a row of it, and that the row says where it stands.
     pub(crate) async fn record(&self, store: &dyn Store) -> Result<(), Problem> {
         let mut recorded = self.recorded.lock().await;
-        if !*recorded {
-            let execution = self.execution();
-            let deadline = execution.started_at.map(|_| self.deadline());
-            let request = self.request.as_ref().map(|request| request.to_record());
-            store.insert_execution(ExecutionRow { execution, request, seed: self.seed, deadline }).await?;
-            *recorded = true;
+        let execution = self.execution();
+        if *recorded {
+            store.set_execution_status(self.id, execution.status, execution.status_message).await?;
+            return Ok(());
         }
+        let deadline = execution.started_at.map(|_| self.deadline());
+        let request = self.request.as_ref().map(|request| request.to_record());
+        store.insert_execution(ExecutionRow { execution, request, seed: self.seed, deadline }).await?;
+        *recorded = true;
         Ok(())
     }
 

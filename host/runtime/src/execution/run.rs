@@ -1,5 +1,6 @@
 //! An execution's task: from its slot to its record.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use flowhost_engine::{Invocation, Outcome, Program, Slots};
 use flowhost_model::Execution;
 use flowhost_store::Store;
+use futures_util::FutureExt;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, oneshot};
 
 use super::{Admission, Counted, Live, Registered, Registry, Slot, end};
@@ -91,7 +93,11 @@ async fn run(
 ) -> Result<Execution, Problem> {
     live.begin();
     let outcome = match program {
-        Ok(program) => invoke(launch, &live, &program).await,
+        // A capability that panics must not take the execution's record with it.
+        Ok(program) => {
+            let ended = AssertUnwindSafe(invoke(launch, &live, &program)).catch_unwind().await;
+            ended.unwrap_or_else(|_| Outcome::HostFault("a function of the host panicked".into()))
+        }
         Err(problem) => Outcome::HostFault(problem.detail),
     };
     drop(slot);

@@ -215,13 +215,25 @@ impl Host {
             live.cancelled.cancel();
             return Ok(live.execution());
         }
-        if !execution.status.is_ended() {
-            execution.status = Status::EndedCancelled;
-            execution.status_message = Some("cancelled".into());
-            execution.ended_at = Some(Timestamp::now());
-            self.store().end_execution(execution.clone(), Vec::new(), true).await?;
+        if execution.status.is_ended() {
+            return Ok(execution);
         }
-        Ok(execution)
+        if execution.status == Status::Paused && self.store().take_execution(id).await.is_err() {
+            // Somebody else resumed it.
+            if let Some(live) = self.launch_context().registry.get(id) {
+                live.cancelled.cancel();
+            }
+            return self.execution(id).await;
+        }
+        execution.status = Status::EndedCancelled;
+        execution.status_message = Some("cancelled".into());
+        execution.ended_at = Some(Timestamp::now());
+        match self.store().end_execution(execution.clone(), Vec::new(), true).await {
+            // It ended meanwhile.
+            Err(flowhost_store::Error::NotFound) => self.execution(id).await,
+            Err(error) => Err(error.into()),
+            Ok(()) => Ok(execution),
+        }
     }
 
     /// Lets a paused execution run.
@@ -266,14 +278,16 @@ impl Host {
     /// Switches an execution of development mode to productive; a paused one then runs.
     pub async fn set_productive(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
         let execution = self.steerable(by, id).await?;
-        if execution.is_productive {
-            return Ok(execution);
-        }
         if execution.status != Status::Paused {
+            if execution.is_productive {
+                return Ok(execution);
+            }
             let detail = "only an execution that is paused in development mode can be switched";
             return Err(Problem::new(Code::RecordConflict, detail));
         }
-        self.store().set_productive(id, true).await?;
+        if !execution.is_productive {
+            self.store().set_productive(id, true).await?;
+        }
         self.resume(by, id).await
     }
 }

@@ -55,6 +55,8 @@ impl Host {
         self.refuse_locked_out(&login.user_name)?;
         let known = self.snapshot().user_named(&login.user_name).map(|(id, user)| (id, user.clone()));
         let hash = known.as_ref().and_then(|(_, user)| user.password_hash.clone());
+        // Before the check: a session that the former password opened ends with a change under way.
+        let now = Timestamp::now();
         let is_right = self.passwords().verify(login.password, hash).await?;
         let Some((user_id, user)) = known.filter(|_| is_right) else {
             self.lockouts().failed(&login.user_name, Timestamp::now());
@@ -64,7 +66,6 @@ impl Host {
         self.refuse_locked_out(&login.user_name)?;
         self.lockouts().succeeded(&login.user_name);
         self.note_activity(user_id);
-        let now = Timestamp::now();
         self.change_user(user_id, |user| user.last_login = Some(now)).await?;
         let session = self.sessions().issue(user_id, now);
         Ok(LoggedIn {

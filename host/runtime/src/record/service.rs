@@ -212,6 +212,9 @@ impl Host {
             self.refuse_trashed_parent(&stored.meta).await?;
             let mut restored = self.members_of(&stored, Trash::Only).await?;
             restored.retain(|member| member.meta.deleted_at == stored.meta.deleted_at);
+            for member in &restored {
+                self.permit(by, Operation::Delete, member.record_type, member.meta.project_id)?;
+            }
             restored.push(stored);
             let mut changes = Vec::with_capacity(restored.len());
             for record in &mut restored {
@@ -277,7 +280,7 @@ impl Host {
         stored.ok_or_else(|| no_such(definition(record_type), &id.to_string()))
     }
 
-    async fn refuse_readonly_parent(&self, meta: &Meta) -> Result<(), Problem> {
+    pub(crate) async fn refuse_readonly_parent(&self, meta: &Meta) -> Result<(), Problem> {
         let parents = [meta.project_id, meta.bundle_id];
         for parent in parents.into_iter().flatten() {
             let parent = self.store().record(parent).await?;

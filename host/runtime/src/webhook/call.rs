@@ -40,6 +40,8 @@ pub enum Called {
         id: RecordId,
         /// Where it stands: `SCHEDULED`, or `PAUSED` in development mode when its user is not active.
         status: Status,
+        /// Whether the caller asked for it by `Prefer: respond-async`.
+        is_preferred: bool,
         /// The signed ticket that lets its caller read it without a login.
         ticket: String,
     },
@@ -54,6 +56,7 @@ impl Host {
         let not_found = || Problem::new(Code::WebhookNotFound, "no webhook can be called at this address");
         let version = self.snapshot().active_version(&route.flow).ok_or_else(not_found)?;
         let is_async = asks_for_async(&request);
+        let is_preferred = prefers_async(&request.headers);
         let request = self.admit_caller(route, request)?;
         let (request, input) = admit_request(route, request).await?;
         let counted = route.running.enter(route.options.max_executions).ok_or_else(|| {
@@ -78,11 +81,11 @@ impl Host {
         };
         if is_paused {
             let id = self.accept_paused(start).await?;
-            return Ok(Called::Accepted { id, status: Status::Paused, ticket: self.ticket(id) });
+            return Ok(Called::Accepted { id, status: Status::Paused, is_preferred, ticket: self.ticket(id) });
         }
         if is_async {
             let id = self.accept(start, &version, Some(counted)).await?;
-            return Ok(Called::Accepted { id, status: Status::Scheduled, ticket: self.ticket(id) });
+            return Ok(Called::Accepted { id, status: Status::Scheduled, is_preferred, ticket: self.ticket(id) });
         }
         let program = self.program(&version).await?;
         let slot = self.launch_context().admission.slot().await?;
@@ -108,7 +111,7 @@ impl Host {
     /// The user that answers for the webhook's executions.
     fn owner(&self, route: &Route) -> Option<RecordId> {
         match &route.owner {
-            Owner::Id(id) => *id,
+            Owner::Id(id) => id.filter(|id| self.snapshot().user(*id).is_some()),
             Owner::Name(name) => self.snapshot().user_named(name).map(|(id, _)| id),
         }
     }
@@ -145,7 +148,8 @@ impl Host {
                 let (waiting, context) = (live.clone(), self.launch_context().clone());
                 // In a task of its own: a row that was written while the caller left would not be known as written.
                 let recorded = tokio::spawn(async move { waiting.record(&*context.store).await });
-                recorded.await.map_err(Problem::host)??;
+                let recorded = recorded.await.map_err(Problem::host).and_then(|recorded| recorded);
+                recorded.map_err(|problem| problem.with_execution(live.execution()))?;
                 let detail = format!("the execution did not end within {} ms and goes on", limit.as_millis());
                 Err(Problem::new(Code::WebhookWaitLimit, detail).with_execution(live.execution()))
             }
@@ -156,12 +160,14 @@ impl Host {
 /// `?async`, or else `Prefer: respond-async`.
 fn asks_for_async(request: &WebhookRequest) -> bool {
     let by_query = request.query.as_deref().and_then(query::asks_for_async);
-    by_query.unwrap_or_else(|| {
-        let preferences = request.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-        preferences.flat_map(|value| value.split(',')).any(|preference| {
-            let name = preference.split([';', '=']).next().unwrap_or_default();
-            name.trim().eq_ignore_ascii_case("respond-async")
-        })
+    by_query.unwrap_or_else(|| prefers_async(&request.headers))
+}
+
+fn prefers_async(headers: &HeaderMap) -> bool {
+    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    preferences.flat_map(|value| value.split(',')).any(|preference| {
+        let name = preference.split([';', '=']).next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case("respond-async")
     })
 }
 

@@ -190,8 +190,10 @@ async fn multipart(boundary: &str, body: Bytes, key: Option<Digest>) -> Result<P
     let mut parts = Vec::new();
     let mut blanked = body;
     let mut key_matched = false;
+    let mut seen = 0;
     while let Some(field) = form.next_field().await.map_err(malformed)? {
-        if parts.len() == MAX_PARTS {
+        seen += 1;
+        if seen > MAX_PARTS {
             return Err(Problem::new(Code::Malformed, format!("the form has more than {MAX_PARTS} parts")));
         }
         let name = field.name().unwrap_or_default().to_owned();
@@ -201,8 +203,11 @@ async fn multipart(boundary: &str, body: Bytes, key: Option<Digest>) -> Result<P
         if let Some(filename) = filename {
             parts.push((Cow::Owned(name), Part::File { filename, content_type, size: bytes.len() }));
         } else if name == key::FIELD && key.is_some_and(|expected| key::matches(expected, &bytes)) {
+            // All parts that match have the same content, so that one pass blanks them all.
+            if !key_matched {
+                blanked = without_key(&blanked, boundary, &bytes);
+            }
             key_matched = true;
-            blanked = without_key(&blanked, boundary, &bytes);
         } else {
             parts.push((Cow::Owned(name), Part::Text(String::from_utf8_lossy(&bytes).into_owned())));
         }

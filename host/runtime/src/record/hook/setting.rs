@@ -45,7 +45,7 @@ impl Host {
         let former_key: Option<Digest> = former_key.and_then(|digest| serde_json::from_value(digest).ok());
         let value = draft.body.entry("value").or_insert(Value::Null);
         // A value that is not written anew has no key in it; the digest beside it stays.
-        if draft.touched.contains(&"value") || former.is_none() {
+        if draft.touched.contains(&"value") || !was_webhook {
             match take_key(value, former_key)? {
                 Some(digest) => draft.body.insert("key_digest".into(), json!(digest)),
                 None => draft.body.shift_remove("key_digest"),
