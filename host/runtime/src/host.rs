@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -53,6 +53,8 @@ struct Shared {
     passwords: Passwords,
     activities: Activities,
     foundations: Foundations,
+    /// Paused executions in the store.
+    paused: AtomicU32,
     /// Components that this host could not make callable.
     unusable: std::sync::Mutex<HashSet<Digest>>,
     is_draining: AtomicBool,
@@ -149,7 +151,7 @@ impl HostBuilder {
         let ticket_key = signing_key(&*store, "ticket-key").await?;
         let session_key = signing_key(&*store, "session-key").await?;
         let activities = Activities::new(store.activities().await?);
-        let Recovered { again, interrupted, .. } = store.recover(Timestamp::now()).await?;
+        let Recovered { again, interrupted, paused } = store.recover(Timestamp::now()).await?;
 
         let limits = self.limits;
         let shared = Shared {
@@ -173,6 +175,7 @@ impl HostBuilder {
             passwords: Passwords::default(),
             activities,
             foundations,
+            paused: AtomicU32::new(u32::try_from(paused).unwrap_or(u32::MAX)),
             unusable: std::sync::Mutex::default(),
             limits,
             store,
@@ -333,6 +336,11 @@ impl Host {
 
     pub(crate) fn is_locked_out(&self, user_name: &str) -> bool {
         self.shared.lockouts.is_locked(user_name, Timestamp::now())
+    }
+
+    /// How many paused executions wait in the store.
+    pub(crate) fn paused(&self) -> &AtomicU32 {
+        &self.shared.paused
     }
 
     pub(crate) fn workspace_id(&self) -> RecordId {

@@ -50,6 +50,16 @@ fn it_is_paused_while_its_user_is_not() {
 }
 
 #[test]
+fn only_so_many_wait_for_somebody() {
+    let host = Setup::new().set("development_ms", 0).set("queued", 1).start();
+    let webhook = development(&host, "dev-many", "echo");
+    let first = paused(&webhook.call(&host, &json!({})).send());
+    webhook.call(&host, &json!({})).send().problem(503, "host.busy");
+    host.cancel(&first).ok();
+    paused(&webhook.call(&host, &json!({})).send());
+}
+
+#[test]
 fn it_is_resumed_by_hand() {
     let host = impatient();
     let webhook = development(&host, "dev-resume", "echo");

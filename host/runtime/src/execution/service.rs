@@ -1,9 +1,10 @@
 //! Executions as they are started, read and steered.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use flowhost_model::{Execution, LogLine, Operation, RawValue, RecordId, RecordType, Status, Timestamp};
-use flowhost_store::ExecutionQuery;
+use flowhost_store::{ExecutionQuery, ExecutionRow};
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::Value;
@@ -92,9 +93,19 @@ impl Host {
 
     /// Commits an execution to the store, where it waits for somebody to resume it.
     pub(crate) async fn accept_paused(&self, start: Start) -> Result<RecordId, Problem> {
+        let paused = self.paused();
+        let limit = self.limits().queued;
+        let counted =
+            paused.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < limit).then_some(count + 1));
+        if counted.is_err() {
+            return Err(Problem::new(Code::HostBusy, "too many paused executions wait for somebody to resume them"));
+        }
         let live = Live::new(start)?;
-        live.record_paused(&*self.launch_context().store).await?;
-        Ok(live.id)
+        let recorded = live.record_paused(&*self.launch_context().store).await;
+        if recorded.is_err() {
+            paused.fetch_sub(1, Ordering::Relaxed);
+        }
+        recorded.map(|()| live.id)
     }
 
     /// Whether the user was active lately enough for executions in development mode.
@@ -218,7 +229,7 @@ impl Host {
         if execution.status.is_ended() {
             return Ok(execution);
         }
-        if execution.status == Status::Paused && self.store().take_execution(id).await.is_err() {
+        if execution.status == Status::Paused && self.take_paused(id).await.is_err() {
             // Somebody else resumed it.
             if let Some(live) = self.launch_context().registry.get(id) {
                 live.cancelled.cancel();
@@ -236,6 +247,13 @@ impl Host {
         }
     }
 
+    /// Takes a paused execution, which nobody else can take then.
+    async fn take_paused(&self, id: RecordId) -> Result<ExecutionRow, Problem> {
+        let row = self.store().take_execution(id).await?;
+        self.paused().fetch_sub(1, Ordering::Relaxed);
+        Ok(row)
+    }
+
     /// Lets a paused execution run.
     pub async fn resume(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
         self.refuse_if_draining()?;
@@ -246,7 +264,7 @@ impl Host {
         }
         let context = self.launch_context();
         let place = context.admission.queue_place()?;
-        let row = self.store().take_execution(id).await?;
+        let row = self.take_paused(id).await?;
         let live = Arc::new(Live::recovered(row, self.limits().budget));
         let program = self.programs().cell(live.flow.digest);
         launch_queued(context, live.clone(), program, Some(place), None);
