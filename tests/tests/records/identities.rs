@@ -135,12 +135,12 @@ fn a_forged_token_is_none() {
     let claims: Value = serde_json::from_slice(&claims).unwrap();
     let mut as_admin = claims.clone();
     as_admin["sub"] = admin["id"].clone();
-    let last = if signature.ends_with('A') { "B" } else { "A" };
+    let first = if signature.starts_with('A') { "B" } else { "A" };
     for forged in [
         format!("{header}.{}.{signature}", encode(&as_admin.to_string())),
         format!("{}.{}.", encode(r#"{"alg":"none","typ":"JWT"}"#), encode(&as_admin.to_string())),
         format!("{}.{payload}.{signature}", encode(r#"{"alg":"none","typ":"JWT"}"#)),
-        format!("{signed}.{last}{}", &signature[1..]),
+        format!("{signed}.{first}{}", &signature[1..]),
         format!("{signed}."),
         signed.to_owned(),
         format!("{token}A"),
