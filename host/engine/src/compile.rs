@@ -143,8 +143,8 @@ async fn compile_in_process(
     }
 }
 
-/// The compiler's process: reads a component from the first path, writes its artifact to the second, within the address
-/// space of the third argument, in bytes.
+/// The compiler's process: reads a component from the first path, writes its artifact to the second, and may add as
+/// much address space to what it begins with as the third says, in bytes.
 pub fn worker_main(arguments: &[String]) -> ExitCode {
     match worker(arguments) {
         Ok(()) => ExitCode::SUCCESS,

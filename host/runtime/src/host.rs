@@ -185,6 +185,14 @@ impl HostBuilder {
             is_draining: AtomicBool::new(false),
         };
         let host = Host { shared: Arc::new(shared) };
+        let HostInfo { recovered, interrupted, .. } = host.info();
+        if recovered + interrupted > 0 {
+            tracing::info!(
+                recovered,
+                interrupted,
+                "executions were cut off: those recovered run again, those interrupted have ended"
+            );
+        }
         for row in again {
             let live = Arc::new(Live::recovered(row, host.shared.limits.budget));
             let program = host.programs().cell(live.flow.digest);

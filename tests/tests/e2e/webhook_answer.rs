@@ -133,6 +133,19 @@ fn a_call_is_async_by_its_query_or_its_preference() {
 }
 
 #[test]
+fn a_preference_that_was_applied_is_named_and_no_other() {
+    let host = Host::shared();
+    let webhook = host.webhook("async-preferred", "echo");
+    let applied = |query: &str, preference: &str| {
+        let answer = host.post(&format!("{}{query}", webhook.path()), "{}").header("Prefer", preference).send();
+        answer.header("preference-applied").map(str::to_owned)
+    };
+    assert_eq!(applied("", "wait=10, respond-async").as_deref(), Some("respond-async"));
+    assert_eq!(applied("?async", "x-respond-async-y"), None);
+    assert_eq!(applied("?async=0", "respond-async"), None);
+}
+
+#[test]
 fn the_ticket_shows_the_caller_the_execution_without_a_login() {
     let host = Host::shared();
     let webhook = host.webhook("async-ticket", "outputs");

@@ -189,8 +189,11 @@ impl Live {
         let mut recorded = self.recorded.lock().await;
         let execution = self.execution();
         if *recorded {
-            store.set_execution_status(self.id, execution.status, execution.status_message).await?;
-            return Ok(());
+            return match store.set_execution_status(self.id, execution.status, execution.status_message).await {
+                // It has ended meanwhile, and its row says so.
+                Err(flowhost_store::Error::NotFound) => Ok(()),
+                told => Ok(told?),
+            };
         }
         let deadline = execution.started_at.map(|_| self.deadline());
         let request = self.request.as_ref().map(|request| request.to_record());
@@ -268,5 +271,42 @@ impl Registry {
 impl Drop for Registered {
     fn drop(&mut self) {
         self.registry.lock().remove(&self.live.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flowhost_engine::Outcome;
+    use flowhost_model::Digest;
+    use flowhost_store::sqlite::{SqliteOptions, SqliteStore};
+
+    use super::*;
+    use crate::execution::end::ended;
+
+    #[tokio::test]
+    async fn to_record_what_has_just_ended_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
+        let flow = FlowRef { id: RecordId::new(), name: "f".into(), version: 1, digest: Digest([0; 32]) };
+        let start = Start {
+            flow,
+            webhook: None,
+            project_id: None,
+            bundle_id: None,
+            created_by: None,
+            user_id: None,
+            is_productive: true,
+            input: RawValue::NULL.to_owned(),
+            request: None,
+            budget: Budget::default(),
+            is_durable: false,
+        };
+        let live = Live::new(start).unwrap();
+        live.begin();
+        live.record(&store).await.unwrap();
+        assert_eq!(store.execution(live.id).await.unwrap().unwrap().status, Status::Running);
+        live.record_end(&store, ended(&live, Outcome::Success("{}".into()))).await.unwrap();
+        live.record(&store).await.unwrap();
+        assert_eq!(store.execution(live.id).await.unwrap().unwrap().status, Status::EndedSuccess);
     }
 }
