@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Digest, RecordId, Status, Timestamp};
+use crate::{Digest, Priority, RecordId, Status, Timestamp};
 
 /// One run of a flow, as callers and operators see it.
 ///
@@ -28,6 +28,12 @@ pub struct Execution {
     /// The user that answers for it.
     #[serde(default)]
     pub user_id: Option<RecordId>,
+    /// The execution whose flow started it; none where something else did.
+    #[serde(default)]
+    pub parent_id: Option<RecordId>,
+    /// Its place among those that wait for a slot.
+    #[serde(default)]
+    pub priority: Priority,
     /// Where it stands.
     pub status: Status,
     /// The last progress message while it runs; the reason of its end where that was not a success.
@@ -50,6 +56,15 @@ pub struct Execution {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// When it goes on by itself, at the latest. None unless it waits with a limit of time, outside of memory.
+    #[serde(default)]
+    pub wake_at: Option<Timestamp>,
+    /// Time it was ready and waited for a slot, in microseconds.
+    #[serde(default)]
+    pub queue_wait_us: u64,
+    /// Time its flow ran, in microseconds: all attempts together, without the time that it waited for something.
+    #[serde(default)]
+    pub run_time_us: u64,
 }
 
 /// Which version of which flow an execution runs. The names are those at the time of the call.
@@ -72,6 +87,35 @@ pub struct WebhookRef {
     pub id: RecordId,
     /// The webhook's name.
     pub name: String,
+}
+
+/// With whose permissions an execution acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// How the permissions are found.
+    pub kind: ActorKind,
+    /// The webhook or the user.
+    pub id: RecordId,
+}
+
+/// Which permissions of an identity an execution has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActorKind {
+    /// Those of the roles of a webhook record that propagate.
+    Webhook,
+    /// All of a user's: the setting form.
+    User,
+    /// Those of a user's roles that propagate: the user started it.
+    PropagatedUser,
+}
+
+/// At most so many executions at once that were started with the same key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConcurrencyLimit {
+    /// Chosen by a flow.
+    pub key: String,
+    /// At least 1. Where executions of one key differ, each is held to its own.
+    pub limit: u32,
 }
 
 /// Why an execution ended with an error.

@@ -7,7 +7,9 @@
 mod execution;
 mod filter;
 mod id;
+mod journal;
 mod permission;
+mod priority;
 mod record;
 mod record_type;
 mod schema;
@@ -15,10 +17,15 @@ mod status;
 mod timestamp;
 mod types;
 
-pub use execution::{Execution, Failure, FlowRef, LogLevel, LogLine, LogSource, RequestRecord, WebhookRef};
+pub use execution::{
+    Actor, ActorKind, ConcurrencyLimit, Execution, Failure, FlowRef, LogLevel, LogLine, LogSource, RequestRecord,
+    WebhookRef,
+};
 pub use filter::{Comparison, Filter, InvalidFilter, Order};
 pub use id::{Digest, InvalidDigest, RecordId};
+pub use journal::JournalEntry;
 pub use permission::{Operation, Permission, RoleAssignment};
+pub use priority::{Priority, UnknownPriority};
 pub use record::{Body, InvalidName, Meta, NAME_LIMIT, Record, normalize_name};
 pub use record_type::{RecordType, UnknownRecordType};
 pub use schema::{Access, Class, Home, Kind, Property, SCHEMA_VERSION, TypeDefinition};
@@ -26,6 +33,6 @@ pub use serde_json::value::RawValue;
 pub use status::{Status, UnknownStatus};
 pub use timestamp::Timestamp;
 pub use types::{
-    Answer, ApiToken, Bundle, ExecutionLocation, File, Flow, FlowVersion, Organization, Project, Role, Setting, User,
-    Webhook, WebhookOptions, Workspace, definition,
+    Answer, ApiToken, Bundle, ExecutionLocation, File, Flow, FlowOptions, FlowVersion, Organization, Project, Role,
+    Setting, User, Webhook, WebhookOptions, Workspace, definition,
 };

@@ -14,7 +14,7 @@ mod workspace;
 
 pub use bundle::Bundle;
 pub use file::File;
-pub use flow::{Flow, FlowVersion};
+pub use flow::{Flow, FlowOptions, FlowVersion};
 pub use organization::Organization;
 pub use project::Project;
 pub use role::Role;

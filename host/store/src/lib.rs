@@ -15,4 +15,7 @@ pub mod sqlite;
 pub use error::{Error, Result};
 pub use history::{HistoryEntry, HistoryOperation};
 pub use query::{ExecutionPage, ExecutionQuery, RecordPage, RecordQuery, Trash};
-pub use store::{Change, ExecutionRow, Expected, RecordWrite, Recovered, Store, StoreStats, StoredRecord, Write};
+pub use store::{
+    Awaits, Change, Due, Ended, ExecutionRow, Expected, JournalWrite, OwnerId, RecordWrite, Recovered, ReturnWhen,
+    Store, StoreStats, StoredRecord, Suspension, Ticket, Write,
+};

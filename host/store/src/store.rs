@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use flowhost_model::{
-    Body, Digest, Execution, FlowVersion, LogLine, Meta, Record, RecordId, RecordType, RequestRecord, Status, Timestamp,
+    Actor, Body, ConcurrencyLimit, Digest, Execution, FlowVersion, JournalEntry, LogLine, Meta, Priority, Record,
+    RecordId, RecordType, RequestRecord, Status, Timestamp,
 };
 
 use crate::{Error, ExecutionPage, ExecutionQuery, HistoryEntry, RecordPage, RecordQuery, Result};
@@ -56,10 +57,60 @@ pub trait Store: Send + Sync + 'static {
     /// Keeps an execution that has not ended, with its request where it has one. `row.execution.id` must be new.
     async fn insert_execution(&self, row: ExecutionRow) -> Result<()>;
 
-    /// Keeps an ended execution with its log. `is_known` says that it was inserted before; its row is then replaced.
+    /// Keeps an ended execution; `log` is added to what is kept of its log. `is_known` says that it was inserted before; its
+    /// row is then replaced.
     ///
-    /// The request is dropped, since the execution does not run again.
-    async fn end_execution(&self, execution: Execution, log: Vec<LogLine>, is_known: bool) -> Result<()>;
+    /// What it takes to run it again is dropped: request, journal, what it waited for. Its children that have not ended and
+    /// are not detached are marked as cancelled and given back; a parent that waited in the store for this end becomes
+    /// `SCHEDULED` and is given back.
+    ///
+    /// Errors: [`Error::NotFound`] where a known one does not exist or has ended, [`Error::Conflict`] where a new one exists.
+    async fn end_execution(&self, execution: Execution, log: Vec<LogLine>, is_known: bool) -> Result<Ended>;
+
+    /// Puts an execution that leaves memory before its end into the store, in one transaction.
+    ///
+    /// Gives whether what it waits for has happened already; it is `SCHEDULED` then, for its owner.
+    ///
+    /// Errors: [`Error::NotFound`] where it has ended, or was to be there and is not.
+    async fn suspend_execution(&self, suspension: Suspension) -> Result<bool>;
+
+    /// Makes the process that opened the store an owner of executions until `until`; later calls with the id that this gives
+    /// extend that.
+    async fn hold_lease(&self, owner: Option<OwnerId>, until: Timestamp) -> Result<OwnerId>;
+
+    /// Claims `SCHEDULED` executions that nobody owns: the most urgent first, then in the order of their admission.
+    async fn claim_executions(&self, owner: OwnerId, limit: u32) -> Result<Vec<Ticket>>;
+
+    /// Claims `WAITING` executions whose time has come, which are `SCHEDULED` then; those whose time came first, first.
+    async fn claim_due(&self, owner: OwnerId, now: Timestamp, limit: u32) -> Result<Due>;
+
+    /// The executions in development mode that wait in the store, with their users: at most `limit`, by id, behind `after`.
+    async fn waiting_in_development(
+        &self,
+        after: Option<RecordId>,
+        limit: u32,
+    ) -> Result<Vec<(RecordId, Option<RecordId>)>>;
+
+    /// Moves the times of those who wait for some time, and not until a time, by so many microseconds: the clock jumped.
+    async fn shift_waits(&self, micros: i64) -> Result<()>;
+
+    /// All that is needed to run an execution that has not ended, with its journal.
+    ///
+    /// Errors: [`Error::NotFound`] where it does not exist or has ended.
+    async fn load_execution(&self, id: RecordId) -> Result<ExecutionRow>;
+
+    /// Marks an execution that has not ended as cancelled: whoever runs it next ends it.
+    ///
+    /// Errors: [`Error::NotFound`] where it does not exist or has ended.
+    async fn mark_cancelled(&self, id: RecordId) -> Result<()>;
+
+    /// Makes a `WAITING` or `SCHEDULED` execution `PAUSED`, with a message.
+    ///
+    /// Errors: [`Error::NotFound`] where it is neither.
+    async fn pause_execution(&self, id: RecordId, message: String) -> Result<()>;
+
+    /// The executions with these ids that are kept, in no order.
+    async fn executions(&self, ids: Vec<RecordId>) -> Result<Vec<Execution>>;
 
     /// Changes the status of an execution that has not ended.
     ///
@@ -71,11 +122,11 @@ pub trait Store: Send + Sync + 'static {
     /// Errors: [`Error::NotFound`] where it does not exist or has ended.
     async fn set_productive(&self, id: RecordId, is_productive: bool) -> Result<()>;
 
-    /// Makes a `PAUSED` execution `SCHEDULED`, without a message, and gives all that is needed to run it. Of several who
-    /// ask for it at the same time, one gets it.
+    /// Makes a `PAUSED` execution `SCHEDULED` for this owner, without a message. Of several who ask for it at the same time,
+    /// one gets it.
     ///
     /// Errors: [`Error::NotFound`] where it does not exist or is not paused.
-    async fn take_execution(&self, id: RecordId) -> Result<ExecutionRow>;
+    async fn resume_execution(&self, owner: OwnerId, id: RecordId) -> Result<Ticket>;
 
     /// The execution with this id, if it is kept.
     async fn execution(&self, id: RecordId) -> Result<Option<Execution>>;
@@ -90,9 +141,9 @@ pub trait Store: Send + Sync + 'static {
     /// Errors: [`Error::InvalidCursor`], [`Error::UnknownField`].
     async fn query_executions(&self, query: ExecutionQuery) -> Result<ExecutionPage>;
 
-    /// What the last owner left behind, settled in one transaction: executions that had not ended and are durable are
-    /// given back, with their attempt counted up; the others end with `execution.interrupted` at `now`. Paused ones stay
-    /// paused, until [`take_execution`](Self::take_execution).
+    /// What former owners left behind, settled in one transaction: executions that somebody owned and that are durable are
+    /// `SCHEDULED` and nobody's, with their attempt counted up and a line in their log; the others that somebody owned end with
+    /// `execution.interrupted` at `now`. What was nobody's, waits or is paused stays as it is, and is not read.
     async fn recover(&self, now: Timestamp) -> Result<Recovered>;
 
     /// The value kept under a name of the host's own, such as a signing key.
@@ -127,6 +178,12 @@ pub enum Write {
         /// Why, for the record's history.
         commit_message: Option<String>,
     },
+    /// Keeps an execution that has not ended, as [`Store::insert_execution`] does.
+    Execution(Box<ExecutionRow>),
+    /// Adds to the journal of an execution that has not ended, and makes it durable.
+    ///
+    /// Error: [`Error::NotFound`] where it has ended, so that nothing of the write is kept.
+    Journal(JournalWrite),
     /// Adds a version of a flow, with the component's bytes unless a component of that digest is kept already.
     FlowVersion {
         /// The version. Its number must be the next of its flow.
@@ -145,6 +202,22 @@ pub struct RecordWrite {
     pub expected: Expected,
     /// Why, for the record's history.
     pub commit_message: Option<String>,
+    /// Whether the write is remembered in the record's history. What flows write by the thousand is not.
+    pub is_remembered: bool,
+}
+
+/// More of an execution's journal.
+#[derive(Clone, Debug)]
+pub struct JournalWrite {
+    /// The execution.
+    pub execution: RecordId,
+    /// Set where this is the first of its journal: when the execution began, and when it must have ended. The row is
+    /// `RUNNING` then.
+    pub begins: Option<(Timestamp, Timestamp)>,
+    /// The number of the first entry, counted from 0. It must be the next of the journal.
+    pub first: u64,
+    /// The entries.
+    pub entries: Vec<JournalEntry>,
 }
 
 /// What a write expects to find.
@@ -212,19 +285,119 @@ pub struct ExecutionRow {
     pub request: Option<RequestRecord>,
     /// The seed of its randomness.
     pub seed: [u8; 32],
-    /// When it must have ended, by its wall limit; none before it began.
+    /// When it must have ended, by its wall limit and had it waited for nothing; none before it began.
     pub deadline: Option<Timestamp>,
+    /// With whose permissions it acts; none for nobody's.
+    pub actor: Option<Actor>,
+    /// Whether it goes on when its parent has ended.
+    pub is_detached: bool,
+    /// How many parents are above it.
+    pub depth: u32,
+    /// A limit that it shares with others.
+    pub concurrency: Option<ConcurrencyLimit>,
+    /// Who runs it; none where it waits to be claimed.
+    pub owner: Option<OwnerId>,
+    /// Whether somebody wished its end. Given by the store; ignored in a write.
+    pub is_cancelled: bool,
+    /// Its journal. Given by [`Store::load_execution`]; ignored in a write.
+    pub journal: Vec<JournalEntry>,
+    /// How many lines of its log came from the flow and not from the host. Given by the store; ignored in a write.
+    pub log_lines: u64,
+}
+
+/// Names a process that owns executions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OwnerId(pub i64);
+
+/// An execution in the queue, without what it takes to run it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The execution.
+    pub id: RecordId,
+    /// Its flow.
+    pub flow_id: RecordId,
+    /// The webhook that started it.
+    pub webhook_id: Option<RecordId>,
+    /// Its place in the queue.
+    pub priority: Priority,
+    /// A limit that it shares with others.
+    pub concurrency: Option<ConcurrencyLimit>,
+    /// Whether it runs in productive mode.
+    pub is_productive: bool,
+    /// The user that answers for it.
+    pub user_id: Option<RecordId>,
+}
+
+/// What became of others when an execution ended.
+#[derive(Clone, Debug, Default)]
+pub struct Ended {
+    /// Parents that waited for it and are `SCHEDULED` now, for the owner of the ended one.
+    pub woken: Vec<Ticket>,
+    /// Its children that are cancelled with it.
+    pub cancelled: Vec<RecordId>,
+}
+
+/// An execution that leaves memory before its end.
+#[derive(Clone, Debug)]
+pub struct Suspension {
+    /// The execution as it stands: its status is `WAITING`, `PAUSED` or, for another owner to go on at once, `SCHEDULED`.
+    /// Where the store has a row of it, only what changes while it runs is kept.
+    pub row: ExecutionRow,
+    /// Whether it was inserted before.
+    pub is_known: bool,
+    /// The number of the first of `entries` in the journal.
+    pub first: u64,
+    /// What is not in its journal yet.
+    pub entries: Vec<JournalEntry>,
+    /// What is not in its log yet.
+    pub log: Vec<LogLine>,
+    /// Whether `row.execution.wake_at` moves with the clock, since the wait is for some time and not until a time.
+    pub is_relative: bool,
+    /// The children that it waits for.
+    pub awaits: Option<Awaits>,
+}
+
+/// Children that an execution waits for.
+#[derive(Clone, Debug)]
+pub struct Awaits {
+    /// Their ids.
+    pub children: Vec<RecordId>,
+    /// Which of their ends ends the wait.
+    pub when: ReturnWhen,
+}
+
+/// Which end of several executions ends a wait for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ReturnWhen {
+    /// The last, however they end.
+    AllEnded,
+    /// The last, or the first that is not a success.
+    AllSucceeded,
+    /// The first, however it ends.
+    FirstEnded,
+}
+
+/// What [`Store::claim_due`] found.
+#[derive(Clone, Debug, Default)]
+pub struct Due {
+    /// Those whose time has come.
+    pub tickets: Vec<Ticket>,
+    /// When the next one's time comes.
+    pub next: Option<Timestamp>,
 }
 
 /// What [`Store::recover`] found.
 #[derive(Clone, Debug, Default)]
 pub struct Recovered {
-    /// To be run again, in the order of their admission.
-    pub again: Vec<ExecutionRow>,
+    /// How many are run again.
+    pub again: u64,
     /// How many were ended as interrupted.
     pub interrupted: u64,
     /// How many are paused, and stay so.
     pub paused: u64,
+    /// How many wait, and go on when their event comes.
+    pub waiting: u64,
 }
 
 /// Sizes and waits of a store.

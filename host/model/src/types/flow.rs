@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Body, Class, Digest, Home, Kind, Property, RecordId, RecordType, Timestamp, TypeDefinition};
+use crate::{Body, Class, Digest, Home, Kind, Priority, Property, RecordId, RecordType, Timestamp, TypeDefinition};
 
 pub(super) static DEFINITION: TypeDefinition = TypeDefinition {
     record_type: RecordType::Flow,
@@ -19,6 +19,12 @@ pub(super) static DEFINITION: TypeDefinition = TypeDefinition {
         Property::new("digest", Kind::Text(71), "The digest of that version's component.")
             .read_only()
             .class(Class::Export),
+        Property::new(
+            "options",
+            Kind::Object,
+            "How its executions are queued and limited: `priority`, `max_executions`.",
+        )
+        .optional(),
         Property::new("has_syntax_error", Kind::Bool, "The active version cannot be run by this host.")
             .derived()
             .class(Class::Export),
@@ -37,6 +43,21 @@ pub struct Flow {
     /// The digest of that version's component.
     #[serde(default)]
     pub digest: Option<Digest>,
+    /// How its executions are queued and limited.
+    #[serde(default)]
+    pub options: Option<FlowOptions>,
+}
+
+/// How a flow's executions are queued and limited. What is absent is not limited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlowOptions {
+    /// Their place among those that wait for a slot, unless the webhook or the starting flow says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// The most executions of this flow that run at once. More wait for their turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_executions: Option<u32>,
 }
 
 impl Body for Flow {

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Access, Body, Class, Digest, Home, Kind, Property, RecordId, RecordType, RoleAssignment, TypeDefinition};
+use crate::{
+    Access, Body, Class, Digest, Home, Kind, Priority, Property, RecordId, RecordType, RoleAssignment, TypeDefinition,
+};
 
 pub(super) static DEFINITION: TypeDefinition = TypeDefinition {
     record_type: RecordType::Webhook,
@@ -38,7 +40,7 @@ pub(super) static DEFINITION: TypeDefinition = TypeDefinition {
         Property::new(
             "options",
             Kind::Object,
-            "How calls are answered and limited: `answer`, `wait_ms`, `max_executions`, `max_body_bytes`.",
+            "How calls are answered and limited: `answer`, `wait_ms`, `max_executions`, `max_body_bytes`, `priority`.",
         )
         .optional(),
         Property::new("form", Kind::Enum(&["record", "setting"]), "Whether it is a record or a setting.")
@@ -138,4 +140,7 @@ pub struct WebhookOptions {
     /// The largest body, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_body_bytes: Option<u64>,
+    /// The place of its executions among those that wait for a slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
 }
