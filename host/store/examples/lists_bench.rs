@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use flowhost_model::{
-    Digest, Execution, Filter, FlowRef, Order, RawValue, RecordId, RecordType, Status, Timestamp, WebhookRef,
+    Digest, Execution, Filter, FlowRef, Order, Priority, RawValue, RecordId, RecordType, Status, Timestamp, WebhookRef,
     definition,
 };
 use flowhost_store::sqlite::{SqliteOptions, SqliteStore, explain_executions};
@@ -91,6 +91,8 @@ fn execution(number: u64, count: u64, flows: &[RecordId]) -> Result<Execution, F
         bundle_id: None,
         created_by: Some(flows[flow]),
         user_id: Some(flows[flow]),
+        parent_id: None,
+        priority: Priority::Normal,
         status: if is_error { Status::EndedError } else { Status::EndedSuccess },
         status_message: None,
         failure: None,
@@ -102,6 +104,9 @@ fn execution(number: u64, count: u64, flows: &[RecordId]) -> Result<Execution, F
         created_at: now,
         started_at: Some(now),
         ended_at: Some(now),
+        wake_at: None,
+        queue_wait_us: 0,
+        run_time_us: 0,
     })
 }
 

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use flowhost_model::{
-    Digest, Execution, FlowRef, LogLevel, LogLine, LogSource, RawValue, RecordId, Status, Timestamp, WebhookRef,
+    Digest, Execution, FlowRef, LogLevel, LogLine, LogSource, Priority, RawValue, RecordId, Status, Timestamp,
+    WebhookRef,
 };
 use flowhost_store::Store;
 use flowhost_store::sqlite::{SqliteOptions, SqliteStore};
@@ -118,6 +119,8 @@ fn ended((flow, webhook): &(FlowRef, WebhookRef), input_value: Box<RawValue>) ->
         bundle_id: None,
         created_by: Some(webhook.id),
         user_id: Some(webhook.id),
+        parent_id: None,
+        priority: Priority::Normal,
         is_productive: true,
         attempt: 1,
         is_durable: false,
@@ -126,6 +129,9 @@ fn ended((flow, webhook): &(FlowRef, WebhookRef), input_value: Box<RawValue>) ->
         created_at: now,
         started_at: Some(now),
         ended_at: Some(now),
+        wake_at: None,
+        queue_wait_us: 0,
+        run_time_us: 0,
     })
 }
 

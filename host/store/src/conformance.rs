@@ -10,15 +10,15 @@ mod records;
 mod trash;
 
 use flowhost_model::{
-    Digest, Execution, Flow, FlowRef, LogLevel, LogLine, LogSource, RawValue, Record, RecordId, RequestRecord, Setting,
-    Status, Timestamp, WebhookRef,
+    Actor, ActorKind, ConcurrencyLimit, Digest, Execution, Flow, FlowRef, LogLevel, LogLine, LogSource, Priority,
+    RawValue, Record, RecordId, RequestRecord, Setting, Status, Timestamp, WebhookRef,
 };
 
 pub use self::executions::*;
 pub use self::lists::*;
 pub use self::records::*;
 pub use self::trash::*;
-use crate::{ExecutionRow, Expected, RecordWrite, Store, StoredRecord, Write};
+use crate::{ExecutionRow, Expected, OwnerId, RecordWrite, Store, StoredRecord, Ticket, Write};
 
 /// Runs the whole suite. `make` gives a new, empty store each time.
 pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
@@ -57,12 +57,11 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
         an_execution_id_is_new,
         the_status_of_a_running_execution_changes,
         an_execution_is_made_productive_until_it_ends,
-        a_paused_execution_is_taken_once,
+        a_paused_execution_is_resumed_once,
         executions_are_listed_newest_first_page_by_page,
         executions_are_filtered,
         a_log_is_read_in_pieces,
-        recovery_gives_back_what_is_durable_and_ends_the_rest,
-        recovery_keeps_the_order_of_admission,
+        recovery_schedules_what_is_durable_and_ends_the_rest,
         recovery_leaves_what_is_paused,
         writes_at_the_same_time_are_all_kept,
     );
@@ -75,7 +74,7 @@ fn setting(name: &str, value: u64) -> Record<Setting> {
 }
 
 fn flow(name: &str) -> Record<Flow> {
-    Record::new(name, None, Flow { active_version: None, digest: None }).unwrap()
+    Record::new(name, None, Flow { active_version: None, digest: None, options: None }).unwrap()
 }
 
 fn create<B: flowhost_model::Body>(record: &Record<B>) -> Write {
@@ -83,17 +82,17 @@ fn create<B: flowhost_model::Body>(record: &Record<B>) -> Write {
 }
 
 fn create_stored(record: StoredRecord) -> Write {
-    Write::Record(RecordWrite { record, expected: Expected::Absent, commit_message: None })
+    Write::Record(RecordWrite { record, expected: Expected::Absent, commit_message: None, is_remembered: true })
 }
 
 fn replace<B: flowhost_model::Body>(record: &Record<B>, revision: u64) -> Write {
     let (record, expected) = (StoredRecord::from_record(record).unwrap(), Expected::Revision(revision));
-    Write::Record(RecordWrite { record, expected, commit_message: None })
+    Write::Record(RecordWrite { record, expected, commit_message: None, is_remembered: true })
 }
 
 fn delete(id: RecordId, revision: u64) -> Write {
     let expected = Expected::Revision(revision);
-    Write::DeleteRecord { id, expected, by: None, at: Timestamp::now(), commit_message: None }
+    Write::DeleteRecord { id, expected, by: None, at: Timestamp::now(), commit_message: None, is_remembered: true }
 }
 
 fn json(text: &str) -> Box<RawValue> {
@@ -113,6 +112,8 @@ fn execution(status: Status) -> Execution {
         bundle_id: None,
         created_by: None,
         user_id: None,
+        parent_id: None,
+        priority: Priority::Normal,
         is_productive: true,
         attempt: 1,
         is_durable: true,
@@ -121,9 +122,16 @@ fn execution(status: Status) -> Execution {
         created_at: now,
         started_at: None,
         ended_at: status.is_ended().then_some(now),
+        wake_at: None,
+        queue_wait_us: 0,
+        run_time_us: 0,
     }
 }
 
+/// Who runs what these tests insert.
+const OWNER: OwnerId = OwnerId(1);
+
+/// Owned, unless it is paused.
 fn row(execution: Execution) -> ExecutionRow {
     let request = RequestRecord {
         method: "POST".to_owned(),
@@ -133,7 +141,34 @@ fn row(execution: Execution) -> ExecutionRow {
         body: vec![0, 159, 146, 150],
         body_is_exact: false,
     };
-    ExecutionRow { execution, request: Some(request), seed: [5; 32], deadline: Some(Timestamp(77)) }
+    ExecutionRow {
+        owner: (execution.status != Status::Paused).then_some(OWNER),
+        execution,
+        request: Some(request),
+        seed: [5; 32],
+        deadline: Some(Timestamp(77)),
+        actor: Some(Actor { kind: ActorKind::PropagatedUser, id: RecordId::new() }),
+        is_detached: false,
+        depth: 3,
+        concurrency: Some(ConcurrencyLimit { key: "a key".to_owned(), limit: 2 }),
+        is_cancelled: false,
+        journal: Vec::new(),
+        log_lines: 0,
+    }
+}
+
+/// What the queue says of it.
+fn ticket(row: &ExecutionRow) -> Ticket {
+    let execution = &row.execution;
+    Ticket {
+        id: execution.id,
+        flow_id: execution.flow.id,
+        webhook_id: execution.webhook.as_ref().map(|webhook| webhook.id),
+        priority: execution.priority,
+        concurrency: row.concurrency.clone(),
+        is_productive: execution.is_productive,
+        user_id: execution.user_id,
+    }
 }
 
 fn line(message: &str) -> LogLine {

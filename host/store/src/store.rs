@@ -143,7 +143,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// What former owners left behind, settled in one transaction: executions that somebody owned and that are durable are
     /// `SCHEDULED` and nobody's, with their attempt counted up and a line in their log; the others that somebody owned end with
-    /// `execution.interrupted` at `now`. What was nobody's, waits or is paused stays as it is, and is not read.
+    /// `execution.interrupted` at `now`. What was nobody's, waits or is paused stays as it is, and is not read; but where it is
+    /// marked as cancelled it is `SCHEDULED`, so that somebody ends it.
+    ///
+    /// To be called before the first [`hold_lease`](Self::hold_lease): the owners that there are then are former ones, and
+    /// are gone afterwards.
     async fn recover(&self, now: Timestamp) -> Result<Recovered>;
 
     /// The value kept under a name of the host's own, such as a signing key.
@@ -177,6 +181,8 @@ pub enum Write {
         at: Timestamp,
         /// Why, for the record's history.
         commit_message: Option<String>,
+        /// Whether the write is remembered in the record's history, as [`RecordWrite::is_remembered`] says.
+        is_remembered: bool,
     },
     /// Keeps an execution that has not ended, as [`Store::insert_execution`] does.
     Execution(Box<ExecutionRow>),
@@ -331,7 +337,8 @@ pub struct Ticket {
 /// What became of others when an execution ended.
 #[derive(Clone, Debug, Default)]
 pub struct Ended {
-    /// Parents that waited for it and are `SCHEDULED` now, for the owner of the ended one.
+    /// Parents that waited for it and are `SCHEDULED` now, for the owner of the ended one. Where that was nobody's, so are
+    /// they: they are not given back, and are found by [`Store::claim_executions`].
     pub woken: Vec<Ticket>,
     /// Its children that are cancelled with it.
     pub cancelled: Vec<RecordId>,
@@ -360,7 +367,7 @@ pub struct Suspension {
 /// Children that an execution waits for.
 #[derive(Clone, Debug)]
 pub struct Awaits {
-    /// Their ids.
+    /// Their ids. One that does not exist has ended, nobody knows how; a wait for none is over at once.
     pub children: Vec<RecordId>,
     /// Which of their ends ends the wait.
     pub when: ReturnWhen,

@@ -1,7 +1,7 @@
 //! Executions, their logs, and recovery.
 
 use flowhost_model::{
-    Execution, Failure, Filter, LogLevel, LogSource, RecordId, RecordType, Status, Timestamp, definition,
+    Execution, Failure, Filter, LogLevel, LogSource, Priority, RecordId, RecordType, Status, Timestamp, definition,
 };
 use serde_json::{Value, json as value};
 
@@ -55,8 +55,11 @@ pub async fn every_field_of_an_execution_is_kept(store: &dyn Store) {
     (full.project_id, full.bundle_id) = (Some(RecordId::new()), Some(RecordId::new()));
     (full.created_by, full.user_id) = (Some(RecordId::new()), Some(RecordId::new()));
     full.started_at = Some(Timestamp(3));
+    (full.parent_id, full.priority) = (Some(RecordId::new()), Priority::High);
+    (full.queue_wait_us, full.run_time_us) = (1 << 40, 7);
     let mut bare = execution(Status::EndedCancelled);
     (bare.webhook, bare.is_productive, bare.is_durable) = (None, false, false);
+    bare.priority = Priority::Low;
     for ended in [full, bare] {
         let id = ended.id;
         store.end_execution(ended.clone(), vec![line("one")], false).await.unwrap();
@@ -85,7 +88,7 @@ pub async fn an_execution_ends_after_it_was_inserted(store: &dyn Store) {
     assert_eq!(store.execution_log(execution.id, 0, 10).await.unwrap().len(), 2);
     assert_eq!(ids(store, None).await, [execution.id]);
     let recovered = store.recover(Timestamp::now()).await.unwrap();
-    assert!(recovered.again.is_empty() && recovered.interrupted == 0);
+    assert_eq!((recovered.again, recovered.interrupted), (0, 0));
 }
 
 /// What has ended stays as it is.
@@ -223,24 +226,23 @@ pub async fn a_log_is_read_in_pieces(store: &dyn Store) {
     assert!(store.execution_log(RecordId::new(), 0, 5).await.unwrap().is_empty());
 }
 
-/// Durable executions come back whole and counted up; the others have ended, with the reason.
-pub async fn recovery_gives_back_what_is_durable_and_ends_the_rest(store: &dyn Store) {
+/// Durable executions are scheduled again, whole and counted up; the others have ended, with the reason.
+pub async fn recovery_schedules_what_is_durable_and_ends_the_rest(store: &dyn Store) {
     let durable = execution(Status::Running);
     let lost = Execution { is_durable: false, ..execution(Status::Running) };
     let ended = execution(Status::EndedSuccess);
-    store.insert_execution(row(durable.clone())).await.unwrap();
+    let before = row(durable.clone());
+    store.insert_execution(before.clone()).await.unwrap();
     store.insert_execution(row(lost.clone())).await.unwrap();
     store.end_execution(ended.clone(), Vec::new(), false).await.unwrap();
 
     let now = Timestamp(123_456_789);
     let recovered = store.recover(now).await.unwrap();
-    assert_eq!(recovered.interrupted, 1);
-    assert_eq!(recovered.again.len(), 1);
-    let (again, before) = (&recovered.again[0], row(durable.clone()));
-    assert_eq!((again.execution.id, again.execution.attempt), (durable.id, 2));
-    assert_eq!(again.execution.status, Status::Scheduled);
+    assert_eq!((recovered.again, recovered.interrupted), (1, 1));
+    let again = store.load_execution(durable.id).await.unwrap();
+    assert_same(&again.execution, &Execution { status: Status::Scheduled, attempt: 2, ..durable.clone() });
     assert_eq!((&again.request, again.seed, again.deadline), (&before.request, before.seed, before.deadline));
-    assert_same(&store.execution(durable.id).await.unwrap().unwrap(), &again.execution);
+    assert_eq!((again.owner, again.actor, again.concurrency), (None, before.actor, before.concurrency));
 
     let found = store.execution(lost.id).await.unwrap().unwrap();
     assert_eq!((found.status, found.ended_at), (Status::EndedError, Some(now)));
@@ -248,40 +250,34 @@ pub async fn recovery_gives_back_what_is_durable_and_ends_the_rest(store: &dyn S
     assert_eq!(failure.code, "execution.interrupted");
     assert_eq!(found.status_message.as_ref(), Some(&failure.message));
     assert_same(&store.execution(ended.id).await.unwrap().unwrap(), &ended);
-    for id in [durable.id, lost.id] {
+    for (id, message) in [
+        (durable.id, "The host stopped before attempt 1 had ended. It is run again."),
+        (lost.id, "The host stopped before the execution had ended."),
+    ] {
         let log = store.execution_log(id, 0, 10).await.unwrap();
         assert_eq!(log.len(), 1);
         assert_eq!((log[0].at, log[0].level, log[0].source), (now, LogLevel::Warn, LogSource::Host));
+        assert_eq!(log[0].message, message);
     }
 
+    // What nobody has claimed since was not cut off a second time.
     let recovered = store.recover(now).await.unwrap();
-    assert_eq!((recovered.interrupted, recovered.again[0].execution.attempt), (0, 3));
-    let mut execution = recovered.again[0].execution.clone();
+    assert_eq!((recovered.again, recovered.interrupted), (0, 0));
+    let owner = store.hold_lease(None, now).await.unwrap();
+    assert_eq!(store.claim_executions(owner, 10).await.unwrap().len(), 1);
+    let recovered = store.recover(now).await.unwrap();
+    assert_eq!((recovered.again, recovered.interrupted), (1, 0));
+    let mut execution = store.load_execution(durable.id).await.unwrap().execution;
+    assert_eq!(execution.attempt, 3);
     (execution.status, execution.ended_at) = (Status::EndedSuccess, Some(now));
     store.end_execution(execution, vec![line("last")], true).await.unwrap();
     let log = store.execution_log(durable.id, 0, 10).await.unwrap();
     assert_eq!(log.len(), 3);
     assert_eq!(log[2].message, "last");
-    assert!(store.recover(now).await.unwrap().again.is_empty());
+    assert_eq!(store.recover(now).await.unwrap().again, 0);
 }
 
-/// The oldest runs first, whatever the order of the rows.
-pub async fn recovery_keeps_the_order_of_admission(store: &dyn Store) {
-    let mut made: Vec<Execution> = (0..10).map(|number| execution(Status::ALL[number % 3])).collect();
-    let expected: Vec<RecordId> = made.iter().map(|execution| execution.id).collect();
-    made.reverse();
-    for execution in made {
-        let mut row = row(execution);
-        row.request = None;
-        row.deadline = None;
-        store.insert_execution(row).await.unwrap();
-    }
-    let again = store.recover(Timestamp(1)).await.unwrap().again;
-    assert!(again.iter().all(|row| row.request.is_none() && row.deadline.is_none()));
-    assert_eq!(again.iter().map(|row| row.execution.id).collect::<Vec<_>>(), expected);
-}
-
-/// What is paused stays so over a restart, whether durable or not, until it is taken.
+/// What is paused stays so over a restart, whether durable or not, until it is resumed.
 pub async fn recovery_leaves_what_is_paused(store: &dyn Store) {
     let durable = Execution { status_message: Some("left alone".to_owned()), ..execution(Status::Paused) };
     let other = Execution { is_durable: false, ..execution(Status::Paused) };
@@ -290,41 +286,43 @@ pub async fn recovery_leaves_what_is_paused(store: &dyn Store) {
         store.insert_execution(row(execution.clone())).await.unwrap();
     }
     let recovered = store.recover(Timestamp(5)).await.unwrap();
-    assert_eq!((recovered.paused, recovered.interrupted, recovered.again.len()), (2, 0, 1));
-    assert_eq!(recovered.again[0].execution.id, running.id);
+    assert_eq!((recovered.paused, recovered.interrupted, recovered.again), (2, 0, 1));
+    let owner = store.hold_lease(None, Timestamp(5)).await.unwrap();
     for execution in [durable, other] {
         assert_same(&store.execution(execution.id).await.unwrap().unwrap(), &execution);
         assert!(store.execution_log(execution.id, 0, 10).await.unwrap().is_empty());
-        assert_eq!(store.take_execution(execution.id).await.unwrap().execution.attempt, 1);
+        store.resume_execution(owner, execution.id).await.unwrap();
+        assert_eq!(store.execution(execution.id).await.unwrap().unwrap().attempt, 1);
     }
     let recovered = store.recover(Timestamp(6)).await.unwrap();
-    assert_eq!((recovered.paused, recovered.interrupted, recovered.again.len()), (0, 1, 2));
+    assert_eq!((recovered.paused, recovered.interrupted, recovered.again), (0, 1, 1));
 }
 
-/// A paused execution is given back whole, to one of those who ask for it.
-pub async fn a_paused_execution_is_taken_once(store: &dyn Store) {
+/// A paused execution is given to one of those who ask for it.
+pub async fn a_paused_execution_is_resumed_once(store: &dyn Store) {
     let paused = Execution { status_message: Some("nobody is there".to_owned()), ..execution(Status::Paused) };
     let id = paused.id;
-    let before = row(paused);
+    let before = row(paused.clone());
     store.insert_execution(before.clone()).await.unwrap();
-    let taken = std::sync::Mutex::new(Vec::new());
+    let owner = store.hold_lease(None, Timestamp::now()).await.unwrap();
+    let resumed = std::sync::Mutex::new(Vec::new());
     super::join_all((0..5).map(|_| async {
-        match store.take_execution(id).await {
-            Ok(row) => taken.lock().unwrap().push(row),
+        match store.resume_execution(owner, id).await {
+            Ok(ticket) => resumed.lock().unwrap().push(ticket),
             Err(error) => assert!(matches!(error, Error::NotFound), "{error:?}"),
         }
     }))
     .await;
-    let taken = taken.into_inner().unwrap();
-    assert_eq!(taken.len(), 1);
-    assert_eq!((taken[0].execution.status, &taken[0].execution.status_message), (Status::Scheduled, &None));
-    assert_eq!((&taken[0].request, taken[0].seed, taken[0].deadline), (&before.request, before.seed, before.deadline));
-    assert_same(&store.execution(id).await.unwrap().unwrap(), &taken[0].execution);
+    assert_eq!(resumed.into_inner().unwrap(), [super::ticket(&before)]);
+    let found = store.load_execution(id).await.unwrap();
+    assert_same(&found.execution, &Execution { status: Status::Scheduled, status_message: None, ..paused });
+    assert_eq!((found.owner, &found.request, found.seed), (Some(owner), &before.request, before.seed));
+    assert!(store.claim_executions(owner, 10).await.unwrap().is_empty());
     for other in [execution(Status::Running), execution(Status::Scheduled)] {
         store.insert_execution(row(other.clone())).await.unwrap();
-        assert!(matches!(store.take_execution(other.id).await, Err(Error::NotFound)));
+        assert!(matches!(store.resume_execution(owner, other.id).await, Err(Error::NotFound)));
     }
-    assert!(matches!(store.take_execution(RecordId::new()).await, Err(Error::NotFound)));
+    assert!(matches!(store.resume_execution(owner, RecordId::new()).await, Err(Error::NotFound)));
 }
 
 /// Whether an execution is productive changes until it has ended.

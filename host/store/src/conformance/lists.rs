@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use flowhost_model::{
-    Comparison, Digest, ExecutionLocation, File, Filter, Flow, Kind, Order, RecordId, RecordType, Status, Timestamp,
-    Webhook, WebhookRef, definition,
+    Comparison, Digest, ExecutionLocation, File, Filter, Flow, Kind, Order, Priority, RecordId, RecordType, Status,
+    Timestamp, Webhook, WebhookRef, definition,
 };
 use serde_json::{Map, Value, json};
 
@@ -76,14 +76,15 @@ fn compare(field: &str, kind: Kind, left: &Value, right: &Value) -> Ordering {
         Value::Bool(flag) => Some(i128::from(*flag)),
         Value::Number(number) => Some(i128::from(number.as_u64().unwrap())),
         Value::String(text) if kind == Kind::Timestamp => Some(i128::from(text.parse::<Timestamp>().unwrap().0)),
-        Value::String(text) if field == "status" => {
-            Some(Status::NAMES.iter().position(|name| name == text).unwrap() as i128)
+        Value::String(text) => {
+            let names = if field == "status" { Status::NAMES } else { Priority::NAMES };
+            Some(names.iter().position(|name| name == text).unwrap() as i128)
         }
         _ => unreachable!("{field}: {value}"),
     };
     let id = |value: &Value| value.as_str().map(|text| text.parse::<RecordId>().unwrap());
     match kind {
-        _ if field == "status" => number(left).cmp(&number(right)),
+        _ if matches!(field, "status" | "priority") => number(left).cmp(&number(right)),
         Kind::Text(_) | Kind::LongText | Kind::Enum(_) => left.as_str().cmp(&right.as_str()),
         Kind::Id(_) => id(left).cmp(&id(right)),
         _ => number(left).cmp(&number(right)),
@@ -269,6 +270,7 @@ fn random_records(choices: &mut Choices, ids: &[RecordId]) -> Vec<StoredRecord> 
         let versions = Flow {
             active_version: choices.maybe(|choices| choices.below(4) as u32),
             digest: choices.maybe(|choices| Digest([choices.below(256) as u8; 32])),
+            options: None,
         };
         let name = format!("{}{}", text(choices), number);
         let new = |record| StoredRecord::from_record::<Webhook>(&record).unwrap();
@@ -361,6 +363,11 @@ pub async fn lists_of_executions_are_what_their_filters_say(store: &dyn Store) {
             execution.bundle_id = choices.maybe(|choices| *choices.one(&ids));
             execution.created_by = choices.maybe(|choices| *choices.one(&ids));
             execution.user_id = choices.maybe(|choices| *choices.one(&ids));
+            execution.parent_id = choices.maybe(|choices| *choices.one(&ids));
+            execution.priority = *choices.one(&Priority::ALL);
+            execution.wake_at = choices.maybe(|choices| Timestamp(choices.below(3) as i64));
+            execution.queue_wait_us = choices.below(3) as u64;
+            execution.run_time_us = choices.below(3) as u64;
             execution.status_message = choices.maybe(text);
             execution.is_productive = choices.below(2) == 0;
             execution.is_durable = choices.below(2) == 0;
@@ -397,7 +404,9 @@ async fn compare_executions(store: &dyn Store, choices: &mut Choices, items: &[I
             _ => {
                 let own = choices.one(items).clone();
                 let mut parts = Vec::new();
-                for field in ["status", "flow_id", "webhook_id", "project_id", "created_at", "created_at", "id"] {
+                for field in
+                    ["status", "flow_id", "webhook_id", "parent_id", "project_id", "created_at", "created_at", "id"]
+                {
                     if choices.below(3) == 0 && !own[field].is_null() {
                         let op = if field.ends_with("_id") {
                             "eq"

@@ -141,7 +141,7 @@ pub async fn versions_of_a_flow(store: &dyn Store) {
     let signup = flow("signup");
     let id = signup.meta.id;
     let mut with_version = signup.clone();
-    with_version.body = Flow { active_version: Some(1), digest: Some(Digest([1; 32])) };
+    with_version.body = Flow { active_version: Some(1), digest: Some(Digest([1; 32])), options: None };
     store.write(vec![create(&with_version), version(id, 1, Digest([1; 32]), b"one")]).await.unwrap();
     store.write(vec![version(id, 2, Digest([2; 32]), b"three")]).await.unwrap();
     let versions = store.flow_versions(id).await.unwrap();

@@ -56,7 +56,8 @@ pub async fn the_history_of_a_record(store: &dyn Store) {
     (record.meta.modified_at, record.meta.modified_by) = (Timestamp(1), Some(maker));
     let write = |record: &flowhost_model::Record<flowhost_model::Setting>, expected, message: Option<&str>| {
         let record = StoredRecord::from_record(record).unwrap();
-        vec![Write::Record(RecordWrite { record, expected, commit_message: message.map(str::to_owned) })]
+        let commit_message = message.map(str::to_owned);
+        vec![Write::Record(RecordWrite { record, expected, commit_message, is_remembered: true })]
     };
     let first = store.write(write(&record, Expected::Absent, Some("made\nfor good"))).await.unwrap();
     (record.meta.modified_at, record.body.value) = (Timestamp(2), 2.into());
@@ -73,6 +74,7 @@ pub async fn the_history_of_a_record(store: &dyn Store) {
         by: Some(remover),
         at: Timestamp(5),
         commit_message: Some("gone".to_owned()),
+        is_remembered: true,
     };
     let other = setting("other", 1);
     let fifth = store.write(vec![deletion, create(&other)]).await.unwrap();

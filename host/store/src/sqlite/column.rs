@@ -1,10 +1,10 @@
 //! Properties as the tables keep them, and the values that they are compared with.
 
-use flowhost_model::{Kind, RecordId, RecordType, Status, Timestamp, TypeDefinition, definition};
+use flowhost_model::{Kind, Priority, RecordId, RecordType, Status, Timestamp, TypeDefinition, definition};
 use rusqlite::types::Value as SqlValue;
 use serde_json::Value;
 
-use super::executions::status_number;
+use super::names;
 use crate::{Error, Result};
 
 /// A property in SQL.
@@ -32,8 +32,8 @@ pub(super) enum Form {
     IdBytes,
     /// The text of an id.
     IdText,
-    /// The number of a [`Status`].
-    Status,
+    /// The number of one of these names, which is also their order.
+    Name(&'static [&'static str]),
 }
 
 impl Column {
@@ -80,15 +80,18 @@ impl Column {
         Ok(match field {
             "id" => Self::id(),
             "name" => Self::kept(field, "flow_name", Form::Text),
-            "status" => Self::kept(field, "status", Form::Status),
+            "status" => Self::kept(field, "status", Form::Name(Status::NAMES)),
+            "priority" => Self::kept(field, "priority", Form::Name(Priority::NAMES)),
             "flow_id" => Self::kept(field, "flow_id", Form::IdBytes),
-            "webhook_id" | "user_id" | "project_id" | "bundle_id" | "created_by" => {
+            "webhook_id" | "user_id" | "parent_id" | "project_id" | "bundle_id" | "created_by" => {
                 Self::nullable(field, field, Form::IdBytes)
             }
             "status_message" => Self::nullable(field, "status_message", Form::Text),
-            "is_productive" | "is_durable" | "attempt" => Self::kept(field, field, Form::Integer),
+            "is_productive" | "is_durable" | "attempt" | "queue_wait_us" | "run_time_us" => {
+                Self::kept(field, field, Form::Integer)
+            }
             "created_at" => Self::kept(field, "created_at", Form::Micros),
-            "started_at" | "ended_at" => Self::nullable(field, field, Form::Micros),
+            "started_at" | "ended_at" | "wake_at" => Self::nullable(field, field, Form::Micros),
             // Executions are never in the trash; an expression, since a number would be the number of a column.
             "is_deleted" => Self::kept(field, "(0 <> 0)", Form::Integer),
             // What other records have and executions do not.
@@ -117,9 +120,7 @@ impl Column {
             }
             (Form::IdBytes, Value::String(text)) => text.parse().ok().as_ref().map(id_value),
             (Form::IdText, Value::String(text)) => text.parse().ok().map(|id: RecordId| SqlValue::Text(id.to_string())),
-            (Form::Status, Value::String(text)) => {
-                text.parse().ok().map(|status: Status| SqlValue::Integer(status_number(status)))
-            }
+            (Form::Name(names), name) => names::number(names, name).map(SqlValue::Integer),
             _ => None,
         };
         // Filters are checked where they are read.

@@ -8,7 +8,7 @@ use rusqlite::types::Value as SqlValue;
 use serde_json::Value;
 
 use super::column::{Column, Form};
-use super::status_set::StatusSet;
+use super::names;
 use crate::Result;
 
 /// The values of a statement's parameters, `?1` and on.
@@ -44,8 +44,8 @@ pub(super) fn condition(
 
 fn term(column: &Column, op: Comparison, value: &Value, parameters: &mut Parameters) -> Result<String> {
     let sql = &column.sql;
-    if column.form == Form::Status && op != Comparison::IsNull {
-        return Ok(StatusSet::of_term(op, value).condition());
+    if let Form::Name(names) = column.form {
+        return Ok(names::condition(sql, &names::of_term(names, op, value)));
     }
     let operator = match op {
         Comparison::IsNull if *value == Value::Bool(false) => return Ok(format!("({sql} IS NOT NULL)")),

@@ -31,6 +31,9 @@ pub(super) fn source_number(source: LogSource) -> i64 {
 
 /// Adds lines to the log of the execution in row `seq`, behind those it has.
 pub(super) fn append(connection: &Connection, seq: i64, log: &[LogLine]) -> Result<()> {
+    if log.is_empty() {
+        return Ok(());
+    }
     let mut statement =
         connection.prepare_cached("SELECT COALESCE(MAX(line) + 1, 0) FROM execution_log WHERE execution = ?")?;
     let next: i64 = statement.query_one([seq], |row| row.get(0))?;
@@ -59,6 +62,14 @@ pub(super) fn lines(connection: &Connection, id: RecordId, from: u64, limit: u32
     )?;
     let from = i64::try_from(from).unwrap_or(i64::MAX);
     statement.query_and_then(params![id.as_bytes(), from, limit], from_row)?.collect()
+}
+
+/// How many lines of the log of the execution in row `seq` the host did not write.
+pub(super) fn count_of_flow(connection: &Connection, seq: i64) -> Result<u64> {
+    let mut statement =
+        connection.prepare_cached("SELECT COUNT(*) FROM execution_log WHERE execution = ? AND source <> ?")?;
+    let count: i64 = statement.query_one([seq, source_number(LogSource::Host)], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
 }
 
 fn from_row(row: &Row<'_>) -> Result<LogLine> {

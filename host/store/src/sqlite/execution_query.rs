@@ -1,9 +1,9 @@
 //! Lists of executions, of which there are many.
 //!
-//! What a filter says about the status, the flow, the webhook, the project and the time, as far as all of it must hold,
-//! decides which part of which index is scanned. The indexes have the status before the id, so a list in the order of the
-//! ids is merged from one scan for each status that may occur, each no longer than the page. The rest of a filter is checked
-//! row by row.
+//! What a filter says about the status, the flow, the webhook, the parent, the project and the time, as far as all of it
+//! must hold, decides which part of which index is scanned. The indexes have the status before the id, so a list in the
+//! order of the ids is merged from one scan for each status that may occur, each no longer than the page. The rest of a
+//! filter is checked row by row.
 
 use std::path::Path;
 
@@ -69,6 +69,7 @@ struct Wanted {
     ids: IdRange,
     flow_id: Option<RecordId>,
     webhook_id: Option<RecordId>,
+    parent_id: Option<RecordId>,
     project_id: Option<RecordId>,
     /// What is checked row by row.
     rest: Vec<String>,
@@ -92,6 +93,10 @@ impl Wanted {
                     }
                     ("webhook_id", Comparison::Eq, Some(id)) if self.webhook_id.is_none() => {
                         self.webhook_id = Some(id);
+                        return Ok(());
+                    }
+                    ("parent_id", Comparison::Eq, Some(id)) if self.parent_id.is_none() => {
+                        self.parent_id = Some(id);
                         return Ok(());
                     }
                     ("project_id", Comparison::Eq, Some(id)) if self.project_id.is_none() => {
@@ -153,6 +158,7 @@ pub(super) fn sql(query: &ExecutionQuery, keys: &Keys, skew: Skew) -> Result<(St
         ids: IdRange::ALL,
         flow_id: None,
         webhook_id: None,
+        parent_id: None,
         project_id: None,
         rest: Vec::new(),
     };
@@ -174,11 +180,14 @@ pub(super) fn sql(query: &ExecutionQuery, keys: &Keys, skew: Skew) -> Result<(St
     }
     let limit = parameters.bind(SqlValue::Integer(i64::from(query.limit) + 1));
 
-    // Of a webhook, a flow or a project, in this order: the former are of few of the latter.
+    // Of a parent, a webhook, a flow or a project, in this order: the former are of few of the latter.
     let few_projects = wanted.few_projects(query);
     let mut conditions = Vec::new();
     let mut scans: Vec<Vec<String>> = Vec::new();
-    let index = if let Some(id) = wanted.webhook_id {
+    let index = if let Some(id) = wanted.parent_id {
+        scans.push(vec![format!("parent_id = {}", parameters.bind(id_value(&id)))]);
+        "execution_by_parent"
+    } else if let Some(id) = wanted.webhook_id {
         scans.push(vec![format!("webhook_id = {}", parameters.bind(id_value(&id)))]);
         "execution_by_webhook"
     } else if let Some(id) = wanted.flow_id {
@@ -198,10 +207,15 @@ pub(super) fn sql(query: &ExecutionQuery, keys: &Keys, skew: Skew) -> Result<(St
         // Otherwise all rows would be read to find that none is of any of no projects.
         conditions.push("FALSE".to_owned());
     }
-    if index != "execution_by_flow"
-        && let Some(id) = wanted.flow_id
+    for (field, id, own_index) in
+        [("webhook_id", wanted.webhook_id, "execution_by_webhook"), ("flow_id", wanted.flow_id, "execution_by_flow")]
     {
-        conditions.push(format!("flow_id = {}", parameters.bind(id_value(&id))));
+        // What the chosen index does not serve.
+        if index != own_index
+            && let Some(id) = id
+        {
+            conditions.push(format!("{field} = {}", parameters.bind(id_value(&id))));
+        }
     }
     if index != "execution_by_project" {
         let projects = [query.in_projects.as_deref(), wanted.project_id.as_ref().map(std::slice::from_ref)];

@@ -1,13 +1,15 @@
 //! Executions: kept when admitted or when ended, found one by one or as lists.
 
+use std::sync::LazyLock;
+
 use flowhost_model::{
-    Digest, Execution, FlowRef, LogLine, RawValue, RecordId, RequestRecord, Status, Timestamp, WebhookRef,
+    Digest, Execution, FlowRef, LogLine, Priority, RawValue, RecordId, Status, Timestamp, WebhookRef,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, ToSql, params};
 
 use super::failure::is_duplicate;
-use super::{execution_log, requests, skew};
-use crate::{Error, ExecutionRow, Result};
+use super::{actors, children, execution_log, journal, requests, skew, tickets, waits};
+use crate::{Ended, Error, ExecutionRow, OwnerId, Result};
 
 /// The numbers in the table that stand for ended statuses begin here.
 pub(super) const FIRST_ENDED: i64 = 4;
@@ -25,103 +27,147 @@ pub(super) fn status_number(status: Status) -> i64 {
     }
 }
 
-/// Keeps an execution that has not ended.
-pub(super) fn insert(connection: &Connection, row: &ExecutionRow) -> Result<()> {
-    let ExecutionRow { execution, request, seed, deadline } = row;
+/// The numbers that stand for priorities in the table are their places here.
+const PRIORITIES: [Priority; 3] = Priority::ALL;
+
+/// The number that stands for the priority in the table.
+fn priority_number(priority: Priority) -> i64 {
+    match priority {
+        Priority::Low => 0,
+        Priority::Normal => 1,
+        Priority::High => 2,
+    }
+}
+
+/// The priority that a number in the row of the execution stands for.
+pub(super) fn priority(id: RecordId, number: u16) -> Result<Priority> {
+    let known = PRIORITIES.get(usize::from(number)).copied();
+    known.ok_or_else(|| Error::Damaged(format!("priority of execution {id}")))
+}
+
+static INSERT: LazyLock<String> =
+    LazyLock::new(|| insert_sql(&format!("{COLUMNS}, {AGAIN_COLUMNS}, wake_is_relative")));
+static INSERT_ENDED: LazyLock<String> = LazyLock::new(|| insert_sql(COLUMNS));
+
+fn insert_sql(columns: &str) -> String {
+    let values = vec!["?"; columns.split(',').count()].join(", ");
+    format!("INSERT INTO execution ({columns}) VALUES ({values})")
+}
+
+/// Keeps an execution that has not ended; gives the number of its row. `wake_is_relative` says that its time moves with the
+/// clock.
+pub(super) fn insert(connection: &Connection, row: &ExecutionRow, wake_is_relative: bool) -> Result<i64> {
+    let ExecutionRow { execution, request, seed, deadline, actor, is_detached, depth, concurrency, owner, .. } = row;
+    skew::allow(connection, execution.id, execution.created_at)?;
     let headers = request.as_ref().map(|request| requests::headers_to_json(&request.headers)).transpose()?;
     let request = request.as_ref();
-    skew::allow(connection, execution.id, execution.created_at)?;
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO execution (id, status, flow_id, flow_name, flow_version, flow_digest, webhook_id, webhook_name,
-             project_id, bundle_id, created_by, user_id, status_message, failure, is_productive, is_durable, attempt, created_at, started_at, ended_at, input_value,
-             output_value, seed, deadline, request_method, request_path, request_query, request_headers, request_body,
-             request_body_is_exact)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )?;
-    let outcome = statement.execute(params![
-        execution.id.as_bytes(),
-        status_number(execution.status),
-        execution.flow.id.as_bytes(),
-        execution.flow.name,
-        execution.flow.version,
-        execution.flow.digest.0,
-        execution.webhook.as_ref().map(|webhook| webhook.id.as_bytes()),
-        execution.webhook.as_ref().map(|webhook| &webhook.name),
-        execution.project_id.as_ref().map(RecordId::as_bytes),
-        execution.bundle_id.as_ref().map(RecordId::as_bytes),
-        execution.created_by.as_ref().map(RecordId::as_bytes),
-        execution.user_id.as_ref().map(RecordId::as_bytes),
-        execution.status_message,
-        failure_json(execution)?,
-        execution.is_productive,
-        execution.is_durable,
-        execution.attempt,
-        execution.created_at.0,
-        execution.started_at.map(Timestamp::as_micros),
-        execution.ended_at.map(Timestamp::as_micros),
-        execution.input_value.get(),
-        execution.output_value.get(),
-        seed,
-        deadline.map(Timestamp::as_micros),
-        request.map(|request| &request.method),
-        request.map(|request| &request.path),
-        request.and_then(|request| request.query.as_ref()),
-        headers,
-        request.map(|request| &request.body),
-        request.map(|request| request.body_is_exact),
-    ]);
-    inserted(outcome)
+    let mut statement = connection.prepare_cached(&INSERT)?;
+    let mut values = Values::new(&mut statement);
+    values.add_execution(execution)?;
+    values.add(seed)?;
+    values.add(deadline.map(Timestamp::as_micros))?;
+    values.add(request.map(|request| &request.method))?;
+    values.add(request.map(|request| &request.path))?;
+    values.add(request.and_then(|request| request.query.as_ref()))?;
+    values.add(headers)?;
+    values.add(request.map(|request| &request.body))?;
+    values.add(request.map(|request| request.body_is_exact))?;
+    values.add(actor.map(|actor| actors::kind_number(actor.kind)))?;
+    values.add(actor.as_ref().map(|actor| actor.id.as_bytes()))?;
+    values.add(is_detached)?;
+    values.add(depth)?;
+    values.add(concurrency.as_ref().map(|concurrency| &concurrency.key))?;
+    values.add(concurrency.as_ref().map(|concurrency| concurrency.limit))?;
+    values.add(owner.map(|owner| owner.0))?;
+    values.add(wake_is_relative)?;
+    inserted(statement.raw_execute())?;
+    Ok(connection.last_insert_rowid())
 }
 
 /// Keeps an ended execution with its log: a new row, or in place of the one that `is_known`.
 ///
-/// With an empty log this is one statement.
-pub(super) fn end(connection: &Connection, execution: &Execution, log: &[LogLine], is_known: bool) -> Result<()> {
-    if is_known {
-        replace(connection, execution)?;
-    } else {
+/// A new one with an empty log is one statement: nobody waits for it in the store, and it has neither a journal nor
+/// children.
+pub(super) fn end(connection: &Connection, execution: &Execution, log: &[LogLine], is_known: bool) -> Result<Ended> {
+    if !is_known {
         insert_ended(connection, execution)?;
+        execution_log::append(connection, connection.last_insert_rowid(), log)?;
+        return Ok(Ended::default());
     }
-    if log.is_empty() {
-        return Ok(());
-    }
-    let seq = if is_known { seq(connection, execution.id)? } else { connection.last_insert_rowid() };
-    execution_log::append(connection, seq, log)
+    let (seq, owner) = replace(connection, execution)?;
+    execution_log::append(connection, seq, log)?;
+    settle(connection, seq, execution.id, execution.status, owner)
+}
+
+/// Drops what an ended execution needs no more, marks its children, and wakes who waited for it.
+pub(super) fn settle(
+    connection: &Connection,
+    seq: i64,
+    id: RecordId,
+    status: Status,
+    owner: Option<OwnerId>,
+) -> Result<Ended> {
+    journal::delete(connection, seq)?;
+    waits::forget(connection, seq)?;
+    let cancelled = children::cancel(connection, id)?;
+    let woken = waits::ended(connection, id, status, owner)?;
+    // Those that are nobody's are found by who claims.
+    Ok(Ended { woken: if owner.is_some() { woken } else { Vec::new() }, cancelled })
 }
 
 fn insert_ended(connection: &Connection, execution: &Execution) -> Result<()> {
     skew::allow(connection, execution.id, execution.created_at)?;
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO execution (id, status, flow_id, flow_name, flow_version, flow_digest, webhook_id, webhook_name,
-             project_id, bundle_id, created_by, user_id, status_message, failure, is_productive, is_durable, attempt, created_at, started_at, ended_at, input_value,
-             output_value)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )?;
-    let outcome = statement.execute(params![
-        execution.id.as_bytes(),
-        status_number(execution.status),
-        execution.flow.id.as_bytes(),
-        execution.flow.name,
-        execution.flow.version,
-        execution.flow.digest.0,
-        execution.webhook.as_ref().map(|webhook| webhook.id.as_bytes()),
-        execution.webhook.as_ref().map(|webhook| &webhook.name),
-        execution.project_id.as_ref().map(RecordId::as_bytes),
-        execution.bundle_id.as_ref().map(RecordId::as_bytes),
-        execution.created_by.as_ref().map(RecordId::as_bytes),
-        execution.user_id.as_ref().map(RecordId::as_bytes),
-        execution.status_message,
-        failure_json(execution)?,
-        execution.is_productive,
-        execution.is_durable,
-        execution.attempt,
-        execution.created_at.0,
-        execution.started_at.map(Timestamp::as_micros),
-        execution.ended_at.map(Timestamp::as_micros),
-        execution.input_value.get(),
-        execution.output_value.get(),
-    ]);
-    inserted(outcome)
+    let mut statement = connection.prepare_cached(&INSERT_ENDED)?;
+    Values::new(&mut statement).add_execution(execution)?;
+    inserted(statement.raw_execute())
+}
+
+/// Binds the values of a statement's parameters, one after the other.
+struct Values<'a, 'b> {
+    statement: &'a mut Statement<'b>,
+    count: usize,
+}
+
+impl<'a, 'b> Values<'a, 'b> {
+    fn new(statement: &'a mut Statement<'b>) -> Self {
+        Self { statement, count: 0 }
+    }
+
+    fn add(&mut self, value: impl ToSql) -> Result<()> {
+        self.count += 1;
+        Ok(self.statement.raw_bind_parameter(self.count, value)?)
+    }
+
+    /// Those of [`COLUMNS`].
+    fn add_execution(&mut self, execution: &Execution) -> Result<()> {
+        self.add(execution.id.as_bytes())?;
+        self.add(status_number(execution.status))?;
+        self.add(execution.flow.id.as_bytes())?;
+        self.add(&execution.flow.name)?;
+        self.add(execution.flow.version)?;
+        self.add(execution.flow.digest.0)?;
+        self.add(execution.webhook.as_ref().map(|webhook| webhook.id.as_bytes()))?;
+        self.add(execution.webhook.as_ref().map(|webhook| &webhook.name))?;
+        self.add(execution.project_id.as_ref().map(RecordId::as_bytes))?;
+        self.add(execution.bundle_id.as_ref().map(RecordId::as_bytes))?;
+        self.add(execution.created_by.as_ref().map(RecordId::as_bytes))?;
+        self.add(execution.user_id.as_ref().map(RecordId::as_bytes))?;
+        self.add(&execution.status_message)?;
+        self.add(failure_json(execution)?)?;
+        self.add(execution.is_productive)?;
+        self.add(execution.is_durable)?;
+        self.add(execution.attempt)?;
+        self.add(execution.created_at.0)?;
+        self.add(execution.started_at.map(Timestamp::as_micros))?;
+        self.add(execution.ended_at.map(Timestamp::as_micros))?;
+        self.add(execution.input_value.get())?;
+        self.add(execution.output_value.get())?;
+        self.add(execution.parent_id.as_ref().map(RecordId::as_bytes))?;
+        self.add(priority_number(execution.priority))?;
+        self.add(execution.wake_at.map(Timestamp::as_micros))?;
+        self.add(execution.queue_wait_us.cast_signed())?;
+        self.add(execution.run_time_us.cast_signed())
+    }
 }
 
 fn inserted(outcome: rusqlite::Result<usize>) -> Result<()> {
@@ -132,16 +178,14 @@ fn inserted(outcome: rusqlite::Result<usize>) -> Result<()> {
     }
 }
 
-fn replace(connection: &Connection, execution: &Execution) -> Result<()> {
-    let mut statement = connection.prepare_cached(
-        "UPDATE execution SET status = ?2, status_message = ?3, failure = ?4, attempt = ?5, started_at = ?6, ended_at = ?7,
-             input_value = ?8, output_value = ?9, is_durable = ?10, seed = NULL, deadline = NULL, request_method = NULL,
-             request_path = NULL, request_query = NULL, request_headers = NULL, request_body = NULL,
-             request_body_is_exact = NULL
-         WHERE id = ?1 AND status < 4",
-    )?;
-    let changed = statement.execute(params![
-        execution.id.as_bytes(),
+/// Writes the end into the row of an execution; gives the row's number and who owned it.
+fn replace(connection: &Connection, execution: &Execution) -> Result<(i64, Option<OwnerId>)> {
+    let mut statement = connection.prepare_cached("SELECT seq, owner FROM execution WHERE id = ? AND status < 4")?;
+    let found = statement.query_row([execution.id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (seq, owner): (i64, Option<i64>) = found.ok_or(Error::NotFound)?;
+    let mut statement = connection.prepare_cached(&REPLACE)?;
+    statement.execute(params![
+        seq,
         status_number(execution.status),
         execution.status_message,
         failure_json(execution)?,
@@ -151,14 +195,26 @@ fn replace(connection: &Connection, execution: &Execution) -> Result<()> {
         execution.input_value.get(),
         execution.output_value.get(),
         execution.is_durable,
+        execution.wake_at.map(Timestamp::as_micros),
+        execution.queue_wait_us.cast_signed(),
+        execution.run_time_us.cast_signed(),
     ])?;
-    if changed == 1 { Ok(()) } else { Err(Error::NotFound) }
+    Ok((seq, owner.map(OwnerId)))
 }
 
-fn seq(connection: &Connection, id: RecordId) -> Result<i64> {
-    let mut statement = connection.prepare_cached("SELECT seq FROM execution WHERE id = ?")?;
-    Ok(statement.query_one([id.as_bytes()], |row| row.get(0))?)
-}
+static REPLACE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE execution SET status = ?2, status_message = ?3, failure = ?4, attempt = ?5, started_at = ?6, ended_at = ?7,
+             input_value = ?8, output_value = ?9, is_durable = ?10, wake_at = ?11, queue_wait_us = ?12, run_time_us = ?13,
+             {DROP_AGAIN}
+         WHERE seq = ?1"
+    )
+});
+
+/// Drops what it takes to run an execution again, within the `SET` of an update.
+pub(super) const DROP_AGAIN: &str = "seed = NULL, deadline = NULL, request_method = NULL, request_path = NULL, \
+     request_query = NULL, request_headers = NULL, request_body = NULL, request_body_is_exact = NULL, actor_kind = NULL, \
+     actor_id = NULL, concurrency_key = NULL, concurrency_limit = NULL, owner = NULL";
 
 /// Changes the status of an execution that has not ended.
 pub(super) fn set_status(connection: &Connection, id: RecordId, status: Status, message: Option<&str>) -> Result<()> {
@@ -179,28 +235,27 @@ pub(super) fn set_productive(connection: &Connection, id: RecordId, is_productiv
     if changed == 1 { Ok(()) } else { Err(Error::NotFound) }
 }
 
-/// Makes a paused execution scheduled, and gives what it takes to run it.
-pub(super) fn take(connection: &Connection, id: RecordId) -> Result<ExecutionRow> {
-    let mut statement = connection.prepare_cached(&format!(
-        "UPDATE execution SET status = ?2, status_message = NULL WHERE id = ?1 AND status = ?3
-         RETURNING {COLUMNS}, {AGAIN_COLUMNS}"
-    ))?;
-    let statuses = (status_number(Status::Scheduled), status_number(Status::Paused));
-    let parameters = params![id.as_bytes(), statuses.0, statuses.1];
-    statement.query_row(parameters, |row| Ok(row_from_row(row))).optional()?.ok_or(Error::NotFound)?
+/// Marks an execution that has not ended as cancelled.
+pub(super) fn mark_cancelled(connection: &Connection, id: RecordId) -> Result<()> {
+    let mut statement =
+        connection.prepare_cached("UPDATE execution SET is_cancelled = 1 WHERE id = ? AND status < 4")?;
+    if statement.execute([id.as_bytes()])? == 1 { Ok(()) } else { Err(Error::NotFound) }
 }
 
 /// The columns of an execution in the order of [`from_row`].
 pub(super) const COLUMNS: &str = "id, status, flow_id, flow_name, flow_version, flow_digest, webhook_id, webhook_name, \
      project_id, bundle_id, created_by, user_id, status_message, failure, is_productive, is_durable, attempt, created_at, \
-     started_at, ended_at, input_value, output_value";
+     started_at, ended_at, input_value, output_value, parent_id, priority, wake_at, queue_wait_us, run_time_us";
 
 /// How many columns that are.
-pub(super) const COLUMN_COUNT: usize = 22;
+pub(super) const COLUMN_COUNT: usize = 27;
 
-/// What it takes to run an execution again, in the order of [`row_from_row`].
-pub(super) const AGAIN_COLUMNS: &str = "seed, deadline, request_method, request_path, request_query, request_headers, \
-     request_body, request_body_is_exact";
+/// What it takes to run an execution again.
+const AGAIN_COLUMNS: &str = "seed, deadline, request_method, request_path, request_query, request_headers, request_body, \
+     request_body_is_exact, actor_kind, actor_id, is_detached, depth, concurrency_key, concurrency_limit, owner";
+
+/// How many columns that are.
+const AGAIN_COLUMN_COUNT: usize = 15;
 
 /// The execution with this id.
 pub(super) fn execution(connection: &Connection, id: RecordId) -> Result<Option<Execution>> {
@@ -208,14 +263,46 @@ pub(super) fn execution(connection: &Connection, id: RecordId) -> Result<Option<
     statement.query_row([id.as_bytes()], |row| Ok(from_row(row))).optional()?.transpose()
 }
 
-/// An execution and what it takes to run it again, from [`COLUMNS`] followed by [`AGAIN_COLUMNS`].
-pub(super) fn row_from_row(row: &Row<'_>) -> Result<ExecutionRow> {
-    let request: Option<RequestRecord> = requests::from_row(row, COLUMN_COUNT + 2)?;
+/// The executions with these ids.
+pub(super) fn executions(connection: &Connection, ids: &[RecordId]) -> Result<Vec<Execution>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        found.extend(execution(connection, *id)?);
+    }
+    Ok(found)
+}
+
+/// An execution that has not ended, with all that it takes to run it.
+pub(super) fn load(connection: &Connection, id: RecordId) -> Result<ExecutionRow> {
+    // The journal is that of the row.
+    let transaction = connection.unchecked_transaction()?;
+    let mut statement = transaction.prepare_cached(&format!(
+        "SELECT {COLUMNS}, {AGAIN_COLUMNS}, is_cancelled, seq FROM execution WHERE id = ? AND status < 4"
+    ))?;
+    let found = statement.query_row([id.as_bytes()], |row| Ok((row_from_row(row), row.get("seq")?))).optional()?;
+    let (row, seq) = found.ok_or(Error::NotFound)?;
+    let (journal, log_lines) =
+        (journal::entries(&transaction, seq, id)?, execution_log::count_of_flow(&transaction, seq)?);
+    Ok(ExecutionRow { journal, log_lines, ..row? })
+}
+
+/// An execution and what it takes to run it, but for its journal and its log, from [`COLUMNS`], [`AGAIN_COLUMNS`] and
+/// `is_cancelled`.
+fn row_from_row(row: &Row<'_>) -> Result<ExecutionRow> {
+    const FIRST: usize = COLUMN_COUNT;
     Ok(ExecutionRow {
         execution: from_row(row)?,
-        request,
-        seed: row.get(COLUMN_COUNT)?,
-        deadline: row.get::<_, Option<_>>(COLUMN_COUNT + 1)?.map(Timestamp),
+        seed: row.get(FIRST)?,
+        deadline: row.get::<_, Option<_>>(FIRST + 1)?.map(Timestamp),
+        request: requests::from_row(row, FIRST + 2)?,
+        actor: actors::from_row(row, FIRST + 8)?,
+        is_detached: row.get(FIRST + 10)?,
+        depth: row.get(FIRST + 11)?,
+        concurrency: tickets::concurrency_from_row(row, FIRST + 12)?,
+        owner: row.get::<_, Option<_>>(FIRST + 14)?.map(OwnerId),
+        is_cancelled: row.get(FIRST + AGAIN_COLUMN_COUNT)?,
+        journal: Vec::new(),
+        log_lines: 0,
     })
 }
 
@@ -259,6 +346,11 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Execution> {
         ended_at: time(19)?,
         input_value: json(20, "input")?,
         output_value: json(21, "output")?,
+        parent_id: record_id(22)?,
+        priority: priority(id, row.get(23)?)?,
+        wake_at: time(24)?,
+        queue_wait_us: row.get::<_, i64>(25)?.cast_unsigned(),
+        run_time_us: row.get::<_, i64>(26)?.cast_unsigned(),
     })
 }
 
@@ -268,4 +360,22 @@ fn failure_json(execution: &Execution) -> Result<Option<String>> {
         .as_ref()
         .map(|failure| serde_json::to_string(failure).map_err(|error| Error::Damaged(error.to_string())))
         .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_counted() {
+        assert_eq!(COLUMNS.split(',').count(), COLUMN_COUNT);
+        assert_eq!(AGAIN_COLUMNS.split(',').count(), AGAIN_COLUMN_COUNT);
+    }
+
+    #[test]
+    fn numbers_stand_for_what_they_say() {
+        assert!(PRIORITIES.into_iter().zip(0..).all(|(priority, number)| priority_number(priority) == number));
+        // Lists compare them by the places of their names.
+        assert!(Status::ALL.into_iter().zip(0..).all(|(status, number)| status_number(status) == number));
+    }
 }

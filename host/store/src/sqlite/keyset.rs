@@ -160,7 +160,7 @@ impl Key {
         match (self.column.form, value) {
             (_, Value::Null) => self.column.is_nullable.then_some(SqlValue::Null),
             (Form::Text | Form::TimeText | Form::IdText, Value::String(text)) => Some(SqlValue::Text(text.clone())),
-            (Form::Integer | Form::Micros | Form::Status, Value::Number(number)) => {
+            (Form::Integer | Form::Micros | Form::Name(_), Value::Number(number)) => {
                 number.as_i64().map(SqlValue::Integer).or_else(|| number.as_f64().map(SqlValue::Real))
             }
             (Form::IdBytes, Value::String(text)) => text.parse().ok().as_ref().map(id_value),

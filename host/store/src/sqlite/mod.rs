@@ -3,8 +3,10 @@
 //! One thread writes (`writer`), a few connections read (`readers`). The other files are named after what they keep.
 
 mod activity;
+mod actors;
 mod blobs;
 mod checkpoint;
+mod children;
 mod column;
 mod condition;
 mod execution_log;
@@ -15,8 +17,12 @@ mod flow_versions;
 mod history;
 mod host_values;
 mod id_range;
+mod journal;
 mod keyset;
+mod names;
 mod open;
+mod owners;
+mod queue;
 mod readers;
 mod record_query;
 mod records;
@@ -26,8 +32,11 @@ mod schema;
 mod skew;
 mod stats;
 mod status_set;
+mod suspension;
 #[cfg(test)]
 mod tests;
+mod tickets;
+mod waits;
 mod writer;
 
 use std::path::Path;
@@ -41,8 +50,8 @@ use self::open::Files;
 use self::readers::Readers;
 use self::writer::{Extent, Writer};
 use crate::{
-    Change, Error, ExecutionPage, ExecutionQuery, ExecutionRow, HistoryEntry, RecordPage, RecordQuery, Recovered,
-    Result, Store, StoreStats, StoredRecord, Write,
+    Change, Due, Ended, Error, ExecutionPage, ExecutionQuery, ExecutionRow, HistoryEntry, OwnerId, RecordPage,
+    RecordQuery, Recovered, Result, Store, StoreStats, StoredRecord, Suspension, Ticket, Write,
 };
 
 /// How a [`SqliteStore`] works.
@@ -55,11 +64,14 @@ pub struct SqliteOptions {
     pub makes_checkpoints: bool,
     /// The most bytes that the data may take; a write that needs more answers [`Error::Full`]. No limit by default.
     pub max_bytes: Option<u64>,
+    /// Aborts the process right after so many commits since the start, before their writes are answered. For tests of what
+    /// a crash leaves behind.
+    pub abort_after_commits: Option<u64>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers: 4, makes_checkpoints: true, max_bytes: None }
+        Self { readers: 4, makes_checkpoints: true, max_bytes: None, abort_after_commits: None }
     }
 }
 
@@ -88,7 +100,8 @@ impl SqliteStore {
         let lock = open::lock(&files)?;
         let connection = open::writer(&files, &options)?;
         let readers = (0..options.readers.max(1)).map(|_| open::reader(&files)).collect::<Result<_>>()?;
-        let writer = Writer::start(connection, Checkpoints::new(options.makes_checkpoints), lock)?;
+        let checkpoints = Checkpoints::new(options.makes_checkpoints);
+        let writer = Writer::start(connection, checkpoints, lock, options.abort_after_commits)?;
         Ok(Self { files, writer, readers: Readers::new(readers) })
     }
 }
@@ -145,12 +158,57 @@ impl Store for SqliteStore {
     }
 
     async fn insert_execution(&self, row: ExecutionRow) -> Result<()> {
-        self.writer.write(Extent::Statement, move |connection| executions::insert(connection, &row)).await
+        let work = move |connection: &_| executions::insert(connection, &row, false).map(drop);
+        self.writer.write(Extent::Statement, work).await
     }
 
-    async fn end_execution(&self, execution: Execution, log: Vec<LogLine>, is_known: bool) -> Result<()> {
-        let extent = if log.is_empty() { Extent::Statement } else { Extent::Several };
+    async fn end_execution(&self, execution: Execution, log: Vec<LogLine>, is_known: bool) -> Result<Ended> {
+        let extent = if log.is_empty() && !is_known { Extent::Statement } else { Extent::Several };
         self.writer.write(extent, move |connection| executions::end(connection, &execution, &log, is_known)).await
+    }
+
+    async fn suspend_execution(&self, suspension: Suspension) -> Result<bool> {
+        self.writer.write(Extent::Several, move |connection| suspension::suspend(connection, suspension)).await
+    }
+
+    async fn hold_lease(&self, owner: Option<OwnerId>, until: Timestamp) -> Result<OwnerId> {
+        self.writer.write(Extent::Statement, move |connection| owners::hold_lease(connection, owner, until)).await
+    }
+
+    async fn claim_executions(&self, owner: OwnerId, limit: u32) -> Result<Vec<Ticket>> {
+        self.writer.write(Extent::Several, move |connection| queue::claim(connection, owner, limit)).await
+    }
+
+    async fn claim_due(&self, owner: OwnerId, now: Timestamp, limit: u32) -> Result<Due> {
+        self.writer.write(Extent::Several, move |connection| queue::claim_due(connection, owner, now, limit)).await
+    }
+
+    async fn waiting_in_development(
+        &self,
+        after: Option<RecordId>,
+        limit: u32,
+    ) -> Result<Vec<(RecordId, Option<RecordId>)>> {
+        self.readers.read(move |connection| waits::in_development(connection, after, limit)).await
+    }
+
+    async fn shift_waits(&self, micros: i64) -> Result<()> {
+        self.writer.write(Extent::Statement, move |connection| waits::shift(connection, micros)).await
+    }
+
+    async fn load_execution(&self, id: RecordId) -> Result<ExecutionRow> {
+        self.readers.read(move |connection| executions::load(connection, id)).await
+    }
+
+    async fn mark_cancelled(&self, id: RecordId) -> Result<()> {
+        self.writer.write(Extent::Statement, move |connection| executions::mark_cancelled(connection, id)).await
+    }
+
+    async fn pause_execution(&self, id: RecordId, message: String) -> Result<()> {
+        self.writer.write(Extent::Several, move |connection| queue::pause(connection, id, &message)).await
+    }
+
+    async fn executions(&self, ids: Vec<RecordId>) -> Result<Vec<Execution>> {
+        self.readers.read(move |connection| executions::executions(connection, &ids)).await
     }
 
     async fn set_execution_status(&self, id: RecordId, status: Status, message: Option<String>) -> Result<()> {
@@ -163,9 +221,8 @@ impl Store for SqliteStore {
         self.writer.write(Extent::Statement, work).await
     }
 
-    async fn take_execution(&self, id: RecordId) -> Result<ExecutionRow> {
-        // A savepoint, since a row that cannot be read must stay as it was.
-        self.writer.write(Extent::Several, move |connection| executions::take(connection, id)).await
+    async fn resume_execution(&self, owner: OwnerId, id: RecordId) -> Result<Ticket> {
+        self.writer.write(Extent::Several, move |connection| queue::resume(connection, owner, id)).await
     }
 
     async fn execution(&self, id: RecordId) -> Result<Option<Execution>> {

@@ -4,36 +4,43 @@ use flowhost_model::{Meta, RecordId, RecordType, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::failure::{is_duplicate, is_duplicate_key};
-use super::{activity, blobs, flow_versions, history};
+use super::{activity, blobs, executions, flow_versions, history, journal};
 use crate::{Change, Error, Expected, HistoryEntry, HistoryOperation, RecordWrite, Result, StoredRecord, Write};
 
-/// Makes all changes at one new revision. The caller sees to it that it is all or nothing.
+/// Makes all changes; those of records at one new revision. The caller sees to it that it is all or nothing.
 pub(super) fn write(connection: &Connection, changes: &[Write]) -> Result<u64> {
-    if changes.is_empty() {
-        return revision(connection);
-    }
-    let mut statement = connection.prepare_cached("UPDATE revision SET value = value + 1 RETURNING value")?;
-    let revision: i64 = statement.query_one([], |row| row.get(0))?;
+    let is_of_records = |change: &Write| match change {
+        Write::Record(_) | Write::DeleteRecord { .. } | Write::FlowVersion { .. } => true,
+        Write::Execution(_) | Write::Journal(_) => false,
+    };
+    let revision = if changes.iter().any(is_of_records) { next_revision(connection)? } else { revision(connection)? };
     for change in changes {
         match change {
             Write::Record(change) => {
                 let operation = match change.expected {
-                    Expected::Absent => insert(connection, &change.record, revision)?,
-                    Expected::Revision(expected) => replace(connection, &change.record, expected, revision)?,
+                    Expected::Absent => insert(connection, &change.record, revision.cast_signed())?,
+                    Expected::Revision(expected) => {
+                        replace(connection, &change.record, expected, revision.cast_signed())?
+                    }
                 };
-                remember(connection, change, operation, revision)?;
+                if change.is_remembered {
+                    remember(connection, change, operation, revision)?;
+                }
             }
-            Write::DeleteRecord { id, expected, by, at, commit_message } => {
-                delete(connection, *id, *expected, revision)?;
-                let operation = HistoryOperation::Deleted;
-                let (revision, commit_message) = (revision.cast_unsigned(), commit_message.clone());
-                let entry = HistoryEntry { revision, at: *at, by: *by, operation, commit_message };
-                history::append(connection, *id, &entry)?;
+            Write::DeleteRecord { id, expected, by, at, commit_message, is_remembered } => {
+                delete(connection, *id, *expected, revision.cast_signed())?;
+                if *is_remembered {
+                    let (operation, commit_message) = (HistoryOperation::Deleted, commit_message.clone());
+                    let entry = HistoryEntry { revision, at: *at, by: *by, operation, commit_message };
+                    history::append(connection, *id, &entry)?;
+                }
             }
+            Write::Execution(row) => executions::insert(connection, row, false).map(drop)?,
+            Write::Journal(more) => journal::write(connection, more)?,
             Write::FlowVersion { version, component } => flow_versions::insert(connection, version, component)?,
         }
     }
-    Ok(revision.cast_unsigned())
+    Ok(revision)
 }
 
 fn insert(connection: &Connection, record: &StoredRecord, revision: i64) -> Result<HistoryOperation> {
@@ -113,13 +120,13 @@ fn check(connection: &Connection, id: RecordId, expected: Expected) -> Result<bo
 }
 
 /// Adds a write to the record's history.
-fn remember(connection: &Connection, change: &RecordWrite, operation: HistoryOperation, revision: i64) -> Result<()> {
+fn remember(connection: &Connection, change: &RecordWrite, operation: HistoryOperation, revision: u64) -> Result<()> {
     let meta = &change.record.meta;
     let (at, by) = match (operation, meta.deleted_at) {
         (HistoryOperation::Trashed, Some(deleted_at)) => (deleted_at, meta.deleted_by),
         _ => (meta.modified_at, meta.modified_by),
     };
-    let (revision, commit_message) = (revision.cast_unsigned(), change.commit_message.clone());
+    let commit_message = change.commit_message.clone();
     history::append(connection, meta.id, &HistoryEntry { revision, at, by, operation, commit_message })
 }
 
@@ -146,6 +153,12 @@ fn delete(connection: &Connection, id: RecordId, expected: Expected, revision: i
         .prepare_cached("INSERT INTO deleted_record (id, record_type, revision) VALUES (?, ?, ?)")?
         .execute(params![id.as_bytes(), record_type, revision])?;
     Ok(())
+}
+
+fn next_revision(connection: &Connection) -> Result<u64> {
+    let mut statement = connection.prepare_cached("UPDATE revision SET value = value + 1 RETURNING value")?;
+    let revision: i64 = statement.query_one([], |row| row.get(0))?;
+    Ok(revision.cast_unsigned())
 }
 
 /// The number of the last write.

@@ -1,27 +1,50 @@
 //! What the last owner left behind.
 
-use flowhost_model::{Failure, LogLevel, LogSource, Status, Timestamp};
+use flowhost_model::{Failure, LogLevel, LogSource, RecordId, Status, Timestamp};
 use rusqlite::{Connection, params};
 
 use super::execution_log::{level_number, source_number};
-use super::executions::{AGAIN_COLUMNS, COLUMNS, row_from_row, status_number};
+use super::executions::{DROP_AGAIN, settle, status_number};
+use super::{owners, waits};
 use crate::{Error, Recovered, Result};
 
 const INTERRUPTED: &str = "The host stopped before the execution had ended.";
 
-/// Ends what cannot run again, and gives back what can. Both get a line in their log.
-///
-/// Paused executions, whose status is 3, stay as they are. What has ended has greater numbers and is not read.
+/// What somebody owned. What is paused has the number 3, what has ended has greater ones.
+const OWNED: &str = "INDEXED BY execution_by_owner WHERE owner IS NOT NULL AND status < 3";
+
+/// Ends what cannot run again, and schedules what can, for whoever claims it. Both get a line in their log. All owners are
+/// gone then: who has the folder's lock knows that none of them lives.
 pub(super) fn recover(connection: &Connection, now: Timestamp) -> Result<Recovered> {
     connection.execute(
-        "INSERT INTO execution_log (execution, line, at, level, source, message)
-         SELECT seq, (SELECT COALESCE(MAX(line) + 1, 0) FROM execution_log WHERE execution = seq), ?1, ?2, ?3,
-             CASE WHEN is_durable
-                 THEN 'The host stopped before attempt ' || attempt || ' had ended. It is run again.'
-                 ELSE 'The host stopped before the execution had ended.' END
-         FROM execution INDEXED BY execution_by_status WHERE status < 3",
+        &format!(
+            "INSERT INTO execution_log (execution, line, at, level, source, message)
+             SELECT seq, (SELECT COALESCE(MAX(line) + 1, 0) FROM execution_log WHERE execution = seq), ?1, ?2, ?3,
+                 CASE WHEN is_durable
+                     THEN 'The host stopped before attempt ' || attempt || ' had ended. It is run again.'
+                     ELSE '{INTERRUPTED}' END
+             FROM execution {OWNED}"
+        ),
         params![now.0, level_number(LogLevel::Warn), source_number(LogSource::Host)],
     )?;
+    let interrupted = interrupt(connection, now)?;
+    let again = connection.execute(
+        "UPDATE execution INDEXED BY execution_by_owner
+         SET status = ?1, attempt = attempt + 1, owner = NULL, wake_at = NULL WHERE owner IS NOT NULL AND status < 3",
+        [status_number(Status::Scheduled)],
+    )?;
+    schedule_cancelled(connection)?;
+    owners::delete(connection)?;
+    Ok(Recovered {
+        again: again as u64,
+        interrupted,
+        paused: count(connection, Status::Paused)?,
+        waiting: count(connection, Status::Waiting)?,
+    })
+}
+
+/// Ends what is not durable; gives how many that are.
+fn interrupt(connection: &Connection, now: Timestamp) -> Result<u64> {
     let failure = Failure {
         code: "execution.interrupted".to_owned(),
         message: INTERRUPTED.to_owned(),
@@ -31,26 +54,39 @@ pub(super) fn recover(connection: &Connection, now: Timestamp) -> Result<Recover
         trace: None,
     };
     let failure = serde_json::to_string(&failure).map_err(|error| Error::Damaged(error.to_string()))?;
-    let interrupted = connection.execute(
-        "UPDATE execution INDEXED BY execution_by_status SET status = ?1, status_message = ?2, failure = ?3, ended_at = ?4, seed = NULL, deadline = NULL,
-             request_method = NULL, request_path = NULL, request_query = NULL, request_headers = NULL, request_body = NULL,
-             request_body_is_exact = NULL
-         WHERE status < 3 AND NOT is_durable",
-        params![status_number(Status::EndedError), INTERRUPTED, failure, now.0],
-    )?;
-    connection.execute(
-        "UPDATE execution INDEXED BY execution_by_status SET status = ?1, attempt = attempt + 1 WHERE status < 3",
-        [status_number(Status::Scheduled)],
-    )?;
     let mut statement = connection.prepare(&format!(
-        "SELECT {COLUMNS}, {AGAIN_COLUMNS}
-         FROM execution INDEXED BY execution_by_status WHERE status < 3 ORDER BY id"
+        "UPDATE execution INDEXED BY execution_by_owner
+         SET status = ?1, status_message = ?2, failure = ?3, ended_at = ?4, wake_at = NULL, {DROP_AGAIN}
+         WHERE owner IS NOT NULL AND status < 3 AND NOT is_durable RETURNING seq, id"
     ))?;
-    let again = statement.query_and_then([], row_from_row)?.collect::<Result<_>>()?;
-    let paused: i64 = connection.query_one(
+    let status = Status::EndedError;
+    let parameters = params![status_number(status), INTERRUPTED, failure, now.0];
+    let ended = statement.query_map(parameters, |row| Ok((row.get(0)?, RecordId::from_bytes(row.get(1)?))))?;
+    let ended: Vec<(i64, RecordId)> = ended.collect::<rusqlite::Result<_>>()?;
+    for (seq, id) in &ended {
+        settle(connection, *seq, *id, status, None)?;
+    }
+    Ok(ended.len() as u64)
+}
+
+/// Schedules those whose end was wished and that nothing would wake, such as the children of an execution that ended when
+/// the host stopped: whoever runs one of them next ends it.
+fn schedule_cancelled(connection: &Connection) -> Result<()> {
+    let mut statement = connection.prepare(
+        "UPDATE execution INDEXED BY execution_cancelled SET status = ?, status_message = NULL, owner = NULL, wake_at = NULL
+         WHERE is_cancelled = 1 AND status IN (2, 3) RETURNING seq",
+    )?;
+    let scheduled = statement.query_map([status_number(Status::Scheduled)], |row| row.get(0))?;
+    let scheduled: Vec<i64> = scheduled.collect::<rusqlite::Result<_>>()?;
+    scheduled.into_iter().try_for_each(|seq| waits::forget(connection, seq))
+}
+
+/// How many have the status, by the index alone.
+fn count(connection: &Connection, status: Status) -> Result<u64> {
+    let count: i64 = connection.query_one(
         "SELECT COUNT(*) FROM execution INDEXED BY execution_by_status WHERE status = ?",
-        [status_number(Status::Paused)],
+        [status_number(status)],
         |row| row.get(0),
     )?;
-    Ok(Recovered { again, interrupted: interrupted as u64, paused: paused.cast_unsigned() })
+    Ok(count.cast_unsigned())
 }

@@ -7,7 +7,8 @@ use rusqlite_migration::{M, Migrations};
 
 use crate::{Error, Result};
 
-const STEPS: &[M<'static>] = &[M::up(include_str!("../../migrations/01-first.sql"))];
+const STEPS: &[M<'static>] =
+    &[M::up(include_str!("../../migrations/01-first.sql")), M::up(include_str!("../../migrations/02-durable.sql"))];
 
 /// The newest version of the tables that this program knows.
 pub(super) const VERSION: i64 = STEPS.len() as i64;

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowhost_model::{
-    Digest, Execution, Filter, Flow, FlowRef, FlowVersion, Order, RawValue, Record, RecordId, RecordType, Setting,
-    Status, Timestamp, definition,
+    Digest, Execution, Filter, Flow, FlowRef, FlowVersion, Order, Priority, RawValue, Record, RecordId, RecordType,
+    Setting, Status, Timestamp, definition,
 };
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -36,6 +36,8 @@ fn ended(input_bytes: usize) -> Execution {
         bundle_id: None,
         created_by: None,
         user_id: None,
+        parent_id: None,
+        priority: Priority::Normal,
         is_productive: true,
         attempt: 1,
         is_durable: false,
@@ -44,6 +46,9 @@ fn ended(input_bytes: usize) -> Execution {
         created_at: now,
         started_at: Some(now),
         ended_at: Some(now),
+        wake_at: None,
+        queue_wait_us: 0,
+        run_time_us: 0,
     }
 }
 
@@ -53,6 +58,7 @@ fn setting(name: &str) -> Write {
         record: StoredRecord::from_record(&record).unwrap(),
         expected: Expected::Absent,
         commit_message: None,
+        is_remembered: true,
     })
 }
 
@@ -151,7 +157,7 @@ async fn a_full_disk_refuses_writes_and_nothing_else() {
     let mut kept = 0;
     loop {
         match store.end_execution(ended(10_000), Vec::new(), false).await {
-            Ok(()) => kept += 1,
+            Ok(_) => kept += 1,
             Err(Error::Full) => break,
             Err(error) => panic!("{error:?}"),
         }
@@ -170,14 +176,14 @@ async fn a_full_disk_refuses_writes_and_nothing_else() {
         .collect();
     for task in tasks {
         match task.await.unwrap() {
-            Ok(()) => kept += 1,
+            Ok(_) => kept += 1,
             Err(error) => assert!(matches!(error, Error::Full), "{error:?}"),
         }
     }
     assert_eq!(count(&store).await, kept);
 
     // A large write in several statements leaves nothing behind.
-    let flow = Record::new("flow", None, Flow { active_version: None, digest: None }).unwrap();
+    let flow = Record::new("flow", None, Flow { active_version: None, digest: None, options: None }).unwrap();
     let flow_id = flow.meta.id;
     let version = FlowVersion {
         flow_id,
@@ -192,6 +198,7 @@ async fn a_full_disk_refuses_writes_and_nothing_else() {
             record: StoredRecord::from_record(&flow).unwrap(),
             expected: Expected::Absent,
             commit_message: None,
+            is_remembered: true,
         }),
         Write::FlowVersion { version, component: vec![1; 1 << 20] },
     ];

@@ -59,7 +59,14 @@ enum Message {
 
 impl Writer {
     /// Starts the thread. It owns the connection and the folder's lock, and lets go of both at its end.
-    pub(super) fn start(connection: Connection, checkpoints: Checkpoints, lock: File) -> Result<Self> {
+    ///
+    /// It aborts the process after commit `abort_after`.
+    pub(super) fn start(
+        connection: Connection,
+        checkpoints: Checkpoints,
+        lock: File,
+        abort_after: Option<u64>,
+    ) -> Result<Self> {
         let (queue, messages) = mpsc::channel();
         let metrics = Arc::new(Metrics::default());
         let worker = Worker {
@@ -68,6 +75,7 @@ impl Writer {
             messages,
             group: Vec::with_capacity(GROUP_LIMIT),
             is_failing: false,
+            abort_after,
             metrics: metrics.clone(),
         };
         thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || worker.work(lock))?;
@@ -185,6 +193,7 @@ struct Worker {
     group: Vec<Box<dyn Job>>,
     /// Whether the last group was not kept.
     is_failing: bool,
+    abort_after: Option<u64>,
     metrics: Arc<Metrics>,
 }
 
@@ -256,7 +265,10 @@ impl Worker {
                     tracing::info!("writes are kept again");
                 }
                 self.metrics.writes.fetch_add(writes, Ordering::Relaxed);
-                self.metrics.commits.fetch_add(1, Ordering::Relaxed);
+                let commits = self.metrics.commits.fetch_add(1, Ordering::Relaxed) + 1;
+                if self.abort_after == Some(commits) {
+                    std::process::abort();
+                }
             }
             Err(ref error) => {
                 // Once, and not for each of the thousands that a full disk refuses.

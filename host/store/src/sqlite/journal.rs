@@ -1,0 +1,80 @@
+//! The journals of executions that have not ended.
+
+use flowhost_model::{JournalEntry, RecordId, Status, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::executions::status_number;
+use crate::{Error, JournalWrite, Result};
+
+/// Adds to the journal of an execution, which is durable from then on.
+pub(super) fn write(connection: &Connection, more: &JournalWrite) -> Result<()> {
+    let id = more.execution;
+    let mut statement =
+        connection.prepare_cached("SELECT seq, is_durable FROM execution WHERE id = ? AND status < 4")?;
+    let found = statement.query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (seq, is_durable): (i64, bool) = found.ok_or(Error::NotFound)?;
+    // Only where there is something to change: the row may be large.
+    if let Some((started_at, deadline)) = more.begins {
+        let mut statement = connection.prepare_cached(
+            "UPDATE execution SET status = ?2, started_at = ?3, deadline = ?4, is_durable = TRUE WHERE seq = ?1",
+        )?;
+        statement.execute(params![seq, status_number(Status::Running), started_at.0, deadline.0])?;
+    } else if !is_durable {
+        connection.prepare_cached("UPDATE execution SET is_durable = TRUE WHERE seq = ?")?.execute([seq])?;
+    }
+    append(connection, seq, id, more.first, &more.entries)
+}
+
+/// Adds entries to the journal of the execution in row `seq`. `first` must be the next number of the journal.
+pub(super) fn append(
+    connection: &Connection,
+    seq: i64,
+    id: RecordId,
+    first: u64,
+    entries: &[JournalEntry],
+) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let mut statement =
+        connection.prepare_cached("SELECT COALESCE(MAX(entry) + 1, 0) FROM execution_journal WHERE execution = ?")?;
+    let next: i64 = statement.query_one([seq], |row| row.get(0))?;
+    if first != next.cast_unsigned() {
+        return Err(Error::Damaged(format!("the journal of execution {id} goes on at entry {next}, not at {first}")));
+    }
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO execution_journal (execution, entry, at, call, digest, result) VALUES (?, ?, ?, ?, ?, ?)",
+    )?;
+    for (number, entry) in (next..).zip(entries) {
+        statement.execute(params![seq, number, entry.at.0, entry.call, entry.digest, entry.result])?;
+    }
+    Ok(())
+}
+
+/// The journal of the execution in row `seq`.
+pub(super) fn entries(connection: &Connection, seq: i64, id: RecordId) -> Result<Vec<JournalEntry>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT entry, at, call, digest, result FROM execution_journal WHERE execution = ? ORDER BY entry",
+    )?;
+    let mut entries = Vec::new();
+    for entry in statement.query_map([seq], from_row)? {
+        let (number, entry) = entry?;
+        if number != entries.len() as i64 {
+            return Err(Error::Damaged(format!("entry {} of the journal of execution {id} is missing", entries.len())));
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<(i64, JournalEntry)> {
+    let entry =
+        JournalEntry { at: Timestamp(row.get(1)?), call: row.get(2)?, digest: row.get(3)?, result: row.get(4)? };
+    Ok((row.get(0)?, entry))
+}
+
+/// Drops the journal of the execution in row `seq`.
+pub(super) fn delete(connection: &Connection, seq: i64) -> Result<()> {
+    connection.prepare_cached("DELETE FROM execution_journal WHERE execution = ?")?.execute([seq])?;
+    Ok(())
+}
