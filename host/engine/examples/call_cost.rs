@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use flowhost_engine::wasmtime::component::{Component, HasData, Linker, ResourceTable};
 use flowhost_engine::wasmtime::{self, Config, Store};
-use flowhost_engine::{Budget, CompileLimits, Compiler, Engine, Invocation, Log, Outcome, Pooling, Program, Slots};
+use flowhost_engine::{
+    Budget, CompileLimits, Compiler, Engine, Invocation, Kept, Log, Outcome, Pooling, Program, Slots, StaysInMemory,
+    SystemClock,
+};
 use flowhost_model::{Digest, LogLevel, LogSource};
 use sha2::Digest as _;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -24,8 +27,8 @@ mod bindings {
         inline: "
             package flowhost:example;
             world measured {
-                import flowhost:flow/execution@1.0.0;
-                export flowhost:flow/handler@1.0.0;
+                import flowhost:flow/execution@1.1.0;
+                export flowhost:flow/handler@1.1.0;
             }
         ",
         imports: { default: trappable },
@@ -74,7 +77,8 @@ async fn isolated(program: &Program) -> Result<serde_json::Value, Failure> {
         let began = Instant::now();
         let budget = Budget::default();
         let log = Arc::new(Log::new(budget.log_bytes));
-        let invocation = Invocation { budget, log, seed: [7; 32], slots: Slots::new() };
+        let (clock, kept, residence) = (Arc::new(SystemClock), Kept::default(), Arc::new(StaysInMemory));
+        let invocation = Invocation { budget, log, seed: [7; 32], slots: Slots::new(), clock, kept, residence };
         let report = program.invoke(invocation, INPUT, std::future::pending()).await;
         samples.add(began.elapsed());
         match report.outcome {

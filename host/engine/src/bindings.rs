@@ -7,7 +7,7 @@ wasmtime::component::bindgen!({
     inline: "
         package flowhost:engine;
         world flow {
-            export flowhost:flow/handler@1.0.0;
+            export flowhost:flow/handler@1.1.0;
         }
     ",
     exports: { default: async },

@@ -17,6 +17,10 @@ pub struct Budget {
     pub log_bytes: usize,
     /// Handles to host resources that the flow holds at once.
     pub handles: usize,
+    /// Calls of the flow that read or change something outside of it.
+    pub journal_entries: u64,
+    /// Bytes of what these calls asked and were told.
+    pub journal_bytes: usize,
 }
 
 impl Default for Budget {
@@ -32,6 +36,9 @@ impl Default for Budget {
             output_bytes: 1 << 20,
             log_bytes: 256 << 10,
             handles: 1_000,
+            // A run of the flow again reads all of it, so it bounds the time that takes.
+            journal_entries: 10_000,
+            journal_bytes: 16 << 20,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::error::InvalidComponent;
 pub(crate) const HANDLER: &str = "flowhost:flow/handler";
 
 /// The newest version of the contract that this host knows.
-const CONTRACT_VERSION: Version = Version { major: 1, minor: 0 };
+const CONTRACT_VERSION: Version = Version { major: 1, minor: 1 };
 
 /// The packages of WASI that are linked, with every interface they have in version 0.2.
 const WASI_PACKAGES: [&str; 6] =

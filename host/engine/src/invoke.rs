@@ -9,11 +9,14 @@ use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBackt
 
 use crate::bindings::flowhost::flow::types;
 use crate::budget::Budget;
+use crate::clock::Clock;
 use crate::engine::Program;
+use crate::journal::Kept;
 use crate::log::Log;
 use crate::meter::{Meter, Metered};
 use crate::outcome::{FlowError, LimitedOutput, Outcome, Report};
 use crate::state::{Slots, State, shortened};
+use crate::wait::Residence;
 use crate::wasi::LogBudgetExceeded;
 
 /// Handles that wasmtime counts beyond ours: those to resources of the guest's own. Ours are refused first, with a reason.
@@ -29,6 +32,12 @@ pub struct Invocation {
     pub seed: [u8; 32],
     /// What its capabilities need.
     pub slots: Slots,
+    /// The host's clock.
+    pub clock: Arc<dyn Clock>,
+    /// What it was told when it ran before.
+    pub kept: Kept,
+    /// Decides how long it stays in memory while it waits.
+    pub residence: Arc<dyn Residence>,
 }
 
 impl Program {
@@ -36,9 +45,9 @@ impl Program {
     ///
     /// `cancelled` ends the call when it is ready, also while the guest is busy or waits for the host.
     pub async fn invoke(&self, invocation: Invocation, input: &str, cancelled: impl Future<Output = ()>) -> Report {
-        let Invocation { budget, log, seed, slots } = invocation;
+        let budget = invocation.budget;
         let meter = Arc::new(Meter::new());
-        let mut store = Store::new(&self.engine, State::new(log, seed, slots, budget.memory_bytes, budget.handles));
+        let mut store = Store::new(&self.engine, State::new(invocation, meter.clone()));
         store.limiter(|state| &mut state.memory);
         // Above every budget of ours, so that what is too large is refused by us, with a reason.
         store.set_hostcall_fuel(budget.memory_bytes.max(budget.output_bytes).saturating_add(1 << 20));
@@ -67,11 +76,12 @@ impl Program {
                 biased;
                 result = call => Ended::Returned(result),
                 () = cancelled => Ended::Cancelled,
-                () = tokio::time::sleep(budget.wall) => Ended::TimeLimit,
+                () = meter.has_run_for(budget.wall) => Ended::TimeLimit,
             }
         };
 
-        let state = store.data_mut();
+        // The instance is gone with its store; what the host kept for it stays.
+        let mut state = store.into_data();
         state.finish_output();
         let outcome = match ended {
             Ended::Cancelled => Outcome::Cancelled,
@@ -79,11 +89,15 @@ impl Program {
             Ended::Returned(Ok(returned)) if size(&returned) > budget.output_bytes => {
                 Outcome::OutputLimit(LimitedOutput::Outputs)
             }
-            Ended::Returned(Ok(Ok(output))) => Outcome::Success(output),
-            Ended::Returned(Ok(Err(error))) => Outcome::FlowError(error.into()),
-            Ended::Returned(Err(error)) => failed(state, &error),
+            Ended::Returned(Ok(returned)) => match (state.journal.unfinished(), returned) {
+                (Some(divergence), _) => Outcome::Diverged(divergence),
+                (None, Ok(output)) => Outcome::Success(output),
+                (None, Err(error)) => Outcome::FlowError(error.into()),
+            },
+            Ended::Returned(Err(error)) => failed(&mut state, &error),
         };
-        Report { outcome, cpu: meter.spent(), memory_bytes: state.memory.used() }
+        let (cpu, run_time, memory_bytes) = (meter.spent(), meter.run_time(), state.memory.used());
+        Report { outcome, cpu, run_time, memory_bytes, journal: state.journal }
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Log {
 struct Lines {
     kept: Vec<LogLine>,
     room: usize,
+    /// How many lines of the flow are still to come that were kept elsewhere before.
+    known: u64,
 }
 
 /// The line did not fit the budget. It was not kept.
@@ -28,7 +30,13 @@ pub struct LogFull;
 impl Log {
     /// An empty log that takes `budget` bytes.
     pub fn new(budget: usize) -> Self {
-        Self { lines: Mutex::new(Lines { kept: Vec::new(), room: budget }) }
+        Self::resumed(budget, 0)
+    }
+
+    /// The log of an execution that is run again: its first `known` lines, which it will write once more, are kept
+    /// elsewhere already. They count against the budget.
+    pub fn resumed(budget: usize, known: u64) -> Self {
+        Self { lines: Mutex::new(Lines { kept: Vec::new(), room: budget, known }) }
     }
 
     /// Adds a line of the flow or of the instance's output.
@@ -42,6 +50,10 @@ impl Log {
         let size = LINE_OVERHEAD + message.len() + fields.as_ref().map_or(0, |fields| fields.get().len());
         let mut lines = self.lock();
         lines.room = lines.room.checked_sub(size).ok_or(LogFull)?;
+        if lines.known > 0 {
+            lines.known -= 1;
+            return Ok(());
+        }
         lines.kept.push(LogLine { at: Timestamp::now(), level, source, message, fields });
         Ok(())
     }
@@ -80,5 +92,14 @@ mod tests {
         log.write_host(LogLevel::Warn, "stopped".into());
         assert_eq!(log.take().len(), 2);
         assert!(log.lines().is_empty());
+    }
+
+    #[test]
+    fn lines_that_are_kept_already_are_not_kept_twice() {
+        let log = Log::resumed(10 * LINE_OVERHEAD, 2);
+        for message in ["1", "2", "3"] {
+            log.write(LogLevel::Info, LogSource::Flow, message.into(), None).unwrap();
+        }
+        assert_eq!(log.take().iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["3"]);
     }
 }

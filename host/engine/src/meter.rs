@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 /// Counts the time that a call's future spends being polled.
 ///
 /// Epochs tick in wall time, also while the guest waits for the host; polls are when it really runs.
@@ -17,11 +19,61 @@ pub(crate) struct Meter {
     spent: AtomicU64,
     /// When the poll under way began, in nanoseconds since `base`; only read from within that poll.
     poll_began: AtomicU64,
+    /// Nanoseconds of finished waits.
+    waited: AtomicU64,
+    /// When the wait under way began, in nanoseconds since `base`; 0 where there is none.
+    wait_began: AtomicU64,
+    wait_ended: Notify,
 }
 
 impl Meter {
     pub(crate) fn new() -> Self {
-        Self { base: Instant::now(), spent: AtomicU64::new(0), poll_began: AtomicU64::new(0) }
+        Self {
+            base: Instant::now(),
+            spent: AtomicU64::new(0),
+            poll_began: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            wait_began: AtomicU64::new(0),
+            wait_ended: Notify::new(),
+        }
+    }
+
+    /// The call begins to wait for something outside. Waits do not overlap.
+    pub(crate) fn begin_wait(&self) {
+        self.wait_began.store(self.elapsed().max(1), Ordering::Relaxed);
+    }
+
+    /// The call goes on.
+    pub(crate) fn end_wait(&self) {
+        let began = self.wait_began.swap(0, Ordering::Relaxed);
+        self.waited.fetch_add(self.elapsed().saturating_sub(began), Ordering::Relaxed);
+        self.wait_ended.notify_waiters();
+    }
+
+    /// The time since the start that was not spent waiting.
+    pub(crate) fn run_time(&self) -> Duration {
+        let now = self.elapsed();
+        let waiting = match self.wait_began.load(Ordering::Relaxed) {
+            0 => 0,
+            began => now.saturating_sub(began),
+        };
+        Duration::from_nanos(now.saturating_sub(waiting).saturating_sub(self.waited.load(Ordering::Relaxed)))
+    }
+
+    /// Ready when the call has run for so long, not counting the time that it waited.
+    pub(crate) async fn has_run_for(&self, limit: Duration) {
+        let mut left = limit;
+        loop {
+            tokio::time::sleep(left).await;
+            let wait_ended = self.wait_ended.notified();
+            left = limit.saturating_sub(self.run_time());
+            if left.is_zero() {
+                return;
+            }
+            if self.wait_began.load(Ordering::Relaxed) != 0 {
+                wait_ended.await;
+            }
+        }
     }
 
     /// The time spent in finished polls.

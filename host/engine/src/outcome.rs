@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::journal::{Divergence, Journal};
+use crate::wait::WaitLimit;
+
 /// What a call left behind, beside its log.
 #[derive(Debug)]
 pub struct Report {
@@ -10,8 +13,12 @@ pub struct Report {
     pub outcome: Outcome,
     /// CPU time it used.
     pub cpu: Duration,
+    /// Time from its start to its end without the time that it waited for something outside.
+    pub run_time: Duration,
     /// Bytes of memories and tables it used at the most.
     pub memory_bytes: usize,
+    /// Its journal.
+    pub journal: Journal,
 }
 
 /// The ways in which a call can end. The list is closed: whatever happens is one of these.
@@ -47,8 +54,21 @@ pub enum Outcome {
     MemoryLimit,
     /// The flow gave the host more than its budget.
     OutputLimit(LimitedOutput),
+    /// The call waits and has left memory. It goes on when it is run again with its journal.
+    Suspended(Suspended),
+    /// The flow was run again and called something else than before.
+    Diverged(Divergence),
+    /// The journal holds what this host cannot read. The text is for operators.
+    JournalDamaged(String),
     /// The host failed. The text is for operators, never for callers.
     HostFault(String),
+}
+
+/// A wait for which a call has left memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Suspended {
+    /// When the wait is over at the latest.
+    pub limit: WaitLimit,
 }
 
 /// Which of the things that a flow gives to the host was too much.
@@ -60,6 +80,8 @@ pub enum LimitedOutput {
     Log,
     /// Its handles to host resources.
     Handles,
+    /// Its journal.
+    Journal,
 }
 
 impl fmt::Display for LimitedOutput {
@@ -68,6 +90,7 @@ impl fmt::Display for LimitedOutput {
             Self::Outputs => "outputs",
             Self::Log => "log",
             Self::Handles => "open handles",
+            Self::Journal => "calls to the host in its journal",
         })
     }
 }

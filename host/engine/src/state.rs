@@ -3,12 +3,17 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use wasmtime::component::{HasData, ResourceTable};
 
-use crate::journal::Journal;
+use crate::invoke::Invocation;
+use crate::journal::{Call, Journal, JournalFull};
 use crate::log::Log;
 use crate::memory::MemoryLimiter;
+use crate::meter::Meter;
 use crate::outcome::{LimitedOutput, Outcome};
+use crate::wait::Residence;
 use crate::wasi::Wasi;
 
 /// The data of one call's store: the same type for every host, with slots for what capabilities bring.
@@ -19,6 +24,8 @@ pub struct State {
     pub journal: Journal,
     /// The execution's log.
     pub log: Arc<Log>,
+    pub(crate) residence: Arc<dyn Residence>,
+    pub(crate) meter: Arc<Meter>,
     pub(crate) memory: MemoryLimiter,
     pub(crate) wasi: Wasi,
     slots: Slots,
@@ -79,19 +86,46 @@ pub(crate) fn shortened(mut text: String) -> String {
 struct Stopped;
 
 impl State {
-    pub(crate) fn new(log: Arc<Log>, seed: [u8; 32], slots: Slots, memory_bytes: usize, handles: usize) -> Self {
+    pub(crate) fn new(invocation: Invocation, meter: Arc<Meter>) -> Self {
+        let Invocation { budget, log, seed, slots, clock, kept, residence } = invocation;
         let mut table = ResourceTable::new();
-        table.set_max_capacity(handles);
+        table.set_max_capacity(budget.handles);
         Self {
             table,
-            journal: Journal::begin(),
+            journal: Journal::new(clock, kept, budget.journal_entries, budget.journal_bytes),
             log,
-            memory: MemoryLimiter::new(memory_bytes),
+            residence,
+            meter,
+            memory: MemoryLimiter::new(budget.memory_bytes),
             wasi: Wasi::new(seed),
             slots,
             ending: None,
             panic: None,
         }
+    }
+
+    /// What the flow was told when it made this call before; none where it goes on for real, which is to end in
+    /// [`State::record`].
+    ///
+    /// Error: the journal does not fit, which ends the call.
+    pub fn replay<T: DeserializeOwned>(&mut self, call: &Call) -> wasmtime::Result<Option<T>> {
+        match self.journal.replay(call) {
+            Ok(None) => Ok(None),
+            Ok(Some(told)) => match serde_json::from_slice(&told) {
+                Ok(told) => Ok(Some(told)),
+                Err(error) => Err(self.end(Outcome::JournalDamaged(error.to_string()))),
+            },
+            Err(divergence) => Err(self.end(Outcome::Diverged(divergence))),
+        }
+    }
+
+    /// Passes the journal point: what the flow is told becomes part of the execution. It reaches the store with the next
+    /// thing that is visible outside.
+    ///
+    /// Error: the journal is full, which ends the call.
+    pub fn record<T: Serialize>(&mut self, call: Call, told: &T) -> wasmtime::Result<()> {
+        let told = serde_json::to_vec(told)?;
+        self.journal.record(call, told).map_err(|JournalFull| self.end_with_output_limit(LimitedOutput::Journal))
     }
 
     /// The value that a capability put into its slot for this execution.

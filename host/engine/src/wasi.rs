@@ -29,6 +29,7 @@ pub(crate) struct Wasi {
     random: Option<ChaCha20Rng>,
     filesystem: WasiFilesystemCtx,
     sockets: Option<WasiSocketsCtx>,
+    timers: clocks::Timers,
     stdout: stdio::LineBuffer,
     stderr: stdio::LineBuffer,
 }
@@ -40,6 +41,7 @@ impl Wasi {
             random: None,
             filesystem: WasiFilesystemCtx::default(),
             sockets: None,
+            timers: clocks::Timers::default(),
             stdout: stdio::LineBuffer::default(),
             stderr: stdio::LineBuffer::default(),
         }

@@ -30,6 +30,11 @@ impl Timestamp {
     pub fn saturating_add(self, duration: std::time::Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
     }
+
+    /// The time since an earlier instant; nothing where that is later.
+    pub fn since(self, earlier: Self) -> std::time::Duration {
+        std::time::Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
 }
 
 impl fmt::Display for Timestamp {

@@ -43,7 +43,7 @@ pub(crate) async fn ensure(store: &dyn Store, folder: &Path, workspace: &str) ->
 
 async fn insert<B: Body>(store: &dyn Store, record: &Record<B>) -> Result<(), Problem> {
     let record = StoredRecord::from_record(record)?;
-    let write = RecordWrite { record, expected: Expected::Absent, commit_message: None };
+    let write = RecordWrite { record, expected: Expected::Absent, commit_message: None, is_remembered: true };
     store.write(vec![Write::Record(write)]).await?;
     Ok(())
 }
@@ -78,7 +78,7 @@ async fn ensure_workspace(store: &dyn Store, name: &str) -> Result<RecordId, Pro
     if let Some(mut stored) = store.record(id).await?.filter(|stored| stored.meta.name != name) {
         stored.meta.name = name.to_owned();
         let expected = Expected::Revision(stored.revision);
-        let write = RecordWrite { record: stored, expected, commit_message: None };
+        let write = RecordWrite { record: stored, expected, commit_message: None, is_remembered: true };
         store.write(vec![Write::Record(write)]).await?;
     }
     Ok(id)
@@ -118,7 +118,9 @@ async fn ensure_admin(store: &dyn Store, folder: &Path, admin_role: RecordId) ->
         write_token(&file, &token).map_err(unusable)?;
         admin.body.operator_token = Some(token_digest(&token));
         let record = StoredRecord::from_record(&admin)?;
-        store.write(vec![Write::Record(RecordWrite { record, expected, commit_message: None })]).await?;
+        store
+            .write(vec![Write::Record(RecordWrite { record, expected, commit_message: None, is_remembered: true })])
+            .await?;
     }
     Ok(admin.meta.id)
 }

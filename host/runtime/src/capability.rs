@@ -3,8 +3,13 @@
 //! A capability is added to a host by [`HostBuilder::capability`](crate::HostBuilder::capability), the host's own and an
 //! embedder's alike.
 
+mod bindings;
+mod children;
 mod execution;
+mod refusal;
 mod request;
+mod settings;
+mod sleep;
 
 use std::sync::Arc;
 
@@ -13,9 +18,18 @@ use flowhost_model::{RecordId, RequestRecord, Timestamp};
 use wasmtime::component::Linker;
 
 use crate::execution::Live;
+use crate::host::Host;
 
-pub(crate) use execution::ExecutionCapability;
-pub(crate) use request::RequestCapability;
+/// The host's own capabilities.
+pub(crate) fn own() -> Vec<Box<dyn Capability>> {
+    vec![
+        Box::new(execution::ExecutionCapability),
+        Box::new(request::RequestCapability),
+        Box::new(settings::SettingsCapability),
+        Box::new(sleep::SleepCapability),
+        Box::new(children::ChildrenCapability),
+    ]
+}
 
 /// An interface that flows may import, and what implements it.
 pub trait Capability: Send + Sync + 'static {
@@ -33,12 +47,17 @@ pub trait Capability: Send + Sync + 'static {
 /// The execution that a capability is prepared for.
 #[derive(Clone)]
 pub struct ExecutionContext {
+    host: Host,
     live: Arc<Live>,
 }
 
 impl ExecutionContext {
-    pub(crate) fn new(live: Arc<Live>) -> Self {
-        Self { live }
+    pub(crate) fn new(host: Host, live: Arc<Live>) -> Self {
+        Self { host, live }
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
     }
 
     pub(crate) fn live(&self) -> &Arc<Live> {
@@ -52,15 +71,15 @@ impl ExecutionContext {
 
     /// The name of the flow that runs.
     pub fn flow_name(&self) -> &str {
-        &self.live.flow.name
+        &self.live.start.flow.name
     }
 
     /// Whether it runs in productive mode.
     pub fn is_productive(&self) -> bool {
-        self.live.is_productive
+        self.live.start.is_productive
     }
 
-    /// When the host ends it, if it is still running then.
+    /// When the host ends it, if it is still running then and waited for nothing.
     pub fn deadline(&self) -> Timestamp {
         self.live.deadline()
     }
@@ -72,6 +91,6 @@ impl ExecutionContext {
 
     /// A copy of the request that it serves; none where something else started it.
     pub fn request(&self) -> Option<RequestRecord> {
-        self.live.request.as_ref().map(|request| request.to_record())
+        self.live.start.request.as_ref().map(|request| request.to_record())
     }
 }

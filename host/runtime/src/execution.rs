@@ -1,15 +1,36 @@
-//! Executions: admitted, run as tasks of their own, recorded at their end.
+//! Executions: admitted, queued, run as tasks of their own, out of memory while they wait, recorded.
 
 mod admission;
+mod dispatch;
 mod end;
+mod ends;
 mod live;
 mod outputs;
+mod queue;
+mod registry;
+mod residents;
 mod run;
 mod service;
+mod step;
+mod stop;
 mod view;
+mod waker;
 
 pub(crate) use admission::{Admission, Counted, Counter, Slot};
-pub(crate) use live::{Live, Registered, Registry, Start};
+pub(crate) use ends::Ends;
+pub(crate) use live::{Lineage, Live, Start};
 pub(crate) use outputs::{OutputError, Outputs};
-pub(crate) use run::{Launch, launch, launch_queued, problem_of};
+pub(crate) use queue::{Loaded, Queue, Queued};
+pub(crate) use registry::{Registered, Registry};
+pub(crate) use residents::Residents;
+pub(crate) use run::problem_of;
+pub(crate) use service::priority_of;
+pub(crate) use stop::{Stop, StopReason};
 pub use view::ExecutionView;
+pub(crate) use waker::Waker;
+
+/// Why an execution is paused that somebody paused.
+pub(crate) const PAUSED: &str = "paused by hand; resume it";
+
+/// Why an execution in development mode is paused.
+pub(crate) const INACTIVE: &str = "paused: its user was not active lately; resume it, or make it productive";

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_engine::{Engine, Program};
-use flowhost_model::{Digest, Flow, FlowRef, FlowVersion, Operation, Record, RecordId, RecordType, Timestamp};
+use flowhost_model::{
+    Digest, Flow, FlowOptions, FlowRef, FlowVersion, Operation, Record, RecordId, RecordType, Timestamp,
+};
 use flowhost_store::{Expected, RecordWrite, Store, StoredRecord, Write};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
@@ -33,6 +35,8 @@ pub(crate) struct ActiveVersion {
     pub(crate) flow: FlowRef,
     pub(crate) project_id: Option<RecordId>,
     pub(crate) bundle_id: Option<RecordId>,
+    /// How its executions are queued and limited.
+    pub(crate) options: FlowOptions,
     /// Loaded at its first use, or before.
     pub(crate) program: Arc<OnceCell<Program>>,
 }
@@ -67,7 +71,8 @@ impl Programs {
                 return Ok(program);
             }
             let component = self.store.component(digest).await?;
-            let component = component.ok_or_else(|| Problem::host(format!("the component {digest} is gone")))?;
+            let missing = || Problem::new(Code::FlowNotFound, format!("the component {digest} is gone"));
+            let component = component.ok_or_else(missing)?;
             Ok(self.engine.compile(digest, component).await?)
         })
         .await
@@ -190,11 +195,12 @@ impl Host {
         added: Option<Write>,
         commit_message: Option<String>,
     ) -> Result<(), Problem> {
-        flow.body = Flow { active_version: Some(version.version), digest: Some(version.digest) };
+        flow.body.active_version = Some(version.version);
+        flow.body.digest = Some(version.digest);
         flow.meta.modified_at = Timestamp::now();
         flow.meta.modified_by = Some(by.user_id);
         let mut record = StoredRecord::from_record(flow)?;
-        let write = RecordWrite { record: record.clone(), expected, commit_message };
+        let write = RecordWrite { record: record.clone(), expected, commit_message, is_remembered: true };
         let changes = std::iter::once(Write::Record(write)).chain(added).collect();
         record.revision = self.store().write(changes).await?;
         self.apply(record)
@@ -228,7 +234,7 @@ impl Host {
                 let program = self.programs().get(version.flow.digest, &version.program).await;
                 // It was valid when it was uploaded: that it is not any more is nothing a caller can mend.
                 program.map_err(|problem| match problem.code {
-                    Code::ComponentInvalid => Problem::host(problem.detail),
+                    Code::ComponentInvalid | Code::FlowNotFound => Problem::host(problem.detail),
                     _ => problem,
                 })
             }

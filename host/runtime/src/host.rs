@@ -2,22 +2,22 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use flowhost_engine::{Compiler, Engine, Pooling};
+use flowhost_engine::{Clock, Compiler, Engine, Pooling, SystemClock};
 use flowhost_model::{Digest, RecordId, RecordType, Timestamp, normalize_name};
 use flowhost_store::sqlite::{SqliteOptions, SqliteStore};
-use flowhost_store::{Recovered, Store, StoreStats, StoredRecord};
+use flowhost_store::{OwnerId, Recovered, Store, StoreStats, StoredRecord};
 use serde::Serialize;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::activity::Activities;
 use crate::bootstrap::{self, Foundations};
-use crate::capability::{Capability, ExecutionCapability, RequestCapability};
-use crate::execution::{Admission, Launch, Live, Registry, launch_queued};
+use crate::capability::{self, Capability};
+use crate::execution::{Admission, Ends, Queue, Registry, Residents, StopReason, Waker};
 use crate::flow::Programs;
 use crate::identity::{ADMIN, Identity, Lockouts, Passwords, Sessions};
 use crate::limits::Limits;
@@ -43,10 +43,19 @@ struct Shared {
     limits: Limits,
     store: Arc<dyn Store>,
     engine: Engine,
-    launch: Launch,
+    clock: Arc<dyn Clock>,
+    capabilities: Vec<Box<dyn Capability>>,
+    programs: Programs,
+    /// The owner of the executions that this host runs.
+    owner: OwnerId,
+    registry: Registry,
+    admission: Admission,
+    queue: Queue,
+    ends: Ends,
+    waker: Waker,
     snapshot: ArcSwap<Snapshot>,
     /// Held while a record is read, changed and written, so that snapshots follow the writes in their order.
-    writing: Mutex<()>,
+    writing: Arc<Mutex<()>>,
     tickets: Tickets,
     sessions: Sessions,
     lockouts: Lockouts,
@@ -73,6 +82,8 @@ pub struct HostInfo {
     pub recovered: u64,
     /// Executions that the process before it left behind and that are not run again.
     pub interrupted: u64,
+    /// Executions that wait in the store, and go on when their event comes.
+    pub waiting: u64,
 }
 
 /// What a host is made of.
@@ -83,6 +94,8 @@ pub struct HostBuilder {
     compiler: Compiler,
     pooling: Pooling,
     capabilities: Vec<Box<dyn Capability>>,
+    clock: Arc<dyn Clock>,
+    abort_after_commits: Option<u64>,
 }
 
 impl HostBuilder {
@@ -117,6 +130,19 @@ impl HostBuilder {
         self
     }
 
+    /// What tells the time; the clock of the machine unless set.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Aborts the process right after its store has made so many commits: for tests of what a crash leaves behind.
+    #[doc(hidden)]
+    pub fn abort_after_commits(mut self, commits: Option<u64>) -> Self {
+        self.abort_after_commits = commits;
+        self
+    }
+
     /// Offers flows what this capability links.
     pub fn capability(mut self, capability: impl Capability) -> Self {
         self.capabilities.push(Box::new(capability));
@@ -129,11 +155,14 @@ impl HostBuilder {
     /// `operator-token` in the data folder, which only the owner of the process may read.
     pub async fn build(self) -> Result<Host, Problem> {
         let workspace = normalize_name(&self.workspace)?.to_owned();
-        let options = SqliteOptions { max_bytes: self.limits.data_bytes, ..SqliteOptions::default() };
+        let options = SqliteOptions {
+            max_bytes: self.limits.data_bytes,
+            abort_after_commits: self.abort_after_commits,
+            ..SqliteOptions::default()
+        };
         let store = open_store(&self.data, options).await?;
         let mut builder = Engine::builder(self.pooling, self.limits.executions).map_err(unusable)?;
-        let mut capabilities: Vec<Box<dyn Capability>> =
-            vec![Box::new(ExecutionCapability), Box::new(RequestCapability)];
+        let mut capabilities = capability::own();
         capabilities.extend(self.capabilities);
         for capability in &capabilities {
             builder.link(capability.interfaces(), |linker| capability.link(linker)).map_err(unusable)?;
@@ -151,7 +180,8 @@ impl HostBuilder {
         let ticket_key = signing_key(&*store, "ticket-key").await?;
         let session_key = signing_key(&*store, "session-key").await?;
         let activities = Activities::new(store.activities().await?);
-        let Recovered { again, interrupted, paused } = store.recover(Timestamp::now()).await?;
+        let Recovered { again, interrupted, paused, waiting } = store.recover(self.clock.now()).await?;
+        let owner = store.hold_lease(None, self.clock.now().saturating_add(Duration::from_secs(30))).await?;
 
         let limits = self.limits;
         let shared = Shared {
@@ -159,16 +189,24 @@ impl HostBuilder {
                 workspace,
                 data: self.data,
                 is_pooled: engine.is_pooled(),
-                recovered: again.len() as u64,
+                recovered: again,
                 interrupted,
+                waiting,
             },
-            launch: Launch {
-                store: store.clone(),
-                registry: Registry::default(),
-                admission: Admission::new(limits.executions, limits.queued, limits.admission_wait),
-                capabilities: capabilities.into(),
-                programs,
-            },
+            admission: Admission::new(
+                limits.executions,
+                limits.queued,
+                limits.admission_wait,
+                Residents::new(limits.unload),
+            ),
+            registry: Registry::default(),
+            queue: Queue::default(),
+            ends: Ends::default(),
+            waker: Waker::default(),
+            clock: self.clock,
+            capabilities,
+            programs,
+            owner,
             tickets: Tickets::new(ticket_key, limits.ticket),
             sessions: Sessions::new(session_key, limits.session),
             lockouts: Lockouts::default(),
@@ -181,11 +219,11 @@ impl HostBuilder {
             store,
             engine,
             snapshot: ArcSwap::from_pointee(snapshot),
-            writing: Mutex::new(()),
+            writing: Arc::default(),
             is_draining: AtomicBool::new(false),
         };
         let host = Host { shared: Arc::new(shared) };
-        let HostInfo { recovered, interrupted, .. } = host.info();
+        let HostInfo { recovered, interrupted, waiting, .. } = host.info();
         if recovered + interrupted > 0 {
             tracing::info!(
                 recovered,
@@ -193,11 +231,11 @@ impl HostBuilder {
                 "executions were cut off: those recovered run again, those interrupted have ended"
             );
         }
-        for row in again {
-            let live = Arc::new(Live::recovered(row, host.shared.limits.budget));
-            let program = host.programs().cell(live.flow.digest);
-            launch_queued(host.launch_context(), live, program, None, None);
+        if *waiting > 0 {
+            tracing::info!(waiting, "executions wait and go on when their time has come");
         }
+        host.start_dispatch();
+        host.start_waker();
         host.compile_missing();
         host.keep_activity();
         Ok(host)
@@ -224,6 +262,16 @@ async fn signing_key(store: &dyn Store, name: &str) -> Result<[u8; 32], Problem>
     kept.try_into().map_err(|_| Problem::host(format!("the {name} in the store is damaged")))
 }
 
+/// A host as its own tasks hold it, which do not keep it alive.
+#[derive(Clone)]
+pub(crate) struct WeakHost(Weak<Shared>);
+
+impl WeakHost {
+    pub(crate) fn upgrade(&self) -> Option<Host> {
+        self.0.upgrade().map(|shared| Host { shared })
+    }
+}
+
 impl Host {
     /// Begins a host with default limits and its data in `./flowhost-data`.
     pub fn builder() -> HostBuilder {
@@ -234,6 +282,8 @@ impl Host {
             compiler: Compiler::InProcess,
             pooling: Pooling::Auto,
             capabilities: Vec::new(),
+            clock: Arc::new(SystemClock),
+            abort_after_commits: None,
         }
     }
 
@@ -280,7 +330,7 @@ impl Host {
 
     /// Whether this ticket lets its bearer read this execution.
     pub fn ticket_is_valid(&self, ticket: &str, id: RecordId) -> bool {
-        self.shared.tickets.is_valid(ticket, id, Timestamp::now())
+        self.shared.tickets.is_valid(ticket, id, self.now())
     }
 
     /// Sizes and waits of the store.
@@ -295,7 +345,7 @@ impl Host {
 
     /// Stops the host: refuses new calls, lets running executions end for up to ten seconds, and closes the store.
     ///
-    /// What was accepted asynchronously and has not ended is in the store and runs after the next start. Other executions
+    /// What is durable and has not ended then goes on after the next start, from where its journal ends. Other executions
     /// that are still running then are cancelled.
     pub async fn shutdown(&self) {
         self.shutdown_within(Duration::from_secs(10)).await;
@@ -304,15 +354,24 @@ impl Host {
     /// [`Host::shutdown`], with another time for running executions.
     pub async fn shutdown_within(&self, grace: Duration) {
         self.drain();
-        let launch = &self.shared.launch;
-        launch.admission.close();
-        if launch.registry.wait_until_empty(grace).await > 0 {
-            for live in launch.registry.all().into_iter().filter(|live| !live.is_durable) {
-                live.cancelled.cancel();
+        let Shared { registry, admission, queue, ends, .. } = &*self.shared;
+        admission.close();
+        queue.close();
+        // Whoever waits for something, and whom nobody waits for, may wait elsewhere.
+        for live in registry.all().into_iter().filter(|live| live.is_waiting() && live.is_durable()) {
+            if !ends.has_caller(live.id) && !live.has_caller() {
+                live.stop(StopReason::HandBack);
             }
-            launch.registry.wait_until_empty(Duration::from_secs(1)).await;
         }
+        for live in registry.wait_until_none(grace, |_| true).await {
+            live.stop(if live.is_durable() { StopReason::HandBack } else { StopReason::Cancel });
+        }
+        registry.wait_until_none(Duration::from_secs(1), |_| true).await;
+        ends.close();
         self.save_activity().await;
+        if let Err(error) = self.shared.store.release_owner(self.shared.owner).await {
+            tracing::warn!(%error, "the executions of this host could not be released; the next start takes them over");
+        }
         if let Err(error) = self.shared.store.close().await {
             tracing::warn!(%error, "the store was not closed as it should be");
         }
@@ -343,12 +402,24 @@ impl Host {
     }
 
     pub(crate) fn is_locked_out(&self, user_name: &str) -> bool {
-        self.shared.lockouts.is_locked(user_name, Timestamp::now())
+        self.shared.lockouts.is_locked(user_name, self.now())
     }
 
-    /// How many paused executions wait in the store.
-    pub(crate) fn paused(&self) -> &AtomicU32 {
-        &self.shared.paused
+    /// Counts a paused execution of the store.
+    pub(crate) fn count_paused(&self) {
+        self.shared.paused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a paused execution of the store unless there are `limit` already.
+    pub(crate) fn count_paused_within(&self, limit: u32) -> bool {
+        let add = |count| (count < limit).then_some(count + 1);
+        self.shared.paused.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    }
+
+    /// A paused execution of the store is none any more.
+    pub(crate) fn discount_paused(&self) {
+        let subtract = |count: u32| Some(count.saturating_sub(1));
+        let _always = self.shared.paused.fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract);
     }
 
     pub(crate) fn workspace_id(&self) -> RecordId {
@@ -365,7 +436,7 @@ impl Host {
 
     /// Notes that an identity is active now.
     pub(crate) fn note_activity(&self, identity: RecordId) {
-        self.shared.activities.note(identity, Timestamp::now());
+        self.shared.activities.note(identity, self.now());
     }
 
     pub(crate) fn last_activity(&self, identity: RecordId) -> Option<Timestamp> {
@@ -403,7 +474,7 @@ impl Host {
     }
 
     pub(crate) fn ticket(&self, id: RecordId) -> String {
-        self.shared.tickets.issue(id, Timestamp::now())
+        self.shared.tickets.issue(id, self.now())
     }
 
     pub(crate) fn store(&self) -> &dyn Store {
@@ -415,11 +486,48 @@ impl Host {
     }
 
     pub(crate) fn programs(&self) -> &Programs {
-        &self.shared.launch.programs
+        &self.shared.programs
     }
 
-    pub(crate) fn launch_context(&self) -> &Launch {
-        &self.shared.launch
+    pub(crate) fn capabilities(&self) -> &[Box<dyn Capability>] {
+        &self.shared.capabilities
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.shared.admission
+    }
+
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.shared.queue
+    }
+
+    pub(crate) fn ends(&self) -> &Ends {
+        &self.shared.ends
+    }
+
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.shared.waker
+    }
+
+    pub(crate) fn owner_id(&self) -> OwnerId {
+        self.shared.owner
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+
+    /// The present.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakHost {
+        WeakHost(Arc::downgrade(&self.shared))
     }
 
     pub(crate) fn snapshot(&self) -> Guard<Arc<Snapshot>> {
@@ -427,8 +535,8 @@ impl Host {
     }
 
     /// To be held from reading a record to [`Host::apply`] of its change.
-    pub(crate) async fn writing(&self) -> MutexGuard<'_, ()> {
-        self.shared.writing.lock().await
+    pub(crate) async fn writing(&self) -> OwnedMutexGuard<()> {
+        self.shared.writing.clone().lock_owned().await
     }
 
     /// Makes a record's change effective for the next call.

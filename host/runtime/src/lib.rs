@@ -7,6 +7,7 @@
 
 mod access;
 mod activity;
+mod actor;
 mod bootstrap;
 pub mod capability;
 mod execution;
@@ -26,7 +27,9 @@ pub use access::{Access, Reach};
 pub use capability::{Capability, ExecutionContext};
 pub use execution::ExecutionView;
 pub use flow::Deployed;
-pub use flowhost_engine::{Compiler, Pooling, Slots, State, WholeState, wasmtime, worker_main};
+pub use flowhost_engine::{
+    Call, Clock, Compiler, Pooling, Slots, State, SystemClock, WaitLimit, Waited, WholeState, wasmtime, worker_main,
+};
 pub use flowhost_model as model;
 pub use flowhost_store as store;
 pub use host::{Host, HostBuilder, HostInfo};

@@ -19,6 +19,12 @@ pub struct Limits {
     pub wait: Duration,
     /// The largest body of a request, in bytes.
     pub body_bytes: u64,
+    /// How long an execution that waits stays in memory before it leaves its slot to others.
+    pub unload: Duration,
+    /// Children that one execution may start.
+    pub children: u32,
+    /// How many parents, parents of parents and so on an execution may have.
+    pub child_depth: u32,
     /// What one compilation may use.
     pub compile: CompileLimits,
     /// The most bytes that the store may take on disk; no limit but the disk unless set. A host that has reached it answers
@@ -44,6 +50,10 @@ impl Default for Limits {
             admission_wait: Duration::from_secs(5),
             wait: Duration::from_secs(30),
             body_bytes: 1 << 20,
+            // Long enough for most calls that are answered at once elsewhere, short beside what is worth waiting for unloaded.
+            unload: Duration::from_secs(10),
+            children: 1_000,
+            child_depth: 10,
             compile: CompileLimits::default(),
             data_bytes: None,
             ticket: Duration::from_secs(24 * 3600),

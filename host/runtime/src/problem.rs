@@ -132,6 +132,14 @@ codes! {
     FlowTimeLimit = "flow.time-limit", 504, Flow, true, "The flow did not end in its time";
     /// The execution was cancelled.
     ExecutionCancelled = "execution.cancelled", 409, Caller, false, "The execution was cancelled";
+    /// The flow called the host more often than a journal holds.
+    FlowJournalLimit = "flow.journal-limit", 500, Flow, false, "The flow made too many calls to the host";
+    /// The flow has as many executions as it may have.
+    FlowBusy = "flow.busy", 429, Caller, true, "The flow is busy";
+    /// The flow was run again and did not do what it did before.
+    ExecutionDiverged = "execution.diverged", 500, Flow, false, "The flow differs from its journal";
+    /// The journal of the execution cannot be read.
+    JournalDamaged = "execution.journal-damaged", 500, Host, false, "The journal of the execution is damaged";
     /// A crash of the host cut the execution off, and it was not durable.
     ExecutionInterrupted = "execution.interrupted", 500, Host, true, "The execution was cut off";
     /// The host has as many executions as it may have.

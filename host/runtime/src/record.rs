@@ -9,6 +9,7 @@ mod hook;
 mod list;
 mod references;
 mod service;
+mod state;
 mod view;
 mod webhooks;
 

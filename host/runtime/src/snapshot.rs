@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use flowhost_model::{
-    Digest, ExecutionLocation, Flow, FlowRef, Permission, Record, RecordId, RecordType, Role, RoleAssignment, Setting,
-    Timestamp, User, Webhook, WebhookRef,
+    Digest, ExecutionLocation, Flow, FlowOptions, FlowRef, Permission, Record, RecordId, RecordType, Role,
+    RoleAssignment, Setting, Timestamp, User, Webhook, WebhookRef,
 };
 use flowhost_store::StoredRecord;
 
@@ -30,6 +30,8 @@ pub(crate) struct Snapshot {
     /// Which route a record made, so that it goes when the record is renamed or deleted.
     route_keys: HashMap<RecordId, Address>,
     roles: HashMap<RecordId, Arc<[Permission]>>,
+    /// The roles of webhooks of the record form, also of disabled ones: their executions may be under way.
+    webhook_roles: HashMap<RecordId, Vec<RoleAssignment>>,
     users: HashMap<RecordId, Arc<KnownUser>>,
     user_ids: HashMap<String, RecordId>,
     tokens: HashMap<Digest, KnownToken>,
@@ -69,6 +71,16 @@ impl Snapshot {
             FlowTarget::Name(name) => self.flow_ids.get(name)?,
         };
         self.flows.get(id).cloned()
+    }
+
+    /// How the executions of a flow are queued and limited.
+    pub(crate) fn flow_options(&self, flow: RecordId) -> Option<&FlowOptions> {
+        self.flows.get(&flow).map(|version| &version.options)
+    }
+
+    /// The roles of a webhook of the record form.
+    pub(crate) fn webhook_roles(&self, webhook: RecordId) -> &[RoleAssignment] {
+        self.webhook_roles.get(&webhook).map_or(&[], Vec::as_slice)
     }
 
     /// The id of the flow with this name.
@@ -152,6 +164,7 @@ impl Snapshot {
         self.flow_ids.retain(|_, known| *known != id);
         self.remove_route(id);
         self.roles.remove(&id);
+        self.webhook_roles.remove(&id);
         self.remove_user(id);
     }
 
@@ -167,9 +180,10 @@ impl Snapshot {
         self.flow_ids.retain(|_, known| *known != id);
         self.flow_ids.insert(flow.meta.name.clone(), id);
         match flow.body {
-            Flow { active_version: Some(version), digest: Some(digest) } => {
+            Flow { active_version: Some(version), digest: Some(digest), options } => {
                 let flow = FlowRef { id, name: flow.meta.name, version, digest };
-                self.flows.insert(id, ActiveVersion { flow, project_id, bundle_id, program: programs.cell(digest) });
+                let (options, program) = (options.unwrap_or_default(), programs.cell(digest));
+                self.flows.insert(id, ActiveVersion { flow, project_id, bundle_id, options, program });
             }
             _ => {
                 self.flows.remove(&id);
@@ -179,6 +193,7 @@ impl Snapshot {
 
     fn apply_webhook(&mut self, webhook: Record<Webhook>) {
         let running = self.remove_route(webhook.meta.id);
+        self.webhook_roles.insert(webhook.meta.id, webhook.body.roles);
         if webhook.body.is_enabled != Some(true) {
             return;
         }

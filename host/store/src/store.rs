@@ -78,6 +78,9 @@ pub trait Store: Send + Sync + 'static {
     /// extend that.
     async fn hold_lease(&self, owner: Option<OwnerId>, until: Timestamp) -> Result<OwnerId>;
 
+    /// Lets others claim what this owner has in its queue, and ends its lease.
+    async fn release_owner(&self, owner: OwnerId) -> Result<()>;
+
     /// Claims `SCHEDULED` executions that nobody owns: the most urgent first, then in the order of their admission.
     async fn claim_executions(&self, owner: OwnerId, limit: u32) -> Result<Vec<Ticket>>;
 

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flowhost_model::Timestamp;
 use tokio::time::Instant;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
 use crate::State;
+use crate::journal::Call;
 
 /// Microseconds, like the timestamps of records.
 const RESOLUTION: Duration = Duration::from_micros(1);
@@ -28,35 +30,63 @@ impl Pollable for Timer {
     }
 }
 
+/// The timers that a flow holds, by the number of their pollable, with the times that they stand for.
+#[derive(Default)]
+pub(super) struct Timers(Vec<(u32, Timestamp)>);
+
+impl Timers {
+    fn insert(&mut self, pollable: u32, until: Timestamp) {
+        self.0.push((pollable, until));
+    }
+
+    /// Forgets a pollable that is dropped.
+    pub(super) fn remove(&mut self, pollable: u32) {
+        self.0.retain(|(known, _)| *known != pollable);
+    }
+
+    /// The time that a pollable stands for; none for what is no timer.
+    pub(super) fn get(&self, pollable: u32) -> Option<Timestamp> {
+        self.0.iter().find(|(known, _)| *known == pollable).map(|(_, until)| *until)
+    }
+}
+
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn datetime(duration: Duration) -> wall_clock::Datetime {
-    wall_clock::Datetime { seconds: duration.as_secs(), nanoseconds: duration.subsec_nanos() }
+/// Whole microseconds, not less than these nanoseconds.
+fn at_least(nanoseconds: u64) -> Duration {
+    Duration::from_micros(nanoseconds.div_ceil(1_000))
+}
+
+fn datetime(since_1970: Timestamp) -> wall_clock::Datetime {
+    let since = since_1970.since(Timestamp(0));
+    wall_clock::Datetime { seconds: since.as_secs(), nanoseconds: since.subsec_nanos() }
 }
 
 impl State {
-    fn timer(&mut self, duration: Duration) -> wasmtime::Result<Resource<DynPollable>> {
-        let until = Instant::now() + duration.min(FOREVER);
-        let timer = self.push_resource(Timer { until })?;
-        subscribe(&mut self.table, timer)
+    fn timer(&mut self, until: Timestamp) -> wasmtime::Result<Resource<DynPollable>> {
+        let left = until.since(self.journal.clock().now());
+        let timer = self.push_resource(Timer { until: Instant::now() + left.min(FOREVER) })?;
+        let pollable = subscribe(&mut self.table, timer)?;
+        self.wasi.timers.insert(pollable.rep(), until);
+        Ok(pollable)
     }
 }
 
 impl wall_clock::Host for State {
     fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
-        Ok(datetime(self.journal.wall_clock()))
+        Ok(datetime(self.journal.now()))
     }
 
     fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
-        Ok(datetime(RESOLUTION))
+        Ok(wall_clock::Datetime { seconds: 0, nanoseconds: RESOLUTION.subsec_nanos() })
     }
 }
 
 impl monotonic_clock::Host for State {
     fn now(&mut self) -> wasmtime::Result<monotonic_clock::Instant> {
-        Ok(nanoseconds(self.journal.monotonic_clock()))
+        Ok(nanoseconds(self.journal.elapsed()))
     }
 
     fn resolution(&mut self) -> wasmtime::Result<monotonic_clock::Duration> {
@@ -64,11 +94,15 @@ impl monotonic_clock::Host for State {
     }
 
     fn subscribe_instant(&mut self, when: monotonic_clock::Instant) -> wasmtime::Result<Resource<DynPollable>> {
-        let now = nanoseconds(self.journal.monotonic_clock());
-        self.timer(Duration::from_nanos(when.saturating_sub(now)))
+        self.timer(self.journal.began().saturating_add(at_least(when)))
     }
 
     fn subscribe_duration(&mut self, when: monotonic_clock::Duration) -> wasmtime::Result<Resource<DynPollable>> {
-        self.timer(Duration::from_nanos(when))
+        // The present is a journal point: the time since the last one must not shorten the sleep.
+        let call = Call::new("wasi:clocks/monotonic-clock.subscribe-duration", &when);
+        if self.replay::<()>(&call)?.is_none() {
+            self.record(call, &())?;
+        }
+        self.timer(self.journal.now().saturating_add(at_least(when)))
     }
 }

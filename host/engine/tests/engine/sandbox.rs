@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_engine::{
-    Budget, CompileError, CompileLimits, Compiler, Engine, InvalidComponent, Invocation, Log, Outcome, Pooling,
-    Program, Slots,
+    Budget, CompileError, CompileLimits, Compiler, Engine, InvalidComponent, Invocation, Kept, Log, Outcome, Pooling,
+    Program, Slots, StaysInMemory, SystemClock,
 };
 use flowhost_model::Digest;
 use sha2::{Digest as _, Sha256};
@@ -71,7 +71,15 @@ pub(crate) fn digest(component: &[u8]) -> Digest {
 }
 
 pub(crate) fn invocation(budget: Budget) -> Invocation {
-    Invocation { budget, log: Arc::new(Log::new(budget.log_bytes)), seed: [0; 32], slots: Slots::new() }
+    Invocation {
+        budget,
+        log: Arc::new(Log::new(budget.log_bytes)),
+        seed: [0; 32],
+        slots: Slots::new(),
+        clock: Arc::new(SystemClock),
+        kept: Kept::default(),
+        residence: Arc::new(StaysInMemory),
+    }
 }
 
 /// Runs a component once, pooled and not.

@@ -1,32 +1,19 @@
 //! `flowhost:flow/execution`: the execution that a flow is.
 //!
-//! Nothing here reaches outside of the execution, so none of it is a journal point: what is read is kept with the
-//! execution, what is written is part of its record.
+//! Nothing here but the mode reaches outside of the execution, so the rest is no journal point: what is read is kept with
+//! the execution, what is written is part of its record. The mode can be switched while the execution is paused; a flow is
+//! told the one that it was told first.
 
 use std::sync::Arc;
 
-use flowhost_engine::{LimitedOutput, LogFull, Slots, State, WholeState};
+use flowhost_engine::{Call, LimitedOutput, LogFull, Slots, State, WholeState};
 use flowhost_model::{LogLevel, LogSource, RawValue};
 use wasmtime::component::Linker;
 
 use crate::capability::{Capability, ExecutionContext};
 use crate::execution::{Live, OutputError};
 
-use bindings::flowhost::flow::execution::{self, HostError, Json, Level, RunMode, Timestamp};
-
-mod bindings {
-    #![allow(missing_docs, unreachable_pub, clippy::all)]
-    wasmtime::component::bindgen!({
-        path: "../../wit",
-        inline: "
-            package flowhost:runtime;
-            world execution {
-                import flowhost:flow/execution@1.0.0;
-            }
-        ",
-        imports: { default: trappable },
-    });
-}
+use super::bindings::flowhost::flow::execution::{self, HostError, Json, Level, RunMode, Timestamp};
 
 /// The longest progress message, in bytes. It is a line in a list.
 const PROGRESS_LIMIT: usize = 1000;
@@ -34,7 +21,11 @@ const PROGRESS_LIMIT: usize = 1000;
 /// The capability `execution`.
 pub(crate) struct ExecutionCapability;
 
-struct Slot(Arc<Live>);
+struct Slot {
+    live: Arc<Live>,
+    /// What the flow was told of its mode: whether it is productive.
+    mode: Option<bool>,
+}
 
 impl Capability for ExecutionCapability {
     fn interfaces(&self) -> &[&str] {
@@ -46,12 +37,28 @@ impl Capability for ExecutionCapability {
     }
 
     fn prepare(&self, execution: &ExecutionContext, slots: &mut Slots) {
-        slots.insert(Slot(execution.live().clone()));
+        slots.insert(Slot { live: execution.live().clone(), mode: None });
     }
 }
 
 fn live(state: &mut State) -> wasmtime::Result<&Arc<Live>> {
-    Ok(&state.slot::<Slot>()?.0)
+    Ok(&state.slot::<Slot>()?.live)
+}
+
+impl State {
+    /// Tells the flow its mode for the first time in this run.
+    fn told_mode(&mut self, present: bool) -> wasmtime::Result<bool> {
+        let call = Call::new("execution.mode", &());
+        let told = match self.replay(&call)? {
+            Some(told) => told,
+            None => {
+                self.record(call, &present)?;
+                present
+            }
+        };
+        self.slot::<Slot>()?.mode = Some(told);
+        Ok(told)
+    }
 }
 
 impl execution::Host for State {
@@ -60,15 +67,23 @@ impl execution::Host for State {
     }
 
     fn name(&mut self) -> wasmtime::Result<String> {
-        Ok(live(self)?.flow.name.clone())
+        Ok(live(self)?.start.flow.name.clone())
     }
 
     fn mode(&mut self) -> wasmtime::Result<RunMode> {
-        Ok(if live(self)?.is_productive { RunMode::Productive } else { RunMode::Development })
+        let slot = self.slot::<Slot>()?;
+        let (told, present) = (slot.mode, slot.live.start.is_productive);
+        let is_productive = match told {
+            Some(told) => told,
+            None => self.told_mode(present)?,
+        };
+        Ok(if is_productive { RunMode::Productive } else { RunMode::Development })
     }
 
     fn deadline(&mut self) -> wasmtime::Result<Timestamp> {
-        Ok(u64::try_from(live(self)?.deadline().as_micros()).unwrap_or_default())
+        // The time that the flow waited does not count.
+        let waited = self.journal.waited();
+        Ok(u64::try_from(live(self)?.deadline().saturating_add(waited).as_micros()).unwrap_or_default())
     }
 
     fn log(&mut self, level: Level, message: String, fields: Option<Json>) -> wasmtime::Result<()> {
@@ -85,7 +100,7 @@ impl execution::Host for State {
 
     fn set_output(&mut self, name: String, value: Json) -> wasmtime::Result<Result<(), HostError>> {
         let live = live(self)?;
-        let budget = live.budget.output_bytes;
+        let budget = live.start.budget.output_bytes;
         match live.with_outputs(|outputs| outputs.set(name, value, budget)) {
             Ok(()) => Ok(Ok(())),
             Err(OutputError::TooLarge) => Err(self.end_with_output_limit(LimitedOutput::Outputs)),

@@ -10,22 +10,7 @@ use wasmtime::component::{Linker, Resource};
 use crate::capability::{Capability, ExecutionContext};
 use crate::webhook::IncomingRequest;
 
-use bindings::flowhost::flow::request;
-
-mod bindings {
-    #![allow(missing_docs, unreachable_pub, clippy::all)]
-    wasmtime::component::bindgen!({
-        path: "../../wit",
-        inline: "
-            package flowhost:runtime;
-            world request {
-                import flowhost:flow/request@1.0.0;
-            }
-        ",
-        imports: { default: trappable },
-        with: { "flowhost:flow/request.incoming-request": super::Held },
-    });
-}
+use super::bindings::flowhost::flow::request;
 
 /// The capability `request`.
 pub(crate) struct RequestCapability;
@@ -46,7 +31,7 @@ impl Capability for RequestCapability {
     }
 
     fn prepare(&self, execution: &ExecutionContext, slots: &mut Slots) {
-        slots.insert(Slot(execution.live().request.clone()));
+        slots.insert(Slot(execution.live().start.request.clone()));
     }
 }
 

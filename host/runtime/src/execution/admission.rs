@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::Residents;
 use crate::problem::{Code, Problem};
 
 /// Executions that may run without leaving room for callers who wait: async ones take at most this part of the slots.
@@ -18,6 +19,7 @@ pub(crate) struct Admission {
     queued_slots: Arc<Semaphore>,
     queue: Arc<Semaphore>,
     wait: Duration,
+    residents: Arc<Residents>,
 }
 
 /// A held slot; dropping it frees the slot.
@@ -28,13 +30,14 @@ pub(crate) struct Slot {
 }
 
 impl Admission {
-    pub(crate) fn new(executions: u32, queued: u32, wait: Duration) -> Self {
+    pub(crate) fn new(executions: u32, queued: u32, wait: Duration, residents: Arc<Residents>) -> Self {
         let share = (executions * QUEUED_SHARE.0 / QUEUED_SHARE.1).max(1);
         Self {
             slots: Arc::new(Semaphore::new(executions.max(1) as usize)),
             queued_slots: Arc::new(Semaphore::new(share as usize)),
             queue: Arc::new(Semaphore::new(queued as usize)),
             wait,
+            residents,
         }
     }
 
@@ -45,6 +48,7 @@ impl Admission {
         let slot = match self.slots.clone().try_acquire_owned() {
             Ok(slot) => slot,
             Err(_) => {
+                let _wanted = self.residents.want();
                 let slot = tokio::time::timeout(self.wait, self.slots.clone().acquire_owned()).await;
                 slot.map_err(|_| busy())?.map_err(|_| Problem::new(Code::HostDraining, "the host is about to stop"))?
             }
@@ -62,9 +66,19 @@ impl Admission {
 
     /// A slot for an execution that was queued. Waits as long as it takes; none when the host has closed.
     pub(crate) async fn queued_slot(&self) -> Option<Slot> {
+        let free = (self.queued_slots.clone().try_acquire_owned(), self.slots.clone().try_acquire_owned());
+        if let (Ok(share), Ok(slot)) = free {
+            return Some(Slot { _slot: slot, _share: Some(share) });
+        }
+        let _wanted = self.residents.want();
         let share = self.queued_slots.clone().acquire_owned().await.ok()?;
         let slot = self.slots.clone().acquire_owned().await.ok()?;
         Some(Slot { _slot: slot, _share: Some(share) })
+    }
+
+    /// The executions in memory that wait for something.
+    pub(crate) fn residents(&self) -> &Arc<Residents> {
+        &self.residents
     }
 
     /// Lets nothing begin any more.
@@ -113,7 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn queued_executions_leave_room_for_callers_who_wait() {
-        let admission = Admission::new(4, 10, Duration::ZERO);
+        let admission = Admission::new(4, 10, Duration::ZERO, Residents::new(Duration::from_secs(10)));
         let mut queued = Vec::new();
         for _ in 0..3 {
             queued.push(admission.queued_slot().await.unwrap());

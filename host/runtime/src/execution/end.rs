@@ -1,21 +1,21 @@
 //! From the way a call ended to the end of its record.
 
-use flowhost_engine::{FlowError, LimitedOutput, Outcome};
+use flowhost_engine::{Divergence, FlowError, LimitedOutput, Outcome};
 use flowhost_model::{Execution, Failure, LogLevel, RawValue, Status, Timestamp};
 
 use super::{Live, OutputError};
-use crate::problem::Code;
+use crate::problem::{Code, Problem};
 
 /// The code by which a flow says that its input does not fit.
 const INVALID_INPUT: &str = "flow.invalid-input";
 
 /// The ended execution. What only operators may know goes to the log.
-pub(crate) fn ended(live: &Live, outcome: Outcome) -> Execution {
+pub(crate) fn ended(live: &Live, outcome: Outcome, now: Timestamp) -> Execution {
     let mut execution = live.execution();
-    execution.ended_at = Some(Timestamp::now());
+    execution.ended_at = Some(now);
     let failure = match outcome {
         Outcome::Success(returned) => {
-            match live.with_outputs(|outputs| outputs.merge_returned(returned, live.budget.output_bytes)) {
+            match live.with_outputs(|outputs| outputs.merge_returned(returned, live.start.budget.output_bytes)) {
                 Ok(outputs) => {
                     execution.status = Status::EndedSuccess;
                     execution.output_value = outputs;
@@ -26,8 +26,7 @@ pub(crate) fn ended(live: &Live, outcome: Outcome) -> Execution {
             }
         }
         Outcome::Cancelled => {
-            execution.status = Status::EndedCancelled;
-            execution.status_message = Some("cancelled".into());
+            cancel(&mut execution, now);
             return execution;
         }
         Outcome::FlowError(error) => flow_failure(error),
@@ -37,28 +36,81 @@ pub(crate) fn ended(live: &Live, outcome: Outcome) -> Execution {
         }
         Outcome::Trap { message, trace } => Failure { trace, ..failure(Code::FlowTrap, message) },
         Outcome::CpuLimit => {
-            let limit = live.budget.cpu.as_millis();
+            let limit = live.start.budget.cpu.as_millis();
             failure(Code::FlowCpuLimit, format!("the flow used up its CPU time of {limit} ms"))
         }
         Outcome::TimeLimit => {
-            let limit = live.budget.wall.as_millis();
+            let limit = live.start.budget.wall.as_millis();
             failure(Code::FlowTimeLimit, format!("the flow did not end in its time of {limit} ms"))
         }
         Outcome::MemoryLimit => {
-            let limit = live.budget.memory_bytes;
+            let limit = live.start.budget.memory_bytes;
             failure(Code::FlowMemoryLimit, format!("the flow wanted more memory than its {limit} bytes"))
         }
         Outcome::OutputLimit(what) => output_limit(what),
+        Outcome::Diverged(divergence) => diverged(&divergence),
+        Outcome::JournalDamaged(reason) => {
+            tracing::error!(execution = %live.id, %reason, "the journal of an execution is damaged");
+            damaged(reason)
+        }
+        Outcome::Suspended(_) => {
+            tracing::error!(execution = %live.id, "an execution that waits was ended");
+            failure(Code::HostError, "the host failed; the execution's log says more".into())
+        }
+        Outcome::HostFault(reason) if reason == FLOW_IS_GONE => failure(Code::FlowNotFound, reason),
         Outcome::HostFault(reason) => {
             tracing::error!(execution = %live.id, %reason, "the host failed while a flow ran");
             live.log.write_host(LogLevel::Error, reason);
             failure(Code::HostError, "the host failed; the execution's log says more".into())
         }
     };
+    fail(&mut execution, now, failure);
+    execution
+}
+
+/// What an execution ends with whose flow was deleted for good before it could run.
+const FLOW_IS_GONE: &str = "the flow was deleted for good before the execution could run";
+
+/// How an execution ends whose program is not at hand.
+pub(super) fn without_program(problem: Problem) -> Outcome {
+    match problem.code {
+        Code::FlowNotFound => Outcome::HostFault(FLOW_IS_GONE.to_owned()),
+        _ => Outcome::HostFault(problem.detail),
+    }
+}
+
+/// Ends an execution with a failure.
+pub(super) fn fail(execution: &mut Execution, now: Timestamp, failure: Failure) {
     execution.status = Status::EndedError;
     execution.status_message = Some(failure.message.clone());
     execution.failure = Some(failure);
-    execution
+    execution.ended_at = Some(now);
+    execution.wake_at = None;
+}
+
+/// Ends an execution by somebody's wish.
+pub(super) fn cancel(execution: &mut Execution, now: Timestamp) {
+    execution.status = Status::EndedCancelled;
+    execution.status_message = Some("cancelled".into());
+    execution.ended_at = Some(now);
+    execution.wake_at = None;
+}
+
+/// The failure of an execution whose journal cannot be read.
+pub(super) fn damaged(reason: String) -> Failure {
+    failure(Code::JournalDamaged, format!("the execution cannot be run again, its journal is damaged: {reason}"))
+}
+
+fn diverged(divergence: &Divergence) -> Failure {
+    let Divergence { number, journal, flow } = divergence;
+    let flow = match flow {
+        Some(call) => format!("called `{call}`"),
+        None => "ended".to_owned(),
+    };
+    let message = format!(
+        "the flow was run again and did not do what it did before: its call number {number} was `{journal}`, and now it {flow}"
+    );
+    failure(Code::ExecutionDiverged, message)
 }
 
 fn failure(code: Code, message: String) -> Failure {
@@ -67,7 +119,8 @@ fn failure(code: Code, message: String) -> Failure {
 }
 
 fn output_limit(what: LimitedOutput) -> Failure {
-    failure(Code::FlowOutputLimit, format!("the flow gave the host more than its budget: {what}"))
+    let code = if what == LimitedOutput::Journal { Code::FlowJournalLimit } else { Code::FlowOutputLimit };
+    failure(code, format!("the flow gave the host more than its budget: {what}"))
 }
 
 fn flow_failure(error: FlowError) -> Failure {

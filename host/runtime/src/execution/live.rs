@@ -1,20 +1,27 @@
-//! Executions that have not ended, as they are seen while they run.
+//! Executions in memory, as they are seen while they run.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flowhost_engine::Log;
-use flowhost_model::{Execution, FlowRef, RawValue, RecordId, Status, Timestamp, WebhookRef};
-use flowhost_store::{ExecutionRow, Store};
+use async_trait::async_trait;
+use flowhost_engine::{Kept, Log, Residence};
+use flowhost_model::{
+    Actor, ConcurrencyLimit, Execution, FlowRef, JournalEntry, LogLevel, Priority, RawValue, RecordId, Status,
+    Timestamp, WebhookRef,
+};
+use flowhost_store::{Awaits, Ended, ExecutionRow, OwnerId, Store, Ticket};
 use tokio_util::sync::CancellationToken;
 
-use super::Outputs;
+use super::residents::{Residents, Stay};
+use super::{Outputs, Stop, StopReason};
 use crate::limits::Budget;
 use crate::problem::Problem;
 use crate::webhook::IncomingRequest;
 
 /// What an execution is started with.
+#[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) flow: FlowRef,
     pub(crate) webhook: Option<WebhookRef>,
@@ -24,6 +31,11 @@ pub(crate) struct Start {
     pub(crate) created_by: Option<RecordId>,
     /// The user that answers for it.
     pub(crate) user_id: Option<RecordId>,
+    /// With whose permissions it acts.
+    pub(crate) actor: Option<Actor>,
+    pub(crate) lineage: Lineage,
+    pub(crate) priority: Priority,
+    pub(crate) concurrency: Option<ConcurrencyLimit>,
     pub(crate) is_productive: bool,
     pub(crate) input: Box<RawValue>,
     pub(crate) request: Option<Arc<IncomingRequest>>,
@@ -31,123 +43,186 @@ pub(crate) struct Start {
     pub(crate) is_durable: bool,
 }
 
-/// An execution between its admission and its end.
+/// Where an execution stands among those that started each other.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lineage {
+    pub(crate) parent_id: Option<RecordId>,
+    /// How many are above it.
+    pub(crate) depth: u32,
+    /// Whether it goes on when its parent has ended.
+    pub(crate) is_detached: bool,
+}
+
+/// An execution between its admission and its end, or until it leaves memory.
 pub(crate) struct Live {
     pub(crate) id: RecordId,
-    pub(crate) flow: FlowRef,
-    pub(crate) webhook: Option<WebhookRef>,
-    pub(crate) project_id: Option<RecordId>,
-    pub(crate) bundle_id: Option<RecordId>,
-    pub(crate) created_by: Option<RecordId>,
-    pub(crate) user_id: Option<RecordId>,
-    pub(crate) is_productive: bool,
-    pub(crate) is_durable: bool,
+    pub(crate) start: Start,
     pub(crate) attempt: u32,
-    pub(crate) input: Box<RawValue>,
-    pub(crate) request: Option<Arc<IncomingRequest>>,
-    pub(crate) budget: Budget,
     pub(crate) seed: [u8; 32],
     pub(crate) created_at: Timestamp,
     pub(crate) log: Arc<Log>,
-    pub(crate) cancelled: CancellationToken,
+    /// How it is ended, or taken out of memory, before its flow has ended.
+    pub(crate) stop: Stop,
+    /// Whether somebody waits for its end.
+    has_caller: AtomicBool,
+    /// Cancelled when it has left memory.
+    left: CancellationToken,
+    residents: Arc<Residents>,
+    stay: Mutex<Option<Stay>>,
+    /// Whether its slot is on the way to somebody else.
+    is_leaving: AtomicBool,
     moving: Mutex<Moving>,
     /// Whether the store has a row of it. Held across the insertion, so that the end waits for it.
-    recorded: tokio::sync::Mutex<bool>,
+    recorded: Arc<tokio::sync::Mutex<bool>>,
 }
 
 /// What changes while it runs.
+#[derive(Debug)]
 struct Moving {
-    /// When this attempt began.
-    began: Option<Timestamp>,
-    /// When the first attempt began.
+    /// Whether this attempt has begun.
+    is_begun: bool,
+    is_waiting: bool,
+    is_durable: bool,
+    /// Whether its row is somebody else's by now.
+    has_left: bool,
+    /// When the first attempt began; its flow's clock begins there.
     started_at: Option<Timestamp>,
+    /// When it must have ended had it waited for nothing.
+    deadline: Option<Timestamp>,
+    /// What its flow was told before.
+    journal: Vec<JournalEntry>,
+    /// Whether it comes back because the time of its wait has come.
+    is_woken: bool,
+    /// What is waited for, beside a time.
+    awaits: Option<Awaits>,
+    children: HashSet<RecordId>,
     progress: Option<String>,
     outputs: Outputs,
+    queue_wait: Duration,
+    run_time: Duration,
 }
 
 impl Live {
     /// A new execution, admitted now.
-    pub(crate) fn new(start: Start) -> Result<Self, Problem> {
+    pub(crate) fn new(start: Start, residents: Arc<Residents>, now: Timestamp) -> Result<Self, Problem> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Problem::host)?;
-        let Start {
-            flow,
-            webhook,
-            project_id,
-            bundle_id,
-            created_by,
-            user_id,
-            is_productive,
-            input,
-            request,
-            budget,
+        let is_durable = start.is_durable;
+        let moving = Moving {
+            is_begun: false,
+            is_waiting: false,
             is_durable,
-        } = start;
+            has_left: false,
+            started_at: None,
+            deadline: None,
+            journal: Vec::new(),
+            is_woken: false,
+            awaits: None,
+            children: HashSet::new(),
+            progress: None,
+            outputs: Outputs::default(),
+            queue_wait: Duration::ZERO,
+            run_time: Duration::ZERO,
+        };
         Ok(Self {
             id: RecordId::new(),
-            flow,
-            webhook,
-            project_id,
-            bundle_id,
-            created_by,
-            user_id,
-            is_productive,
-            is_durable,
             attempt: 1,
-            input,
-            request,
-            budget,
             seed,
-            created_at: Timestamp::now(),
-            log: Arc::new(Log::new(budget.log_bytes)),
-            cancelled: CancellationToken::new(),
-            moving: Mutex::new(Moving { began: None, started_at: None, progress: None, outputs: Outputs::default() }),
-            recorded: tokio::sync::Mutex::new(false),
+            created_at: now,
+            log: Arc::new(Log::new(start.budget.log_bytes)),
+            stop: Stop::default(),
+            has_caller: AtomicBool::new(false),
+            left: CancellationToken::new(),
+            residents,
+            stay: Mutex::default(),
+            is_leaving: AtomicBool::new(false),
+            moving: Mutex::new(moving),
+            recorded: Arc::default(),
+            start,
         })
     }
 
-    /// An execution that a former process of the host left behind.
-    pub(crate) fn recovered(row: ExecutionRow, budget: Budget) -> Self {
+    /// An execution that the store has, from where it stands.
+    pub(crate) fn recovered(row: ExecutionRow, budget: Budget, residents: Arc<Residents>) -> Self {
         let execution = row.execution;
-        Self {
-            id: execution.id,
+        let moving = Moving {
+            is_begun: false,
+            is_waiting: false,
+            is_durable: execution.is_durable,
+            has_left: false,
+            started_at: execution.started_at,
+            deadline: row.deadline,
+            journal: row.journal,
+            is_woken: false,
+            awaits: None,
+            children: HashSet::new(),
+            progress: None,
+            outputs: Outputs::default(),
+            queue_wait: Duration::from_micros(execution.queue_wait_us),
+            run_time: Duration::from_micros(execution.run_time_us),
+        };
+        let start = Start {
             flow: execution.flow,
             webhook: execution.webhook,
             project_id: execution.project_id,
             bundle_id: execution.bundle_id,
             created_by: execution.created_by,
             user_id: execution.user_id,
+            actor: row.actor,
+            lineage: Lineage { parent_id: execution.parent_id, depth: row.depth, is_detached: row.is_detached },
+            priority: execution.priority,
+            concurrency: row.concurrency,
             is_productive: execution.is_productive,
-            is_durable: execution.is_durable,
-            attempt: execution.attempt,
             input: execution.input_value,
             request: row.request.map(|request| Arc::new(IncomingRequest::from_record(request))),
             budget,
+            is_durable: execution.is_durable,
+        };
+        Self {
+            id: execution.id,
+            attempt: execution.attempt,
             seed: row.seed,
             created_at: execution.created_at,
-            log: Arc::new(Log::new(budget.log_bytes)),
-            cancelled: CancellationToken::new(),
-            moving: Mutex::new(Moving {
-                began: None,
-                started_at: execution.started_at,
-                progress: None,
-                outputs: Outputs::default(),
-            }),
-            recorded: tokio::sync::Mutex::new(true),
+            log: Arc::new(Log::resumed(budget.log_bytes, row.log_lines)),
+            stop: Stop::default(),
+            has_caller: AtomicBool::new(false),
+            left: CancellationToken::new(),
+            residents,
+            stay: Mutex::default(),
+            is_leaving: AtomicBool::new(false),
+            moving: Mutex::new(moving),
+            recorded: Arc::new(tokio::sync::Mutex::new(true)),
+            start,
         }
     }
 
-    /// Notes that its flow begins to run.
-    pub(crate) fn begin(&self) {
-        let now = Timestamp::now();
-        let mut moving = self.lock();
-        moving.began = Some(now);
-        moving.started_at.get_or_insert(now);
+    /// It comes back because the time of its wait has come.
+    pub(crate) fn set_woken(&self) {
+        self.lock().is_woken = true;
     }
 
-    /// When the host ends it, by its wall limit.
+    /// Notes that its flow begins to run, after so long in the queue. Gives what its flow was told before.
+    pub(crate) fn begin(&self, now: Timestamp, queue_wait: Duration) -> Kept {
+        let mut moving = self.lock();
+        moving.is_begun = true;
+        moving.queue_wait += queue_wait;
+        let began = *moving.started_at.get_or_insert(now);
+        moving.deadline.get_or_insert(began.saturating_add(self.start.budget.wall));
+        Kept {
+            began: Some(began),
+            entries: std::mem::take(&mut moving.journal),
+            is_woken: std::mem::take(&mut moving.is_woken),
+        }
+    }
+
+    /// Adds to the time that its flow ran.
+    pub(crate) fn add_run_time(&self, run_time: Duration) {
+        self.lock().run_time += run_time;
+    }
+
+    /// When the host ends it, by its wall limit, if it waits for nothing.
     pub(crate) fn deadline(&self) -> Timestamp {
-        self.lock().began.unwrap_or_else(Timestamp::now).saturating_add(self.budget.wall)
+        self.lock().deadline.unwrap_or_else(|| Timestamp::now().saturating_add(self.start.budget.wall))
     }
 
     pub(crate) fn set_progress(&self, message: String) {
@@ -159,35 +234,171 @@ impl Live {
         work(&mut self.lock().outputs)
     }
 
+    /// Whether it is run again when it is cut off.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.lock().is_durable
+    }
+
+    /// Whether its flow waits for something.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.lock().is_waiting
+    }
+
+    /// Notes that somebody waits for its end.
+    pub(crate) fn set_caller(&self) {
+        self.has_caller.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody waits for its end.
+    pub(crate) fn has_caller(&self) -> bool {
+        self.has_caller.load(Ordering::Relaxed)
+    }
+
+    /// Notes a child.
+    pub(crate) fn add_child(&self, child: RecordId) {
+        self.lock().children.insert(child);
+    }
+
+    /// The row of a child is written with its parent's step, before it is seen.
+    pub(crate) fn set_recorded(&self) {
+        if let Ok(mut recorded) = self.recorded.try_lock() {
+            *recorded = true;
+        }
+    }
+
+    /// How many children it has started.
+    pub(crate) fn child_count(&self) -> usize {
+        self.lock().children.len()
+    }
+
+    /// Whether it has started this child.
+    pub(crate) fn has_child(&self, child: RecordId) -> bool {
+        self.lock().children.contains(&child)
+    }
+
+    /// Notes which children its flow waits for.
+    pub(crate) fn set_awaits(&self, awaits: Option<Awaits>) {
+        self.lock().awaits = awaits;
+    }
+
+    /// Which children its flow waits for.
+    pub(crate) fn awaits(&self) -> Option<Awaits> {
+        self.lock().awaits.clone()
+    }
+
+    /// Ready when it has left memory.
+    pub(crate) async fn left(&self) {
+        self.left.cancelled().await;
+    }
+
+    /// Notes that the slot of an execution that has left is free.
+    pub(crate) fn slot_is_free(&self) {
+        if self.is_leaving.swap(false, Ordering::Relaxed) {
+            self.residents.has_left();
+        }
+    }
+
     /// The execution as it stands now.
     pub(crate) fn execution(&self) -> Execution {
         let moving = self.lock();
+        let start = &self.start;
+        let status = match (moving.is_begun, moving.is_waiting) {
+            (false, _) => Status::Scheduled,
+            (true, false) => Status::Running,
+            (true, true) => Status::Waiting,
+        };
         Execution {
             id: self.id,
-            flow: self.flow.clone(),
-            webhook: self.webhook.clone(),
-            project_id: self.project_id,
-            bundle_id: self.bundle_id,
-            created_by: self.created_by,
-            user_id: self.user_id,
-            status: if moving.began.is_some() { Status::Running } else { Status::Scheduled },
+            flow: start.flow.clone(),
+            webhook: start.webhook.clone(),
+            project_id: start.project_id,
+            bundle_id: start.bundle_id,
+            created_by: start.created_by,
+            user_id: start.user_id,
+            parent_id: start.lineage.parent_id,
+            priority: start.priority,
+            status,
             status_message: moving.progress.clone(),
             failure: None,
-            is_productive: self.is_productive,
+            is_productive: start.is_productive,
             attempt: self.attempt,
-            is_durable: self.is_durable,
-            input_value: self.input.clone(),
+            is_durable: moving.is_durable,
+            input_value: start.input.clone(),
             output_value: moving.outputs.to_json(),
             created_at: self.created_at,
             started_at: moving.started_at,
             ended_at: None,
+            wake_at: None,
+            queue_wait_us: micros(moving.queue_wait),
+            run_time_us: micros(moving.run_time),
         }
     }
 
+    /// The execution as the store keeps it until its end.
+    pub(crate) fn row(&self, execution: Execution, owner: OwnerId) -> ExecutionRow {
+        let (start, deadline) = (&self.start, self.lock().deadline);
+        ExecutionRow {
+            request: start.request.as_ref().map(|request| request.to_record()),
+            seed: self.seed,
+            deadline,
+            actor: start.actor,
+            is_detached: start.lineage.is_detached,
+            depth: start.lineage.depth,
+            concurrency: start.concurrency.clone(),
+            owner: Some(owner),
+            is_cancelled: false,
+            journal: Vec::new(),
+            log_lines: 0,
+            execution,
+        }
+    }
+
+    /// What the queue knows of it.
+    pub(crate) fn ticket(&self) -> Ticket {
+        let start = &self.start;
+        Ticket {
+            id: self.id,
+            flow_id: start.flow.id,
+            webhook_id: start.webhook.as_ref().map(|webhook| webhook.id),
+            priority: start.priority,
+            concurrency: start.concurrency.clone(),
+            is_productive: start.is_productive,
+            user_id: start.user_id,
+        }
+    }
+
+    /// To be held while its row is written or replaced: whether there is one.
+    pub(crate) fn recorded(&self) -> Arc<tokio::sync::Mutex<bool>> {
+        self.recorded.clone()
+    }
+
+    /// Its row is not its own any more.
+    pub(crate) fn set_left(&self) {
+        self.lock().has_left = true;
+    }
+
+    /// From now on it is run again when it is cut off: the store has what that takes.
+    pub(crate) fn set_durable(&self) {
+        self.lock().is_durable = true;
+    }
+
+    /// When it began, and when it must have ended.
+    pub(crate) fn begins(&self) -> Option<(Timestamp, Timestamp)> {
+        let moving = self.lock();
+        moving.started_at.zip(moving.deadline)
+    }
+
     /// Makes sure that the store has a row of it, and that the row says where it stands.
-    pub(crate) async fn record(&self, store: &dyn Store) -> Result<(), Problem> {
+    pub(crate) async fn record(&self, store: &dyn Store, owner: OwnerId) -> Result<(), Problem> {
         let mut recorded = self.recorded.lock().await;
-        let execution = self.execution();
+        if self.lock().has_left {
+            return Ok(());
+        }
+        let mut execution = self.execution();
+        // Its row waits only when it has left memory: nobody else may wake it before.
+        if execution.status == Status::Waiting {
+            execution.status = Status::Running;
+        }
         if *recorded {
             return match store.set_execution_status(self.id, execution.status, execution.status_message).await {
                 // It has ended meanwhile, and its row says so.
@@ -195,118 +406,66 @@ impl Live {
                 told => Ok(told?),
             };
         }
-        let deadline = execution.started_at.map(|_| self.deadline());
-        let request = self.request.as_ref().map(|request| request.to_record());
-        store.insert_execution(ExecutionRow { execution, request, seed: self.seed, deadline }).await?;
+        store.insert_execution(self.row(execution, owner)).await?;
         *recorded = true;
-        Ok(())
-    }
-
-    /// Puts it into the store to wait for somebody who resumes it.
-    pub(crate) async fn record_paused(&self, store: &dyn Store) -> Result<(), Problem> {
-        let mut execution = self.execution();
-        execution.status = Status::Paused;
-        execution.status_message =
-            Some("paused: its user was not active lately; resume it, or make it productive".into());
-        let request = self.request.as_ref().map(|request| request.to_record());
-        store.insert_execution(ExecutionRow { execution, request, seed: self.seed, deadline: None }).await?;
         Ok(())
     }
 
     /// Keeps its end and its log. Only then may an answer name the end.
-    pub(crate) async fn record_end(&self, store: &dyn Store, ended: Execution) -> Result<(), Problem> {
+    pub(crate) async fn record_end(&self, store: &dyn Store, ended: Execution) -> Result<Ended, flowhost_store::Error> {
         let mut recorded = self.recorded.lock().await;
-        store.end_execution(ended, self.log.lines(), *recorded).await?;
+        let told = store.end_execution(ended, self.log.lines(), *recorded).await?;
         *recorded = true;
-        Ok(())
+        Ok(told)
+    }
+
+    /// Ends the flow, or takes it out of memory.
+    pub(crate) fn stop(&self, reason: StopReason) {
+        self.stop.stop(reason);
+    }
+
+    /// Adds a line of the host's own to its log.
+    pub(crate) fn log_host(&self, level: LogLevel, message: impl Into<String>) {
+        self.log.write_host(level, message.into());
     }
 
     fn lock(&self) -> MutexGuard<'_, Moving> {
         self.moving.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn stay(&self) -> MutexGuard<'_, Option<Stay>> {
+        self.stay.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn note_left(&self) {
+        self.left.cancel();
+    }
 }
 
-/// The executions that have not ended, by id.
-#[derive(Clone, Default)]
-pub(crate) struct Registry(Arc<Mutex<HashMap<RecordId, Arc<Live>>>>);
-
-/// Keeps an execution in the registry until it is dropped.
-pub(crate) struct Registered {
-    registry: Registry,
-    live: Arc<Live>,
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-impl Registry {
-    pub(crate) fn add(&self, live: Arc<Live>) -> Registered {
-        self.lock().insert(live.id, live.clone());
-        Registered { registry: self.clone(), live }
+#[async_trait]
+impl Residence for Live {
+    fn wait_begins(&self) {
+        self.lock().is_waiting = true;
+        *self.stay() = Some(self.residents.enter());
     }
 
-    pub(crate) fn get(&self, id: RecordId) -> Option<Arc<Live>> {
-        self.lock().get(&id).cloned()
-    }
-
-    /// All of them, in no order.
-    pub(crate) fn all(&self) -> Vec<Arc<Live>> {
-        self.lock().values().cloned().collect()
-    }
-
-    /// Waits until none is left, for `limit` at most. Gives how many are left.
-    pub(crate) async fn wait_until_empty(&self, limit: Duration) -> usize {
-        let deadline = tokio::time::Instant::now() + limit;
-        loop {
-            let left = self.lock().len();
-            if left == 0 || tokio::time::Instant::now() >= deadline {
-                return left;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    fn wait_ends(&self) {
+        self.lock().is_waiting = false;
+        if let Some(stay) = self.stay().take() {
+            stay.end(self.is_leaving.load(Ordering::Relaxed));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RecordId, Arc<Live>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.registry.lock().remove(&self.live.id);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use flowhost_engine::Outcome;
-    use flowhost_model::Digest;
-    use flowhost_store::sqlite::{SqliteOptions, SqliteStore};
-
-    use super::*;
-    use crate::execution::end::ended;
-
-    #[tokio::test]
-    async fn to_record_what_has_just_ended_changes_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
-        let flow = FlowRef { id: RecordId::new(), name: "f".into(), version: 1, digest: Digest([0; 32]) };
-        let start = Start {
-            flow,
-            webhook: None,
-            project_id: None,
-            bundle_id: None,
-            created_by: None,
-            user_id: None,
-            is_productive: true,
-            input: RawValue::NULL.to_owned(),
-            request: None,
-            budget: Budget::default(),
-            is_durable: false,
-        };
-        let live = Live::new(start).unwrap();
-        live.begin();
-        live.record(&store).await.unwrap();
-        assert_eq!(store.execution(live.id).await.unwrap().unwrap().status, Status::Running);
-        live.record_end(&store, ended(&live, Outcome::Success("{}".into()))).await.unwrap();
-        live.record(&store).await.unwrap();
-        assert_eq!(store.execution(live.id).await.unwrap().unwrap().status, Status::EndedSuccess);
+    async fn unload(&self) {
+        let told = self.stay().as_ref().map(Stay::told);
+        match told {
+            Some(told) => told.wait().await,
+            None => std::future::pending().await,
+        }
+        self.is_leaving.store(true, Ordering::Relaxed);
     }
 }

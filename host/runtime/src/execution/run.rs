@@ -3,142 +3,432 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use flowhost_engine::{Invocation, Outcome, Program, Slots};
-use flowhost_model::Execution;
-use flowhost_store::Store;
+use flowhost_engine::{Invocation, Journal, Outcome, Program, Slots, Suspended};
+use flowhost_model::{Execution, JournalEntry, LogLevel, RecordId, Status, Timestamp};
+use flowhost_store::{Ended, Suspension};
 use futures_util::FutureExt;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, oneshot};
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
 
-use super::{Admission, Counted, Live, Registered, Registry, Slot, end};
-use crate::capability::{Capability, ExecutionContext};
-use crate::flow::Programs;
+use super::ends::Answer;
+use super::queue::Holding;
+use super::{Counted, Live, Registered, Slot, StopReason, end};
+use crate::capability::ExecutionContext;
+use crate::host::Host;
 use crate::problem::{Code, Problem};
 
 /// An execution that runs longer than this is put into the store while it runs, so that its caller's id resolves whatever
 /// happens to this process.
 const RECORD_AFTER: Duration = Duration::from_secs(1);
 
-/// What every task of a host needs. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Launch {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) registry: Registry,
-    pub(crate) admission: Admission,
-    pub(crate) capabilities: Arc<[Box<dyn Capability>]>,
-    pub(crate) programs: Programs,
+/// How long after the store had no room for an execution that nobody waits for it is asked again.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What an execution holds while it is in memory, beside its slot.
+pub(crate) struct Held {
+    pub(crate) registered: Registered,
+    pub(crate) counted: Option<Counted>,
+    pub(crate) holding: Option<Holding>,
 }
 
-/// Runs an execution in a slot, as a task of its own. The receiver gets its end after that is recorded; dropping the
-/// receiver does not end the execution.
-pub(crate) fn launch(
-    launch: &Launch,
-    live: Arc<Live>,
-    program: Program,
-    slot: Slot,
-    counted: Option<Counted>,
-) -> oneshot::Receiver<Result<Execution, Problem>> {
-    let (answer, answered) = oneshot::channel();
-    let registered = launch.registry.add(live.clone());
-    let launch = launch.clone();
-    tokio::spawn(async move {
-        let ended = run(&launch, live, Ok(program), slot).await;
-        // In this order: whoever sees the end may call again at once.
-        drop((counted, registered));
-        // The caller may have gone away.
-        let _gone = answer.send(ended);
-    });
-    answered
+/// How a run in memory came to its end.
+enum Run {
+    /// The execution has ended.
+    Ended(Outcome),
+    /// It leaves memory, and goes on later.
+    Left(Leaving),
 }
 
-/// Runs an execution that is in the store already, when there is a slot for it.
-pub(crate) fn launch_queued(
-    launch: &Launch,
-    live: Arc<Live>,
-    program: Arc<OnceCell<Program>>,
-    place: Option<OwnedSemaphorePermit>,
-    counted: Option<Counted>,
-) {
-    let registered: Registered = launch.registry.add(live.clone());
-    let launch = launch.clone();
-    tokio::spawn(async move {
-        let cancelled = live.cancelled.clone();
-        let slot = tokio::select! {
-            slot = launch.admission.queued_slot() => slot,
-            () = cancelled.cancelled() => None,
-        };
-        drop(place);
-        let ended = match slot {
-            Some(slot) => {
-                let program = launch.programs.get(live.flow.digest, &program).await;
-                run(&launch, live, program, slot).await
+/// What an execution takes along when it leaves memory.
+struct Leaving {
+    status: Status,
+    message: Option<String>,
+    wake_at: Option<Timestamp>,
+    is_relative: bool,
+    first: u64,
+    entries: Vec<JournalEntry>,
+}
+
+impl Host {
+    /// Runs an execution in a slot, as a task of its own. The receiver gets its end after that is recorded; dropping the
+    /// receiver does not end the execution.
+    pub(crate) fn launch(
+        &self,
+        live: Arc<Live>,
+        program: Program,
+        slot: Slot,
+        counted: Option<Counted>,
+        holding: Option<Holding>,
+    ) -> oneshot::Receiver<Result<Execution, Problem>> {
+        let (answer, answered) = oneshot::channel();
+        live.set_caller();
+        let held = Held { registered: self.registry().add(live.clone()), counted, holding };
+        let host = self.clone();
+        tokio::spawn(async move { host.run(live, Ok(program), slot, held, Duration::ZERO, Some(answer)).await });
+        answered
+    }
+
+    /// Runs an execution until it ends or leaves memory.
+    pub(crate) async fn run(
+        &self,
+        live: Arc<Live>,
+        program: Result<Program, Problem>,
+        slot: Slot,
+        held: Held,
+        queue_wait: Duration,
+        answer: Option<Answer>,
+    ) {
+        let run = match program {
+            // A capability that panics must not take the execution's record with it.
+            Ok(program) => {
+                let run = AssertUnwindSafe(self.invoke(&live, &program, queue_wait)).catch_unwind().await;
+                run.unwrap_or_else(|_| Run::Ended(Outcome::HostFault("a function of the host panicked".into())))
             }
-            None if live.cancelled.is_cancelled() => finish(&launch, &live, Outcome::Cancelled).await,
-            // The host stops; the execution is in the store and runs after the next start.
-            None => return,
+            Err(problem) => {
+                live.begin(self.now(), queue_wait);
+                Run::Ended(end::without_program(problem))
+            }
         };
-        drop((counted, registered));
-        if let Err(problem) = ended {
-            tracing::error!(code = %problem.code, detail = %problem.detail, "the end of an execution was not kept; it runs again after the next start");
+        drop(slot);
+        live.slot_is_free();
+        match run {
+            Run::Ended(outcome) => self.finish(&live, outcome, held, answer).await,
+            Run::Left(leaving) => self.leave(&live, leaving, held, answer).await,
         }
-    });
-}
+    }
 
-async fn run(
-    launch: &Launch,
-    live: Arc<Live>,
-    program: Result<Program, Problem>,
-    slot: Slot,
-) -> Result<Execution, Problem> {
-    live.begin();
-    let outcome = match program {
-        // A capability that panics must not take the execution's record with it.
-        Ok(program) => {
-            let ended = AssertUnwindSafe(invoke(launch, &live, &program)).catch_unwind().await;
-            ended.unwrap_or_else(|_| Outcome::HostFault("a function of the host panicked".into()))
+    async fn invoke(&self, live: &Arc<Live>, program: &Program, queue_wait: Duration) -> Run {
+        let kept = live.begin(self.now(), queue_wait);
+        let mut slots = Slots::new();
+        let context = ExecutionContext::new(self.clone(), live.clone());
+        for capability in self.capabilities() {
+            capability.prepare(&context, &mut slots);
         }
-        Err(problem) => Outcome::HostFault(problem.detail),
-    };
-    drop(slot);
-    finish(launch, &live, outcome).await
-}
-
-async fn invoke(launch: &Launch, live: &Arc<Live>, program: &Program) -> Outcome {
-    let mut slots = Slots::new();
-    let context = ExecutionContext::new(live.clone());
-    for capability in launch.capabilities.iter() {
-        capability.prepare(&context, &mut slots);
-    }
-    let invocation = Invocation { budget: live.budget, log: live.log.clone(), seed: live.seed, slots };
-    let mut call = pin!(program.invoke(invocation, live.input.get(), live.cancelled.cancelled()));
-    tokio::select! {
-        biased;
-        report = &mut call => return report.outcome,
-        () = tokio::time::sleep(RECORD_AFTER) => {}
-    }
-    // The call goes on while the row is written.
-    let (report, recorded) = tokio::join!(call, live.record(&*launch.store));
-    if let Err(problem) = recorded {
-        tracing::warn!(execution = %live.id, detail = %problem.detail, "a running execution could not be recorded");
-    }
-    report.outcome
-}
-
-async fn finish(launch: &Launch, live: &Live, outcome: Outcome) -> Result<Execution, Problem> {
-    let ended = end::ended(live, outcome);
-    match live.record_end(&*launch.store, ended.clone()).await {
-        Ok(()) => Ok(ended),
-        Err(problem) => {
-            tracing::error!(execution = %live.id, detail = %problem.detail, "the end of an execution could not be recorded");
-            Err(problem)
+        let invocation = Invocation {
+            budget: live.start.budget,
+            log: live.log.clone(),
+            seed: live.seed,
+            slots,
+            clock: self.clock().clone(),
+            kept,
+            residence: live.clone(),
+        };
+        let mut call = pin!(program.invoke(invocation, live.start.input.get(), live.stop.stopped()));
+        let report = tokio::select! {
+            biased;
+            report = &mut call => report,
+            () = tokio::time::sleep(RECORD_AFTER) => {
+                // The call goes on while the row is written.
+                let (report, recorded) = tokio::join!(call, live.record(self.store(), self.owner_id()));
+                if let Err(problem) = recorded {
+                    tracing::warn!(execution = %live.id, detail = %problem.detail, "a running execution could not be recorded");
+                }
+                report
+            }
+        };
+        live.add_run_time(report.run_time);
+        let mut journal: Journal = report.journal;
+        let mut leaving = |status, message, wake_at, is_relative| {
+            let (first, entries) = journal.take_pending();
+            Run::Left(Leaving { status, message, wake_at, is_relative, first, entries })
+        };
+        match (report.outcome, live.stop.reason()) {
+            (Outcome::Suspended(Suspended { limit }), None) => {
+                leaving(Status::Waiting, live.execution().status_message, limit.until, limit.is_relative)
+            }
+            (Outcome::Cancelled | Outcome::Suspended(_), Some(StopReason::Pause)) => {
+                leaving(Status::Paused, Some(super::PAUSED.to_owned()), None, false)
+            }
+            (Outcome::Cancelled | Outcome::Suspended(_), Some(StopReason::HandBack)) => {
+                note_hand_back(live);
+                leaving(Status::Scheduled, None, None, false)
+            }
+            (Outcome::Suspended(_), Some(StopReason::Cancel)) => Run::Ended(Outcome::Cancelled),
+            (outcome, _) => Run::Ended(outcome),
         }
+    }
+
+    /// Puts an execution that leaves memory into the store.
+    async fn leave(&self, live: &Arc<Live>, leaving: Leaving, held: Held, answer: Option<Answer>) {
+        // Before anybody can wake it: its end must find its caller.
+        if let Some(answer) = answer {
+            self.ends().answer(live.id, answer);
+        }
+        live.set_durable();
+        let mut execution = live.execution();
+        execution.status = leaving.status;
+        execution.status_message = leaving.message;
+        execution.wake_at = leaving.wake_at;
+        let awaits = live.awaits().filter(|_| leaving.status == Status::Waiting);
+        if leaving.status == Status::Paused {
+            self.count_paused();
+        }
+        let recorded = live.recorded();
+        let mut is_known = recorded.lock().await;
+        let mut suspension = Suspension {
+            row: live.row(execution, self.owner_id()),
+            is_known: *is_known,
+            first: leaving.first,
+            entries: leaving.entries,
+            log: live.log.take(),
+            is_relative: leaving.is_relative,
+            awaits,
+        };
+        let kept = loop {
+            match self.store().suspend_execution(suspension.clone()).await {
+                // Nobody else runs it: whatever waits for it waits until there is room.
+                Err(flowhost_store::Error::Full) => tokio::time::sleep(TRY_AGAIN_AFTER).await,
+                kept => break kept,
+            }
+            suspension.is_known = *is_known;
+        };
+        *is_known = true;
+        live.set_left();
+        drop(is_known);
+        let Held { registered, counted, holding } = held;
+        drop((registered, counted, holding));
+        match kept {
+            Ok(true) => self.enqueue_ticket(live.ticket(), false).await,
+            Ok(false) => {
+                if let Some(wake_at) = leaving.wake_at {
+                    self.waker().wake_by(wake_at);
+                }
+            }
+            Err(flowhost_store::Error::NotFound) => {
+                tracing::debug!(execution = %live.id, "an execution that left memory had ended meanwhile");
+            }
+            Err(error) => {
+                tracing::error!(execution = %live.id, %error, "an execution that left memory could not be kept; it goes on after the next start");
+                let problem = || Problem::new(Code::HostError, "the host failed; its log says more");
+                self.ends().fail(live.id, problem);
+            }
+        }
+    }
+
+    /// Keeps the end of an execution, then tells it to whoever waits for it.
+    async fn finish(&self, live: &Arc<Live>, outcome: Outcome, held: Held, answer: Option<Answer>) {
+        let ended = end::ended(live, outcome, self.now());
+        let kept = self.keep_end(live, &ended, answer.is_some() || self.ends().has_caller(live.id)).await;
+        let Held { registered, counted, holding } = held;
+        // In this order: whoever sees the end may call again at once.
+        drop((counted, holding, registered));
+        let told = match kept {
+            Ok(others) => {
+                self.ends().tell(&ended);
+                self.settle(others).await;
+                Ok(ended)
+            }
+            Err(flowhost_store::Error::NotFound) => {
+                tracing::debug!(execution = %live.id, "an execution had ended meanwhile");
+                self.execution(live.id).await
+            }
+            Err(error) => {
+                tracing::error!(execution = %live.id, %error, "the end of an execution could not be recorded");
+                if live.is_durable() {
+                    tracing::error!(execution = %live.id, "it runs again after the next start");
+                }
+                let problem = move || Problem::from(error.clone()).with_execution(live.execution());
+                self.ends().fail(live.id, &problem);
+                Err(problem())
+            }
+        };
+        if let Some(answer) = answer {
+            // The caller may have gone away.
+            let _gone = answer.send(told);
+        }
+    }
+
+    async fn keep_end(
+        &self,
+        live: &Arc<Live>,
+        ended: &Execution,
+        has_caller: bool,
+    ) -> Result<Ended, flowhost_store::Error> {
+        loop {
+            match live.record_end(self.store(), ended.clone()).await {
+                // A caller is told at once; without one it waits until there is room.
+                Err(flowhost_store::Error::Full) if !has_caller && live.is_durable() => {
+                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
+                }
+                told => return told,
+            }
+        }
+    }
+
+    /// Does what the end of an execution means for others: parents that waited for it go on, its children are cancelled.
+    pub(crate) async fn settle(&self, others: Ended) {
+        for ticket in others.woken {
+            self.enqueue_ticket(ticket, false).await;
+        }
+        for child in others.cancelled {
+            self.cancel_child(child);
+        }
+    }
+
+    /// Ends a child in a task of its own, since it may have children again.
+    fn cancel_child(&self, child: RecordId) {
+        let host = self.clone();
+        let ended: BoxFuture<'static, ()> = Box::pin(async move {
+            if let Err(problem) = host.end_cancelled(child).await {
+                tracing::error!(execution = %child, detail = %problem.detail, "a child could not be cancelled; it is after the next start");
+            }
+        });
+        tokio::spawn(ended);
+    }
+
+    /// Runs an execution from the queue.
+    pub(super) async fn run_queued(&self, queued: super::Queued, holding: Holding, slot: Slot) {
+        let super::Queued { ticket, loaded, is_woken, since, place, counted } = queued;
+        let (live, registered, program) = match loaded {
+            Some(loaded) => (loaded.live, loaded.registered, loaded.program),
+            None => match self.load(ticket.id).await {
+                Some((live, registered)) => {
+                    let program = self.programs().cell(live.start.flow.digest);
+                    (live, registered, program)
+                }
+                None => return,
+            },
+        };
+        if is_woken {
+            live.set_woken();
+        }
+        drop(place);
+        let held = Held { registered, counted, holding: Some(holding) };
+        let program = self.programs().get(live.start.flow.digest, &program).await;
+        self.run(live, program, slot, held, since.elapsed(), None).await;
+    }
+
+    /// Brings an execution from the store into memory; none where it has ended or cannot be read.
+    async fn load(&self, id: RecordId) -> Option<(Arc<Live>, Registered)> {
+        match self.store().load_execution(id).await {
+            Ok(row) => {
+                let is_cancelled = row.is_cancelled;
+                let budget = self.limits().budget;
+                let live = Arc::new(Live::recovered(row, budget, self.admission().residents().clone()));
+                let registered = self.registry().add(live.clone());
+                if is_cancelled {
+                    live.stop(StopReason::Cancel);
+                }
+                Some((live, registered))
+            }
+            Err(flowhost_store::Error::NotFound | flowhost_store::Error::Closed) => None,
+            Err(flowhost_store::Error::Damaged(reason)) => {
+                tracing::error!(execution = %id, %reason, "an execution cannot be run again");
+                self.end_damaged(id, reason).await;
+                None
+            }
+            Err(error) => {
+                tracing::error!(execution = %id, %error, "an execution could not be read; it runs after the next start");
+                None
+            }
+        }
+    }
+
+    /// Ends an execution whose row or journal cannot be read.
+    async fn end_damaged(&self, id: RecordId, reason: String) {
+        let Ok(Some(mut execution)) = self.store().execution(id).await else { return };
+        end::fail(&mut execution, self.now(), end::damaged(reason));
+        if let Err(problem) = self.end_in_store(execution).await {
+            tracing::error!(execution = %id, detail = %problem.detail, "its end could not be recorded");
+        }
+    }
+
+    /// Ends an execution that is not in memory.
+    pub(crate) async fn end_in_store(&self, execution: Execution) -> Result<(), Problem> {
+        match self.store().end_execution(execution.clone(), Vec::new(), true).await {
+            // It ended meanwhile.
+            Err(flowhost_store::Error::NotFound) => Ok(()),
+            Err(error) => Err(error.into()),
+            Ok(others) => {
+                self.ends().tell(&execution);
+                self.settle(others).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends an execution by somebody's wish, wherever it is: running, in the queue, or in the store.
+    pub(crate) async fn end_cancelled(&self, id: RecordId) -> Result<(), Problem> {
+        match self.store().mark_cancelled(id).await {
+            // A synchronous execution has no row before its first durable step.
+            Ok(()) | Err(flowhost_store::Error::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(queued) = self.queue().remove(id) {
+            let Some(loaded) = queued.loaded else { return self.end_cancelled_in_store(id).await };
+            let held = Held { registered: loaded.registered, counted: queued.counted, holding: None };
+            self.finish(&loaded.live, Outcome::Cancelled, held, None).await;
+            return Ok(());
+        }
+        match self.registry().get(id) {
+            Some(live) => {
+                live.stop(StopReason::Cancel);
+                Ok(())
+            }
+            None => self.end_cancelled_in_store(id).await,
+        }
+    }
+
+    async fn end_cancelled_in_store(&self, id: RecordId) -> Result<(), Problem> {
+        let Some(mut execution) = self.store().execution(id).await? else { return Ok(()) };
+        if execution.status.is_ended() {
+            return Ok(());
+        }
+        if execution.status == Status::Paused {
+            self.discount_paused();
+        }
+        end::cancel(&mut execution, self.now());
+        self.end_in_store(execution).await
+    }
+
+    /// Puts a new execution that the store has into the queue.
+    pub(crate) fn enqueue(
+        &self,
+        live: Arc<Live>,
+        place: Option<tokio::sync::OwnedSemaphorePermit>,
+        counted: Option<Counted>,
+    ) {
+        let program = self.programs().cell(live.start.flow.digest);
+        let loaded = super::Loaded { registered: self.registry().add(live.clone()), program, live: live.clone() };
+        self.queue().push(super::Queued {
+            ticket: live.ticket(),
+            loaded: Some(loaded),
+            is_woken: false,
+            since: Instant::now(),
+            place,
+            counted,
+        });
+    }
+
+    /// Puts a child that the store has into the queue; in development mode only while its user is active.
+    pub(crate) fn enqueue_child(&self, child: Arc<Live>) {
+        if child.start.is_productive || self.is_active(child.start.user_id) {
+            self.enqueue(child, None, None);
+        } else {
+            let host = self.clone();
+            tokio::spawn(async move { host.enqueue_ticket(child.ticket(), false).await });
+        }
+    }
+
+    /// Puts an execution of the store that this host owns into the queue; in development mode only while its user is active.
+    pub(crate) async fn enqueue_ticket(&self, ticket: flowhost_store::Ticket, is_woken: bool) {
+        if !ticket.is_productive && !self.is_active(ticket.user_id) {
+            match self.store().pause_execution(ticket.id, super::INACTIVE.to_owned()).await {
+                Ok(()) => self.count_paused(),
+                Err(flowhost_store::Error::NotFound) => {}
+                Err(error) => tracing::error!(execution = %ticket.id, %error, "an execution could not be paused"),
+            }
+            return;
+        }
+        let (since, place, counted) = (Instant::now(), None, None);
+        self.queue().push(super::Queued { ticket, loaded: None, is_woken, since, place, counted });
     }
 }
 
 /// What a problem of an ended execution is called; none where it succeeded.
 pub(crate) fn problem_of(execution: &Execution) -> Option<Code> {
-    use flowhost_model::Status;
     match execution.status {
         Status::EndedSuccess => None,
         Status::EndedCancelled => Some(Code::ExecutionCancelled),
@@ -147,4 +437,9 @@ pub(crate) fn problem_of(execution: &Execution) -> Option<Code> {
             Some(code.unwrap_or(Code::FlowError))
         }
     }
+}
+
+/// A line for the log of an execution that is handed to another process.
+pub(super) fn note_hand_back(live: &Live) {
+    live.log_host(LogLevel::Info, "The host stops; the execution goes on after its next start.");
 }

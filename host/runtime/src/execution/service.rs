@@ -1,15 +1,17 @@
 //! Executions as they are started, read and steered.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use flowhost_model::{Execution, LogLine, Operation, RawValue, RecordId, RecordType, Status, Timestamp};
-use flowhost_store::{ExecutionQuery, ExecutionRow};
+use flowhost_model::{
+    Actor, ActorKind, Execution, LogLine, Operation, Priority, RawValue, RecordId, RecordType, Status,
+};
+use flowhost_store::ExecutionQuery;
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Counted, Live, Start, launch, launch_queued};
+use super::queue::Holding;
+use super::{Counted, INACTIVE, Lineage, Live, Slot, Start, StopReason};
 use crate::access::Reach;
 use crate::flow::ActiveVersion;
 use crate::host::Host;
@@ -22,6 +24,11 @@ fn no_execution(id: RecordId) -> Problem {
     Problem::new(Code::RecordNotFound, format!("there is no execution `{id}`"))
 }
 
+/// The place of an execution in the queue: what started it says, or else its flow.
+pub(crate) fn priority_of(own: Option<Priority>, version: &ActiveVersion) -> Priority {
+    own.or(version.options.priority).unwrap_or_default()
+}
+
 impl Host {
     /// Runs a flow and waits for its end. `input` is what the flow is given.
     ///
@@ -29,16 +36,37 @@ impl Host {
     pub async fn call(&self, flow: &str, input: impl Serialize) -> Result<Execution, Problem> {
         let (start, version) = self.start(&self.admin(), flow, input, false)?;
         let program = self.program(&version).await?;
-        let slot = self.launch_context().admission.slot().await?;
-        let live = Arc::new(Live::new(start)?);
-        let ended = launch(self.launch_context(), live.clone(), program, slot, None);
+        let (slot, holding) = self.slot_of(&version).await?;
+        let live = Arc::new(self.admit(start)?);
+        let ended = self.launch(live.clone(), program, slot, None, holding);
         self.wait_for(live, ended, self.limits().wait).await
+    }
+
+    /// A slot for a caller who waits, and the place among the executions of a flow that is limited.
+    pub(crate) async fn slot_of(&self, version: &ActiveVersion) -> Result<(Slot, Option<Holding>), Problem> {
+        let holding = match version.options.max_executions {
+            None => None,
+            Some(limit) => Some(match self.queue().enter_flow(version.flow.id, limit) {
+                Ok(holding) => holding,
+                Err(freed) => {
+                    let busy = || Problem::new(Code::FlowBusy, "the flow runs as many executions as it may; try again");
+                    let freed = tokio::time::timeout(self.limits().admission_wait, freed).await.map_err(|_| busy())?;
+                    freed.map_err(|_| Problem::new(Code::HostDraining, "the host is about to stop"))?
+                }
+            }),
+        };
+        Ok((self.admission().slot().await?, holding))
+    }
+
+    /// A new execution in memory.
+    pub(crate) fn admit(&self, start: Start) -> Result<Live, Problem> {
+        Live::new(start, self.admission().residents().clone(), self.now())
     }
 
     /// Accepts an execution durably, lets it run by itself, and gives its id.
     pub async fn call_async(&self, flow: &str, input: impl Serialize) -> Result<RecordId, Problem> {
-        let (start, version) = self.start(&self.admin(), flow, input, true)?;
-        self.accept(start, &version, None).await
+        let (start, _) = self.start(&self.admin(), flow, input, true)?;
+        self.accept(start, None).await
     }
 
     fn start(
@@ -61,6 +89,10 @@ impl Host {
             bundle_id: version.bundle_id,
             created_by: Some(by.user_id),
             user_id: Some(by.user_id),
+            actor: Some(Actor { kind: ActorKind::PropagatedUser, id: by.user_id }),
+            lineage: Lineage::default(),
+            priority: priority_of(None, &version),
+            concurrency: None,
             is_productive: true,
             input,
             request: None,
@@ -71,21 +103,15 @@ impl Host {
     }
 
     /// Commits an execution to the store and lets it run when there is a slot.
-    pub(crate) async fn accept(
-        &self,
-        start: Start,
-        version: &ActiveVersion,
-        counted: Option<Counted>,
-    ) -> Result<RecordId, Problem> {
-        let context = self.launch_context();
-        let place = context.admission.queue_place()?;
-        let live = Arc::new(Live::new(start)?);
+    pub(crate) async fn accept(&self, start: Start, counted: Option<Counted>) -> Result<RecordId, Problem> {
+        let place = self.admission().queue_place()?;
+        let live = Arc::new(self.admit(start)?);
         let id = live.id;
-        let (context, program) = (context.clone(), version.program.clone());
+        let host = self.clone();
         // In a task of its own: what the store has taken must run, also if the caller leaves before the answer.
         let accepted = tokio::spawn(async move {
-            live.record(&*context.store).await?;
-            launch_queued(&context, live, program, Some(place), counted);
+            live.record(host.store(), host.owner_id()).await?;
+            host.enqueue(live, Some(place), counted);
             Ok(id)
         });
         accepted.await.map_err(Problem::host)?
@@ -93,31 +119,32 @@ impl Host {
 
     /// Commits an execution to the store, where it waits for somebody to resume it.
     pub(crate) async fn accept_paused(&self, start: Start) -> Result<RecordId, Problem> {
-        let paused = self.paused();
-        let limit = self.limits().queued;
-        let counted =
-            paused.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < limit).then_some(count + 1));
-        if counted.is_err() {
+        if !self.count_paused_within(self.limits().queued) {
             return Err(Problem::new(Code::HostBusy, "too many paused executions wait for somebody to resume them"));
         }
-        let live = Live::new(start)?;
-        let recorded = live.record_paused(&*self.launch_context().store).await;
+        let live = self.admit(start)?;
+        let mut execution = live.execution();
+        execution.status = Status::Paused;
+        execution.status_message = Some(INACTIVE.to_owned());
+        let mut row = live.row(execution, self.owner_id());
+        row.owner = None;
+        let recorded = self.store().insert_execution(row).await;
         if recorded.is_err() {
-            paused.fetch_sub(1, Ordering::Relaxed);
+            self.discount_paused();
         }
-        recorded.map(|()| live.id)
+        Ok(recorded.map(|()| live.id)?)
     }
 
     /// Whether the user was active lately enough for executions in development mode.
     pub(crate) fn is_active(&self, user: Option<RecordId>) -> bool {
         let last = user.and_then(|user| self.last_activity(user));
-        last.is_some_and(|last| last.saturating_add(self.limits().development) >= Timestamp::now())
+        last.is_some_and(|last| last.saturating_add(self.limits().development) >= self.now())
     }
 
     /// The execution with this id, running or ended.
     pub async fn execution(&self, id: RecordId) -> Result<Execution, Problem> {
         // In this order: an execution leaves the registry only after its end is in the store.
-        if let Some(live) = self.launch_context().registry.get(id) {
+        if let Some(live) = self.registry().get(id) {
             return Ok(live.execution());
         }
         self.store().execution(id).await?.ok_or_else(|| no_execution(id))
@@ -142,7 +169,7 @@ impl Host {
         limit: u32,
     ) -> Result<Vec<LogLine>, Problem> {
         self.read_execution(by, id).await?;
-        if let Some(live) = self.launch_context().registry.get(id) {
+        if let Some(live) = self.registry().get(id) {
             let from = usize::try_from(from).unwrap_or(usize::MAX);
             return Ok(live.log.lines().into_iter().skip(from).take(limit as usize).collect());
         }
@@ -170,7 +197,7 @@ impl Host {
         let page = self.store().query_executions(query).await?;
         let mut items = page.executions;
         for execution in items.iter_mut().filter(|execution| !execution.status.is_ended()) {
-            if let Some(live) = self.launch_context().registry.get(execution.id) {
+            if let Some(live) = self.registry().get(execution.id) {
                 *execution = live.execution();
             }
         }
@@ -219,39 +246,44 @@ impl Host {
         Ok(execution)
     }
 
-    /// Ends an execution that has not ended. Gives it as it stood when it was told.
+    /// Ends an execution that has not ended, and its children with it. Gives it as it stood when it was told.
     pub async fn cancel(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
-        let mut execution = self.steerable(by, id).await?;
-        if let Some(live) = self.launch_context().registry.get(id) {
-            live.cancelled.cancel();
-            return Ok(live.execution());
-        }
-        if execution.status.is_ended() {
-            return Ok(execution);
-        }
-        if execution.status == Status::Paused && self.take_paused(id).await.is_err() {
-            // Somebody else resumed it.
-            if let Some(live) = self.launch_context().registry.get(id) {
-                live.cancelled.cancel();
-            }
-            return self.execution(id).await;
-        }
-        execution.status = Status::EndedCancelled;
-        execution.status_message = Some("cancelled".into());
-        execution.ended_at = Some(Timestamp::now());
-        match self.store().end_execution(execution.clone(), Vec::new(), true).await {
-            // It ended meanwhile.
-            Err(flowhost_store::Error::NotFound) => self.execution(id).await,
-            Err(error) => Err(error.into()),
-            Ok(()) => Ok(execution),
+        self.steerable(by, id).await?;
+        let live = self.registry().get(id);
+        self.end_cancelled(id).await?;
+        match live {
+            Some(live) => Ok(live.execution()),
+            None => self.execution(id).await,
         }
     }
 
-    /// Takes a paused execution, which nobody else can take then.
-    async fn take_paused(&self, id: RecordId) -> Result<ExecutionRow, Problem> {
-        let row = self.store().take_execution(id).await?;
-        self.paused().fetch_sub(1, Ordering::Relaxed);
-        Ok(row)
+    /// Takes an execution out of memory, until somebody resumes it. What its flow was told is told again then; what it did
+    /// since its last change of something outside is done again.
+    ///
+    /// Problem: `record.conflict` where it is paused already or has ended.
+    pub async fn pause(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
+        self.steerable(by, id).await?;
+        let queued = self.queue().remove(id);
+        match self.registry().get(id).filter(|_| queued.is_none()) {
+            Some(live) => {
+                live.stop(StopReason::Pause);
+                live.left().await;
+            }
+            None => match self.store().pause_execution(id, super::PAUSED.to_owned()).await {
+                Ok(()) => self.count_paused(),
+                Err(flowhost_store::Error::NotFound) => {}
+                Err(error) => return Err(error.into()),
+            },
+        }
+        drop(queued);
+        let execution = self.execution(id).await?;
+        match execution.status {
+            Status::Paused => Ok(execution),
+            status => {
+                let detail = format!("the execution is {status}; only one that has not ended can be paused");
+                Err(Problem::new(Code::RecordConflict, detail))
+            }
+        }
     }
 
     /// Lets a paused execution run.
@@ -262,13 +294,19 @@ impl Host {
             let detail = format!("the execution is {}, not PAUSED", execution.status);
             return Err(Problem::new(Code::RecordConflict, detail));
         }
-        let context = self.launch_context();
-        let place = context.admission.queue_place()?;
-        let row = self.take_paused(id).await?;
-        let live = Arc::new(Live::recovered(row, self.limits().budget));
-        let program = self.programs().cell(live.flow.digest);
-        launch_queued(context, live.clone(), program, Some(place), None);
-        Ok(live.execution())
+        let place = self.admission().queue_place()?;
+        let ticket = self.store().resume_execution(self.owner_id(), id).await?;
+        self.discount_paused();
+        // By hand, so whether or not its user was active.
+        self.queue().push(super::Queued {
+            ticket,
+            loaded: None,
+            is_woken: false,
+            since: std::time::Instant::now(),
+            place: Some(place),
+            counted: None,
+        });
+        self.execution(id).await
     }
 
     /// Starts the same flow with the same input, in its present version.
@@ -284,13 +322,17 @@ impl Host {
             bundle_id: execution.bundle_id,
             created_by: Some(by.user_id),
             user_id: Some(by.user_id),
+            actor: Some(Actor { kind: ActorKind::PropagatedUser, id: by.user_id }),
+            lineage: Lineage::default(),
+            priority: execution.priority,
+            concurrency: None,
             is_productive: execution.is_productive,
             input: execution.input_value,
             request: None,
             budget: self.limits().budget,
             is_durable: true,
         };
-        self.accept(start, &version, None).await
+        self.accept(start, None).await
     }
 
     /// Switches an execution of development mode to productive; a paused one then runs.

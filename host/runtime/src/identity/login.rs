@@ -56,10 +56,10 @@ impl Host {
         let known = self.snapshot().user_named(&login.user_name).map(|(id, user)| (id, user.clone()));
         let hash = known.as_ref().and_then(|(_, user)| user.password_hash.clone());
         // Before the check: a session that the former password opened ends with a change under way.
-        let now = Timestamp::now();
+        let now = self.now();
         let is_right = self.passwords().verify(login.password, hash).await?;
         let Some((user_id, user)) = known.filter(|_| is_right) else {
-            self.lockouts().failed(&login.user_name, Timestamp::now());
+            self.lockouts().failed(&login.user_name, self.now());
             return Err(Problem::new(Code::LoginFailed, "the name or the password is wrong"));
         };
         // Of many guesses at once, those that were let in before the lock must not succeed behind it.
@@ -78,12 +78,12 @@ impl Host {
 
     /// Ends all sessions of the user. API tokens stay valid.
     pub async fn logout(&self, by: &Identity) -> Result<(), Problem> {
-        let from = Timestamp::now();
+        let from = self.now();
         self.change_user(by.user_id, |user| user.sessions_valid_from = Some(from)).await
     }
 
     fn refuse_locked_out(&self, user_name: &str) -> Result<(), Problem> {
-        let now = Timestamp::now();
+        let now = self.now();
         self.lockouts().check(user_name, now).map_err(|locked| {
             let mut problem = Problem::new(Code::LockedOut, "too many logins failed; try again later");
             problem.retry_after = Some(locked.retry_after(now));
@@ -109,7 +109,7 @@ impl Host {
 
     /// The user whom this token authorises: a session's, or an API token.
     pub fn authenticate(&self, token: &str) -> Result<Identity, Problem> {
-        let now = Timestamp::now();
+        let now = self.now();
         let invalid = || Problem::new(Code::Unauthorized, "the token is not valid, or not any more");
         let snapshot = self.snapshot();
         let (user_id, user_name, access) = match snapshot.user_of_token(&token_digest(token), now) {

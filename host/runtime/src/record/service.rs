@@ -35,7 +35,7 @@ pub struct Deletion {
     pub commit_message: Option<String>,
 }
 
-fn members_of(body: &str) -> Result<Map<String, Value>, Problem> {
+pub(crate) fn members_of(body: &str) -> Result<Map<String, Value>, Problem> {
     serde_json::from_str(body).map_err(|error| Problem::host(format!("a damaged record: {error}")))
 }
 
@@ -182,11 +182,11 @@ impl Host {
             let (id, expected) = (record.meta.id, Expected::Revision(record.revision));
             let commit_message = deletion.commit_message.clone();
             changes.push(if deletion.is_permanent {
-                Write::DeleteRecord { id, by: Some(by.user_id), at: now, commit_message, expected }
+                Write::DeleteRecord { id, by: Some(by.user_id), at: now, commit_message, expected, is_remembered: true }
             } else {
                 record.meta.deleted_at = Some(now);
                 record.meta.deleted_by = Some(by.user_id);
-                Write::Record(RecordWrite { record, expected, commit_message })
+                Write::Record(RecordWrite { record, expected, commit_message, is_remembered: true })
             });
         }
         self.store().write(changes).await?;
@@ -222,7 +222,12 @@ impl Host {
                 record.meta.deleted_at = None;
                 record.meta.deleted_by = None;
                 let (record, expected) = (record.clone(), Expected::Revision(record.revision));
-                changes.push(Write::Record(RecordWrite { record, expected, commit_message: commit_message.clone() }));
+                changes.push(Write::Record(RecordWrite {
+                    record,
+                    expected,
+                    commit_message: commit_message.clone(),
+                    is_remembered: true,
+                }));
             }
             self.store().write(changes).await?;
             for record in restored {
@@ -343,7 +348,7 @@ impl Host {
         expected: Expected,
         commit_message: Option<String>,
     ) -> Result<StoredRecord, Problem> {
-        let write = RecordWrite { record: record.clone(), expected, commit_message };
+        let write = RecordWrite { record: record.clone(), expected, commit_message, is_remembered: true };
         record.revision = self.store().write(vec![Write::Record(write)]).await?;
         self.apply(record.clone())?;
         Ok(record)
@@ -353,6 +358,15 @@ impl Host {
 /// Every identity may read its own record.
 pub(crate) fn may_read(by: &Identity, stored: &StoredRecord) -> bool {
     by.user_id == stored.meta.id || by.access.may(Operation::Read, stored.record_type, stored.meta.project_id)
+}
+
+/// Refuses to change what may not be read: its name is taken, and that is all there is to know.
+pub(crate) fn refuse_outside(by: &Identity, stored: &StoredRecord) -> Result<(), Problem> {
+    if may_read(by, stored) {
+        return Ok(());
+    }
+    let (what, name) = (stored.record_type.as_str(), &stored.meta.name);
+    Err(Problem::new(Code::NameTaken, format!("there is a {what} named `{name}` already")))
 }
 
 fn refuse_readonly(stored: &StoredRecord) -> Result<(), Problem> {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flowhost_model::{Execution, ExecutionLocation, Operation, RecordId, RecordType, Status};
+use flowhost_model::{Actor, ActorKind, Execution, ExecutionLocation, Operation, RecordId, RecordType, Status};
 use http::{HeaderMap, Method};
 
 use super::{IncomingRequest, Owner, Route, key, login, payload, query};
-use crate::execution::{Live, Start, launch, problem_of};
+use crate::execution::{Lineage, Live, Start, priority_of, problem_of};
 use crate::flow::ActiveVersion;
 use crate::host::Host;
 use crate::input::WebhookInput;
@@ -73,6 +73,10 @@ impl Host {
             bundle_id,
             created_by: Some(route.webhook.id),
             user_id,
+            actor: actor(route, user_id),
+            lineage: Lineage::default(),
+            priority: priority_of(route.options.priority, &version),
+            concurrency: None,
             is_productive: route.is_productive,
             input,
             request: Some(Arc::new(request)),
@@ -84,13 +88,13 @@ impl Host {
             return Ok(Called::Accepted { id, status: Status::Paused, is_preferred, ticket: self.ticket(id) });
         }
         if is_async {
-            let id = self.accept(start, &version, Some(counted)).await?;
+            let id = self.accept(start, Some(counted)).await?;
             return Ok(Called::Accepted { id, status: Status::Scheduled, is_preferred, ticket: self.ticket(id) });
         }
         let program = self.program(&version).await?;
-        let slot = self.launch_context().admission.slot().await?;
-        let live = Arc::new(Live::new(start)?);
-        let ended = launch(self.launch_context(), live.clone(), program, slot, Some(counted));
+        let (slot, holding) = self.slot_of(&version).await?;
+        let live = Arc::new(self.admit(start)?);
+        let ended = self.launch(live.clone(), program, slot, Some(counted), holding);
         self.wait_for(live, ended, route.wait(self.limits())).await.map(|ended| Called::Ended(Box::new(ended)))
     }
 
@@ -141,19 +145,42 @@ impl Host {
                 }
             },
             Ok(Ok(Err(problem))) => Err(problem.with_execution(live.execution())),
+            Ok(Err(_)) if self.refuse_if_draining().is_err() => {
+                let detail = "the host is about to stop; the execution goes on after its next start";
+                Err(Problem::new(Code::HostDraining, detail).with_execution(live.execution()))
+            }
             // The task is gone without an answer: it panicked.
             Ok(Err(_)) => Err(Problem::host(format!("the task of execution {} ended without an answer", live.id))
                 .with_execution(live.execution())),
             Err(_) => {
-                let (waiting, context) = (live.clone(), self.launch_context().clone());
-                // In a task of its own: a row that was written while the caller left would not be known as written.
-                let recorded = tokio::spawn(async move { waiting.record(&*context.store).await });
-                let recorded = recorded.await.map_err(Problem::host).and_then(|recorded| recorded);
-                recorded.map_err(|problem| problem.with_execution(live.execution()))?;
+                let execution =
+                    self.record_running(&live).await.map_err(|problem| problem.with_execution(live.execution()))?;
                 let detail = format!("the execution did not end within {} ms and goes on", limit.as_millis());
-                Err(Problem::new(Code::WebhookWaitLimit, detail).with_execution(live.execution()))
+                Err(Problem::new(Code::WebhookWaitLimit, detail).with_execution(execution))
             }
         }
+    }
+
+    /// Makes sure that the id of an execution resolves that goes on though nobody waits for it any more.
+    async fn record_running(&self, live: &Arc<Live>) -> Result<Execution, Problem> {
+        let is_resident = self.registry().get(live.id).is_some_and(|resident| Arc::ptr_eq(&resident, live));
+        if !is_resident {
+            // It left memory, or it has ended: the store has it.
+            return self.execution(live.id).await;
+        }
+        let (waiting, host) = (live.clone(), self.clone());
+        // In a task of its own: a row that was written while the caller left would not be known as written.
+        let recorded = tokio::spawn(async move { waiting.record(host.store(), host.owner_id()).await });
+        recorded.await.map_err(Problem::host).and_then(|recorded| recorded)?;
+        Ok(live.execution())
+    }
+}
+
+/// With whose permissions the webhook's executions act: its own in the record form, its user's in the setting form.
+fn actor(route: &Route, user_id: Option<RecordId>) -> Option<Actor> {
+    match route.owner {
+        Owner::Id(_) => Some(Actor { kind: ActorKind::Webhook, id: route.webhook.id }),
+        Owner::Name(_) => user_id.map(|id| Actor { kind: ActorKind::User, id }),
     }
 }
 

@@ -175,6 +175,10 @@ impl Store for SqliteStore {
         self.writer.write(Extent::Statement, move |connection| owners::hold_lease(connection, owner, until)).await
     }
 
+    async fn release_owner(&self, owner: OwnerId) -> Result<()> {
+        self.writer.write(Extent::Several, move |connection| owners::release(connection, owner)).await
+    }
+
     async fn claim_executions(&self, owner: OwnerId, limit: u32) -> Result<Vec<Ticket>> {
         self.writer.write(Extent::Several, move |connection| queue::claim(connection, owner, limit)).await
     }

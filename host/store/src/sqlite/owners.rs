@@ -20,3 +20,14 @@ pub(super) fn delete(connection: &Connection) -> Result<()> {
     connection.execute("DELETE FROM owner", [])?;
     Ok(())
 }
+
+/// Lets others claim what an owner has in its queue, and ends its lease.
+pub(super) fn release(connection: &Connection, owner: OwnerId) -> Result<()> {
+    connection.execute(
+        "UPDATE execution INDEXED BY execution_by_owner SET owner = NULL
+         WHERE owner = ? AND owner IS NOT NULL AND status < 3 AND status = 0",
+        [owner.0],
+    )?;
+    connection.execute("DELETE FROM owner WHERE id = ?", [owner.0])?;
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! How a call waits for something outside: its limits stand still, and it may have to leave memory meanwhile.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flowhost_model::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::State;
+use crate::clock::Clock;
+use crate::journal::Call;
+use crate::meter::Meter;
+use crate::outcome::{Outcome, Suspended};
+
+/// The longest time that a timer in memory is set to; what waits longer is looked at again then.
+const LONGEST_TIMER: Duration = Duration::from_secs(24 * 3600);
+
+/// Decides how long a call that waits stays in memory.
+#[async_trait]
+pub trait Residence: Send + Sync + 'static {
+    /// The call begins to wait.
+    fn wait_begins(&self);
+
+    /// The call goes on, or has been dropped.
+    fn wait_ends(&self);
+
+    /// Ready when the call is to leave memory. Asked for anew at each wait.
+    async fn unload(&self);
+}
+
+/// Keeps every call in memory until its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StaysInMemory;
+
+#[async_trait]
+impl Residence for StaysInMemory {
+    fn wait_begins(&self) {}
+
+    fn wait_ends(&self) {}
+
+    async fn unload(&self) {
+        std::future::pending().await
+    }
+}
+
+/// Until when a call waits at the most.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WaitLimit {
+    /// The time; none for as long as it takes.
+    pub until: Option<Timestamp>,
+    /// Whether it is meant as some time from the wait's beginning, so that it moves with a clock that jumps.
+    pub is_relative: bool,
+}
+
+/// How a wait ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waited<T> {
+    /// What was waited for has happened.
+    Event(T),
+    /// The time is over.
+    Time,
+}
+
+/// A wait under way; dropping it ends the wait.
+struct Waiting<'a> {
+    residence: &'a dyn Residence,
+    meter: &'a Meter,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.meter.end_wait();
+        self.residence.wait_ends();
+    }
+}
+
+/// Waits for an event; none where the call is to leave memory before it. What has happened already is no wait.
+pub(crate) async fn stay<T>(
+    residence: &Arc<dyn Residence>,
+    meter: &Arc<Meter>,
+    event: impl Future<Output = T>,
+) -> Option<T> {
+    let mut event = pin!(event);
+    if let Poll::Ready(happened) = poll_fn(|context| Poll::Ready(event.as_mut().poll(context))).await {
+        return Some(happened);
+    }
+    residence.wait_begins();
+    meter.begin_wait();
+    let waiting = Waiting { residence: &**residence, meter };
+    let stayed = tokio::select! {
+        biased;
+        happened = event => Some(happened),
+        () = waiting.residence.unload() => None,
+    };
+    drop(waiting);
+    stayed
+}
+
+/// Ready at a time by the clock of the moment in which this is called: a jump of the clock changes nothing any more.
+pub(crate) async fn sleep_until(until: Timestamp, present: Timestamp) {
+    let begun = tokio::time::Instant::now();
+    let whole = until.since(present);
+    loop {
+        let left = whole.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(LONGEST_TIMER)).await;
+    }
+}
+
+/// Ready when the clock shows a time, however it comes to.
+async fn clock_shows(until: Timestamp, clock: Arc<dyn Clock>) {
+    /// How soon a jump of the clock is noticed.
+    const LOOK: Duration = Duration::from_secs(1);
+    loop {
+        let left = until.since(clock.now());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(LOOK)).await;
+    }
+}
+
+impl State {
+    /// Waits for an event, or for a time. This is a journal point: `call` names it, the way it ended is told again when the
+    /// flow is run again. The flow's limits do not count the time.
+    ///
+    /// Error: the call leaves memory, or its journal does not fit; to be returned to wasmtime at once.
+    pub async fn wait<T: Serialize + DeserializeOwned>(
+        &mut self,
+        call: Call,
+        limit: WaitLimit,
+        event: impl Future<Output = T> + Send,
+    ) -> wasmtime::Result<Waited<T>> {
+        let since = self.journal.now();
+        if let Some(told) = self.replay::<Option<T>>(&call)? {
+            self.journal.note_wait(since);
+            return Ok(told.map_or(Waited::Time, Waited::Event));
+        }
+        let is_over = self.journal.take_woken() && limit.until.is_some();
+        let clock = self.journal.clock();
+        let timer = async {
+            match limit.until {
+                _ if is_over => {}
+                None => std::future::pending().await,
+                Some(until) if limit.is_relative => sleep_until(until, clock.now()).await,
+                Some(until) => clock_shows(until, clock.clone()).await,
+            }
+        };
+        let either = async {
+            tokio::select! {
+                biased;
+                happened = event => Some(happened),
+                () = timer => None,
+            }
+        };
+        match stay(&self.residence, &self.meter, either).await {
+            Some(told) => {
+                self.record(call, &told)?;
+                self.journal.note_wait(since);
+                Ok(told.map_or(Waited::Time, Waited::Event))
+            }
+            None => Err(self.end(Outcome::Suspended(Suspended { limit }))),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The contract's interfaces as the host implements them.
+
+#![allow(missing_docs, unreachable_pub, clippy::all)]
+
+wasmtime::component::bindgen!({
+    path: "../../wit",
+    inline: "
+        package flowhost:runtime;
+        world capabilities {
+            import flowhost:flow/execution@1.1.0;
+            import flowhost:flow/request@1.1.0;
+            import flowhost:flow/settings@1.1.0;
+            import flowhost:flow/sleep@1.1.0;
+            import flowhost:flow/children@1.1.0;
+        }
+    ",
+    imports: {
+        "flowhost:flow/settings": async | trappable,
+        "flowhost:flow/sleep": async | trappable,
+        "flowhost:flow/children.wait": async | trappable,
+        "flowhost:flow/children.get-status": async | trappable,
+        "flowhost:flow/children.get-message": async | trappable,
+        "flowhost:flow/children.get-outputs": async | trappable,
+        "flowhost:flow/children.cancel": async | trappable,
+        "flowhost:flow/children.[method]new-child.start": async | trappable,
+        default: trappable,
+    },
+    with: {
+        "flowhost:flow/request.incoming-request": super::request::Held,
+        "flowhost:flow/children.new-child": super::children::Draft,
+    },
+    additional_derives: [serde::Deserialize, serde::Serialize],
+});

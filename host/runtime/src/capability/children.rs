@@ -1,0 +1,349 @@
+//! `flowhost:flow/children`: executions that this execution starts.
+//!
+//! A child's row is one transaction with the entry in its parent's journal. A wait is two journal points: when it begins,
+//! with the time at which it ends at the latest, and when it has ended.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowhost_engine::{Call, Slots, State, WaitLimit, Waited, WholeState};
+use flowhost_model::{
+    ConcurrencyLimit, Execution, Operation, Priority, RawValue, RecordId, RecordType, Status, Timestamp,
+};
+use flowhost_store::{Awaits, ReturnWhen, Write};
+use serde::{Deserialize, Serialize};
+use wasmtime::component::{Linker, Resource};
+
+use super::bindings::flowhost::flow::children::{self, FlowRef, HostError};
+use super::refusal::{Told, refusal};
+use crate::capability::{Capability, ExecutionContext};
+use crate::execution::{Lineage, Live, Start, priority_of};
+use crate::host::Host;
+use crate::webhook::FlowTarget;
+
+/// The longest key of a limit, in characters: that of a name.
+const KEY_LIMIT: usize = 128;
+
+/// The capability `children`.
+pub(super) struct ChildrenCapability;
+
+struct Slot(ExecutionContext);
+
+/// A child that has not been started yet. The generated code re-exports it.
+#[allow(unreachable_pub)]
+pub struct Draft {
+    flow: FlowRef,
+    input: String,
+    is_detached: bool,
+    priority: Option<Priority>,
+    concurrency: Option<ConcurrencyLimit>,
+}
+
+/// How a wait for children ended.
+#[derive(Serialize, Deserialize)]
+struct EndedChildren {
+    /// Those that have ended, in the order in which they were named.
+    ended: Vec<RecordId>,
+    /// Why one of them did not end well, where all were to.
+    failed: Option<String>,
+}
+
+impl Capability for ChildrenCapability {
+    fn interfaces(&self) -> &[&str] {
+        &["flowhost:flow/children"]
+    }
+
+    fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
+        children::add_to_linker::<_, WholeState>(linker, |state| state)
+    }
+
+    fn prepare(&self, execution: &ExecutionContext, slots: &mut Slots) {
+        slots.insert(Slot(execution.clone()));
+    }
+}
+
+fn asking(state: &mut State) -> wasmtime::Result<(Host, Arc<Live>)> {
+    let Slot(context) = state.slot::<Slot>()?;
+    Ok((context.host().clone(), context.live().clone()))
+}
+
+fn not_found(child: &str) -> HostError {
+    refusal("children.not-found", format!("`{child}` is no child of this execution"))
+}
+
+/// The id of a child of this execution.
+fn child_of(live: &Live, child: &str) -> Told<RecordId> {
+    let id = child.parse().ok().filter(|id| live.has_child(*id));
+    id.ok_or_else(|| not_found(child))
+}
+
+/// The child that a draft becomes, unless it is refused.
+fn admit(host: &Host, parent: &Live, draft: &Draft) -> Told<Live> {
+    let limits = host.limits();
+    if parent.child_count() >= limits.children as usize {
+        let detail = format!("an execution starts at most {} children", limits.children);
+        return Err(refusal("children.too-many", detail));
+    }
+    let depth = parent.start.lineage.depth + 1;
+    if depth > limits.child_depth {
+        let detail = format!("executions start each other at most {} deep", limits.child_depth);
+        return Err(refusal("children.too-deep", detail));
+    }
+    if let Some(ConcurrencyLimit { key, limit }) = &draft.concurrency
+        && (key.is_empty() || key.chars().count() > KEY_LIMIT || *limit == 0)
+    {
+        let detail = format!("a limit is at least 1, and its key has 1 to {KEY_LIMIT} characters");
+        return Err(refusal("children.invalid-limit", detail));
+    }
+    let input = RawValue::from_string(draft.input.clone());
+    let input = input.map_err(|error| refusal("json.invalid", format!("the input: {error}")))?;
+    let (target, shown) = match &draft.flow {
+        FlowRef::Name(name) => (Some(FlowTarget::Name(name.trim().to_owned())), name),
+        FlowRef::Id(id) => (id.parse().ok().map(FlowTarget::Id), id),
+    };
+    let missing = || refusal("flow.not-found", format!("there is no flow `{shown}` with an active version"));
+    let version = target.and_then(|target| host.snapshot().active_version(&target)).ok_or_else(missing)?;
+    let by = host.acting(parent);
+    if !by.access.may(Operation::Read, RecordType::Flow, version.project_id) {
+        // As if there were none, unless it may read no flow at all.
+        let may_read_some = by.access.projects(Operation::Read, RecordType::Flow) != crate::access::Reach::Nothing;
+        return Err(if may_read_some {
+            missing()
+        } else {
+            refusal("access.forbidden", format!("{} has no permission READ for flows", by.user_name))
+        });
+    }
+    let start = Start {
+        priority: priority_of(draft.priority, &version),
+        flow: version.flow,
+        webhook: None,
+        project_id: version.project_id,
+        bundle_id: version.bundle_id,
+        created_by: Some(parent.id),
+        user_id: parent.start.user_id,
+        actor: parent.start.actor,
+        lineage: Lineage { parent_id: Some(parent.id), depth, is_detached: draft.is_detached },
+        concurrency: draft.concurrency.clone(),
+        is_productive: parent.start.is_productive,
+        input,
+        request: None,
+        budget: limits.budget,
+        is_durable: true,
+    };
+    Ok(host.admit(start)?)
+}
+
+impl children::HostNewChild for State {
+    fn new(&mut self, flow: FlowRef, input: String) -> wasmtime::Result<Resource<Draft>> {
+        self.push_resource(Draft { flow, input, is_detached: false, priority: None, concurrency: None })
+    }
+
+    fn detach(&mut self, child: Resource<Draft>) -> wasmtime::Result<()> {
+        self.table.get_mut(&child)?.is_detached = true;
+        Ok(())
+    }
+
+    fn set_priority(&mut self, child: Resource<Draft>, priority: children::Priority) -> wasmtime::Result<()> {
+        self.table.get_mut(&child)?.priority = Some(match priority {
+            children::Priority::Low => Priority::Low,
+            children::Priority::Normal => Priority::Normal,
+            children::Priority::High => Priority::High,
+        });
+        Ok(())
+    }
+
+    fn limit_concurrency(&mut self, child: Resource<Draft>, key: String, limit: u32) -> wasmtime::Result<()> {
+        self.table.get_mut(&child)?.concurrency = Some(ConcurrencyLimit { key, limit });
+        Ok(())
+    }
+
+    async fn start(&mut self, child: Resource<Draft>) -> wasmtime::Result<Told<String>> {
+        let (host, parent) = asking(self)?;
+        let draft = self.table.get(&child)?;
+        let own = draft.concurrency.as_ref().map(|own| (&own.key, own.limit));
+        let request = (&draft.flow, &draft.input, draft.is_detached, draft.priority, own);
+        let call = Call::new("children.start", &request);
+        if let Some(told) = self.replay::<Told<RecordId>>(&call)? {
+            return Ok(told.map(|id| {
+                parent.add_child(id);
+                id.to_string()
+            }));
+        }
+        let draft = self.table.get(&child)?;
+        let child = match admit(&host, &parent, draft) {
+            Ok(child) => Arc::new(child),
+            Err(refused) => {
+                let told: Told<RecordId> = Err(refused);
+                self.record(call, &told)?;
+                return Ok(told.map(|id| id.to_string()));
+            }
+        };
+        let id = child.id;
+        self.record(call, &Ok::<RecordId, HostError>(id))?;
+        let row = child.row(child.execution(), host.owner_id());
+        let after = move |host: &Host, _| {
+            child.set_recorded();
+            host.enqueue_child(child);
+        };
+        host.step(self, &parent, vec![Write::Execution(Box::new(row))], after).await?;
+        parent.add_child(id);
+        Ok(Ok(id.to_string()))
+    }
+
+    fn drop(&mut self, child: Resource<Draft>) -> wasmtime::Result<()> {
+        self.table.delete(child)?;
+        Ok(())
+    }
+}
+
+/// Waits until enough of the children have ended.
+async fn ended(host: Host, ids: Vec<RecordId>, when: ReturnWhen) -> EndedChildren {
+    // Before the store is asked, so that no end is missed.
+    let mut ends = host.ends().of(&ids);
+    let mut known: HashMap<RecordId, Status> = HashMap::new();
+    match host.store().executions(ids.clone()).await {
+        Ok(executions) => {
+            let is_there: Vec<RecordId> = executions.iter().map(|execution| execution.id).collect();
+            known.extend(executions.iter().filter(|one| one.status.is_ended()).map(|one| (one.id, one.status)));
+            // What is not kept any more ended long ago.
+            let gone = ids.iter().filter(|id| !is_there.contains(id) && host.registry().get(**id).is_none());
+            known.extend(gone.map(|id| (*id, Status::EndedSuccess)));
+        }
+        Err(error) => tracing::error!(%error, "children could not be read; only ends from now on are seen"),
+    }
+    loop {
+        let has_failed = |id: &&RecordId| known.get(id).is_some_and(|status| *status != Status::EndedSuccess);
+        let failed = ids.iter().find(has_failed).filter(|_| when == ReturnWhen::AllSucceeded);
+        let is_over = match when {
+            ReturnWhen::FirstEnded => !known.is_empty(),
+            ReturnWhen::AllEnded | ReturnWhen::AllSucceeded => failed.is_some() || known.len() == ids.len(),
+        };
+        if is_over {
+            let failed = match failed {
+                Some(id) => Some(failure(&host, *id).await),
+                None => None,
+            };
+            let ended = ids.into_iter().filter(|id| known.contains_key(id)).collect();
+            return EndedChildren { ended, failed };
+        }
+        match ends.recv().await {
+            Some((id, status)) => known.insert(id, status),
+            // The host is about to end.
+            None => std::future::pending().await,
+        };
+    }
+}
+
+/// Why a child did not end well, for its parent.
+async fn failure(host: &Host, id: RecordId) -> String {
+    match host.execution(id).await {
+        Ok(child) => {
+            let reason = child.status_message.unwrap_or_default();
+            format!("the child {id} of the flow `{}` is {}: {reason}", child.flow.name, child.status)
+        }
+        Err(_) => format!("the child {id} did not end well"),
+    }
+}
+
+/// Reads something of a child.
+async fn read<T: Serialize + for<'a> Deserialize<'a>>(
+    state: &mut State,
+    name: &'static str,
+    child: String,
+    of: impl FnOnce(Execution) -> T + Send,
+) -> wasmtime::Result<Told<T>> {
+    let call = Call::new(name, &child);
+    if let Some(told) = state.replay(&call)? {
+        return Ok(told);
+    }
+    let (host, live) = asking(state)?;
+    let told: Told<T> = match child_of(&live, &child) {
+        Ok(id) => host.execution(id).await.map(of).map_err(Into::into),
+        Err(refused) => Err(refused),
+    };
+    state.record(call, &told)?;
+    Ok(told)
+}
+
+impl children::Host for State {
+    async fn wait(
+        &mut self,
+        children: Vec<String>,
+        when: children::ReturnWhen,
+        timeout: Option<u64>,
+    ) -> wasmtime::Result<Told<Vec<String>>> {
+        let when = match when {
+            children::ReturnWhen::AllEnded => ReturnWhen::AllEnded,
+            children::ReturnWhen::AllSucceeded => ReturnWhen::AllSucceeded,
+            children::ReturnWhen::FirstEnded => ReturnWhen::FirstEnded,
+        };
+        let (host, live) = asking(self)?;
+        let mut ids: Vec<RecordId> = Vec::with_capacity(children.len());
+        for child in &children {
+            match child_of(&live, child) {
+                Ok(id) if ids.contains(&id) => {}
+                Ok(id) => ids.push(id),
+                Err(refused) => return Ok(Err(refused)),
+            }
+        }
+        if ids.is_empty() {
+            return Ok(Err(refusal("children.nothing-to-wait-for", "name at least one child to wait for")));
+        }
+        let call = Call::new("children.wait", &(&children, when, timeout));
+        let until: Option<i64> = match self.replay(&call)? {
+            Some(told) => told,
+            None => {
+                let now = self.journal.clock().now().max(self.journal.now());
+                let until = timeout.map(|timeout| now.saturating_add(Duration::from_micros(timeout)).0);
+                self.record(call, &until)?;
+                until
+            }
+        };
+        live.set_awaits(Some(Awaits { children: ids.clone(), when }));
+        let limit = WaitLimit { until: until.map(Timestamp), is_relative: true };
+        let waited = self.wait(Call::new("children.ended", &()), limit, ended(host, ids, when)).await?;
+        live.set_awaits(None);
+        Ok(match waited {
+            Waited::Event(EndedChildren { failed: Some(reason), .. }) => Err(refusal("children.failed", reason)),
+            Waited::Event(EndedChildren { ended, .. }) => Ok(ended.into_iter().map(|id| id.to_string()).collect()),
+            Waited::Time => Err(refusal("children.wait-timeout", "the children did not end in time")),
+        })
+    }
+
+    async fn get_status(&mut self, child: String) -> wasmtime::Result<Told<children::Status>> {
+        read(self, "children.get-status", child, |execution| match execution.status {
+            Status::Scheduled => children::Status::Scheduled,
+            Status::Running => children::Status::Running,
+            Status::Waiting => children::Status::Waiting,
+            Status::Paused => children::Status::Paused,
+            Status::EndedSuccess => children::Status::EndedSuccess,
+            Status::EndedError => children::Status::EndedError,
+            Status::EndedCancelled => children::Status::EndedCancelled,
+        })
+        .await
+    }
+
+    async fn get_message(&mut self, child: String) -> wasmtime::Result<Told<Option<String>>> {
+        read(self, "children.get-message", child, |execution| execution.status_message).await
+    }
+
+    async fn get_outputs(&mut self, child: String) -> wasmtime::Result<Told<String>> {
+        read(self, "children.get-outputs", child, |execution| execution.output_value.get().to_owned()).await
+    }
+
+    async fn cancel(&mut self, child: String) -> wasmtime::Result<Told<()>> {
+        let call = Call::new("children.cancel", &child);
+        if let Some(told) = self.replay(&call)? {
+            return Ok(told);
+        }
+        let (host, live) = asking(self)?;
+        let told: Told<()> = match child_of(&live, &child) {
+            // To cancel twice is to cancel once, so that this need not be one transaction with the journal.
+            Ok(id) => host.end_cancelled(id).await.map_err(Into::into),
+            Err(refused) => Err(refused),
+        };
+        self.record(call, &told)?;
+        Ok(told)
+    }
+}

@@ -1,0 +1,65 @@
+//! Brings executions from the queue to slots, and from the store to the queue.
+
+use flowhost_model::RecordId;
+
+use crate::host::{Host, WeakHost};
+
+/// How many executions are claimed at once.
+const CLAIM: u32 = 1_000;
+
+/// Below so many in the queue more are claimed.
+const LOW: usize = 500;
+
+impl Host {
+    /// Starts the tasks that keep executions going, as long as the host lives.
+    pub(crate) fn start_dispatch(&self) {
+        tokio::spawn(dispatch(self.downgrade()));
+        tokio::spawn(claim(self.downgrade()));
+    }
+
+    /// How many executions of a flow may run at once.
+    pub(crate) fn flow_limit(&self, flow: RecordId) -> Option<u32> {
+        self.snapshot().flow_options(flow).and_then(|options| options.max_executions)
+    }
+}
+
+async fn dispatch(host: WeakHost) {
+    loop {
+        let Some(queue) = host.upgrade().map(|host| host.queue().clone()) else { return };
+        queue.filled().await;
+        let Some(admission) = host.upgrade().map(|host| host.admission().clone()) else { return };
+        let Some(slot) = admission.queued_slot().await else { return };
+        let Some(host) = host.upgrade() else { return };
+        if let Some((queued, holding)) = queue.pop(|flow| host.flow_limit(flow)) {
+            tokio::spawn(async move { host.run_queued(queued, holding, slot).await });
+        }
+    }
+}
+
+/// Claims what a former process left in the queue, as there is room for it.
+async fn claim(host: WeakHost) {
+    loop {
+        let Some(host) = host.upgrade() else { return };
+        if host.refuse_if_draining().is_err() {
+            return;
+        }
+        if host.queue().len() < LOW {
+            match host.store().claim_executions(host.owner_id(), CLAIM).await {
+                Ok(tickets) => {
+                    let is_last = tickets.len() < CLAIM as usize;
+                    for ticket in tickets {
+                        host.enqueue_ticket(ticket, false).await;
+                    }
+                    if is_last {
+                        // Whatever comes from now on comes through this process.
+                        return;
+                    }
+                }
+                Err(flowhost_store::Error::Closed) => return,
+                Err(error) => tracing::error!(%error, "executions could not be claimed; it is tried again"),
+            }
+        }
+        drop(host);
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}

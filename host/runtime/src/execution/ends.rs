@@ -1,0 +1,90 @@
+//! Who wants to be told when an execution has ended.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flowhost_model::{Execution, RecordId, Status};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::problem::Problem;
+
+/// Where the end of an execution is sent.
+pub(crate) type Answer = oneshot::Sender<Result<Execution, Problem>>;
+
+/// Those who wait for the ends of executions that they do not run themselves. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Ends(Arc<Mutex<HashMap<RecordId, Vec<Waiter>>>>);
+
+enum Waiter {
+    /// The caller of an execution that left memory meanwhile.
+    Caller(Answer),
+    /// A parent.
+    Parent(mpsc::UnboundedSender<(RecordId, Status)>),
+}
+
+impl Waiter {
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Caller(answer) => answer.is_closed(),
+            Self::Parent(told) => told.is_closed(),
+        }
+    }
+}
+
+impl Ends {
+    /// Sends the end of an execution to its caller.
+    pub(crate) fn answer(&self, id: RecordId, answer: Answer) {
+        self.add(id, Waiter::Caller(answer));
+    }
+
+    /// Whether somebody waits for the answer of an execution.
+    pub(crate) fn has_caller(&self, id: RecordId) -> bool {
+        self.lock().get(&id).is_some_and(|waiters| waiters.iter().any(|waiter| matches!(waiter, Waiter::Caller(_))))
+    }
+
+    /// The ends of these executions from now on.
+    pub(crate) fn of(&self, ids: &[RecordId]) -> mpsc::UnboundedReceiver<(RecordId, Status)> {
+        let (told, ends) = mpsc::unbounded_channel();
+        for id in ids {
+            self.add(*id, Waiter::Parent(told.clone()));
+        }
+        ends
+    }
+
+    /// Tells everybody that an execution has ended, now that its end is kept.
+    pub(crate) fn tell(&self, execution: &Execution) {
+        let waiters = self.lock().remove(&execution.id);
+        for waiter in waiters.into_iter().flatten() {
+            // Who has gone away does not mind.
+            match waiter {
+                Waiter::Caller(answer) => drop(answer.send(Ok(execution.clone()))),
+                Waiter::Parent(told) => drop(told.send((execution.id, execution.status))),
+            }
+        }
+    }
+
+    /// Tells the callers of an execution that its end could not be kept.
+    pub(crate) fn fail(&self, id: RecordId, problem: impl Fn() -> Problem) {
+        for waiter in self.lock().remove(&id).into_iter().flatten() {
+            if let Waiter::Caller(answer) = waiter {
+                let _gone = answer.send(Err(problem()));
+            }
+        }
+    }
+
+    /// Tells all callers that nothing ends here any more.
+    pub(crate) fn close(&self) {
+        self.lock().clear();
+    }
+
+    fn add(&self, id: RecordId, waiter: Waiter) {
+        let mut ends = self.lock();
+        let waiters = ends.entry(id).or_default();
+        waiters.retain(|waiter| !waiter.is_gone());
+        waiters.push(waiter);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<RecordId, Vec<Waiter>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,173 @@
+//! Brings executions back whose time has come, keeps the owner's lease, and notices when the clock jumps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use flowhost_model::Timestamp;
+use tokio::sync::Notify;
+
+use crate::host::{Host, WeakHost};
+
+/// How many are brought back at once, and above how many in the queue none are.
+const BATCH: u32 = 500;
+
+/// How often the clock is looked at, though nobody's time has come.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A difference between the clock and the time that has passed is a jump from here on; below it is the clock being slewed.
+const JUMP: Duration = Duration::from_secs(2);
+
+/// How long a lease holds. On one machine the folder's lock says who the owner is; the lease is for those who cannot see it.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// How often the executions in development mode that wait are looked at.
+const DEVELOPMENT: Duration = Duration::from_secs(60);
+
+/// When the next execution is to be brought back. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Waker(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    next: AtomicI64,
+    sooner: Notify,
+}
+
+impl Default for Waker {
+    fn default() -> Self {
+        Self(Arc::new(Shared { next: AtomicI64::new(i64::MIN), sooner: Notify::new() }))
+    }
+}
+
+impl Waker {
+    /// Somebody's time comes then.
+    pub(crate) fn wake_by(&self, at: Timestamp) {
+        if self.0.next.fetch_min(at.0, Ordering::Relaxed) > at.0 {
+            self.0.sooner.notify_one();
+        }
+    }
+}
+
+impl Host {
+    /// Starts the task that brings executions back, as long as the host lives.
+    pub(crate) fn start_waker(&self) {
+        tokio::spawn(wake(self.downgrade(), self.waker().clone()));
+    }
+
+    /// Brings back those whose time has come. Gives when the next one's comes.
+    async fn wake_due(&self) -> Option<Timestamp> {
+        let now = self.now();
+        if self.queue().len() >= BATCH as usize {
+            return Some(now);
+        }
+        match self.store().claim_due(self.owner_id(), now, BATCH).await {
+            Ok(due) => {
+                let is_full = due.tickets.len() >= BATCH as usize;
+                for ticket in due.tickets {
+                    self.enqueue_ticket(ticket, true).await;
+                }
+                if is_full { Some(now) } else { due.next }
+            }
+            Err(flowhost_store::Error::Closed) => None,
+            Err(error) => {
+                tracing::error!(%error, "executions whose time has come could not be claimed; it is tried again");
+                Some(now.saturating_add(TICK))
+            }
+        }
+    }
+
+    /// Pauses what waits in development mode and whose user is not active any more.
+    async fn pause_inactive(&self) -> Result<(), flowhost_store::Error> {
+        let mut after = None;
+        loop {
+            let waiting = self.store().waiting_in_development(after, BATCH).await?;
+            for (id, _) in waiting.iter().filter(|(_, user)| !self.is_active(*user)) {
+                match self.store().pause_execution(*id, super::INACTIVE.to_owned()).await {
+                    Ok(()) => self.count_paused(),
+                    // It goes on at this moment.
+                    Err(flowhost_store::Error::NotFound) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            match waiting.last() {
+                Some((last, _)) if waiting.len() == BATCH as usize => after = Some(*last),
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+async fn wake(host: WeakHost, waker: Waker) {
+    let mut seen = host.upgrade().map_or((Timestamp(0), Instant::now()), |host| (host.now(), Instant::now()));
+    let (mut leased, mut looked) = (Instant::now(), Instant::now());
+    loop {
+        let Some(host) = host.upgrade() else { return };
+        if host.refuse_if_draining().is_err() {
+            return;
+        }
+        let present = (host.now(), Instant::now());
+        if let Some(jump) = jump(seen, present) {
+            tracing::warn!(seconds = jump / 1_000_000, "the clock was set; waits for some time go on as before");
+            if let Err(error) = host.store().shift_waits(jump).await {
+                tracing::error!(%error, "waits could not be moved with the clock");
+            }
+        }
+        seen = present;
+        if leased.elapsed() >= LEASE / 3 {
+            leased = Instant::now();
+            if let Err(error) = host.store().hold_lease(Some(host.owner_id()), host.lease_end()).await {
+                tracing::warn!(%error, "the lease could not be extended; it is tried again");
+            }
+        }
+        if looked.elapsed() >= DEVELOPMENT {
+            looked = Instant::now();
+            if let Err(error) = host.pause_inactive().await {
+                tracing::warn!(%error, "waiting executions in development mode could not be looked at; it is tried again");
+            }
+        }
+        // Set before the store is asked: a wait that is kept meanwhile makes it earlier again.
+        waker.0.next.store(i64::MAX, Ordering::Relaxed);
+        if let Some(next) = host.wake_due().await {
+            waker.0.next.fetch_min(next.0, Ordering::Relaxed);
+        }
+        let next = Timestamp(waker.0.next.load(Ordering::Relaxed));
+        let left = next.since(host.now()).clamp(Duration::from_millis(1), TICK);
+        drop(host);
+        tokio::select! {
+            () = tokio::time::sleep(left) => {}
+            () = waker.0.sooner.notified() => {}
+        }
+    }
+}
+
+/// By how many microseconds the clock is off from where it should be after the time that has passed, if that is a jump.
+fn jump(seen: (Timestamp, Instant), present: (Timestamp, Instant)) -> Option<i64> {
+    let passed = i64::try_from(present.1.duration_since(seen.1).as_micros()).unwrap_or(i64::MAX);
+    let shown = present.0.0.saturating_sub(seen.0.0);
+    let jump = shown.saturating_sub(passed);
+    (jump.unsigned_abs() >= JUMP.as_micros() as u64).then_some(jump)
+}
+
+impl Host {
+    /// Until when this host's lease holds, from now.
+    pub(crate) fn lease_end(&self) -> Timestamp {
+        self.now().saturating_add(LEASE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_is_told_from_one_that_runs() {
+        let began = Instant::now();
+        let later = began + Duration::from_secs(1);
+        let at = |seconds: i64| Timestamp(seconds * 1_000_000);
+        assert_eq!(jump((at(100), began), (at(101), later)), None);
+        assert_eq!(jump((at(100), began), (at(102), later)), None);
+        assert_eq!(jump((at(100), began), (at(3_701), later)), Some(3_600_000_000));
+        assert_eq!(jump((at(4_000), began), (at(401), later)), Some(-3_600_000_000));
+    }
+}

@@ -1,0 +1,164 @@
+//! Settings as flows read and change them: the same permissions and checks as over the API, one value at a time.
+
+use flowhost_model::{Comparison, Filter, Kind, Operation, RecordType, Timestamp, definition, normalize_name};
+use flowhost_store::{Expected, RecordQuery, RecordWrite, StoredRecord, Write};
+use serde_json::{Map, Value};
+
+use super::draft::Draft;
+use super::service::{may_read, members_of, refuse_outside};
+use crate::access::Reach;
+use crate::host::Host;
+use crate::identity::Identity;
+use crate::problem::{Code, Problem};
+
+/// The most names that are listed at once.
+const NAMES_LIMIT: u32 = 1_000;
+
+/// The largest value of a setting, as text in bytes.
+pub(crate) const VALUE_LIMIT: usize = 1 << 20;
+
+impl Host {
+    /// The setting of this name that the identity may read, with its value as it is read.
+    pub(crate) async fn setting(&self, by: &Identity, name: &str) -> Result<Option<(StoredRecord, Value)>, Problem> {
+        if by.access.projects(Operation::Read, RecordType::Setting) == Reach::Nothing {
+            self.permit(by, Operation::Read, RecordType::Setting, None)?;
+        }
+        let name = normalize_name(name)?;
+        let stored = self.store().record_by_name(RecordType::Setting, name).await?;
+        let Some(stored) = stored.filter(|stored| may_read(by, stored)) else { return Ok(None) };
+        let body = members_of(&stored.body)?;
+        let value = self.derived_property("value", &stored, &body).unwrap_or(Value::Null);
+        Ok(Some((stored, value)))
+    }
+
+    /// The names of settings that the identity may read, from those that begin with `prefix`, behind `after`.
+    pub(crate) async fn setting_names(
+        &self,
+        by: &Identity,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<String>, Problem> {
+        let in_projects = match by.access.projects(Operation::Read, RecordType::Setting) {
+            Reach::Everything => None,
+            Reach::Projects(projects) => Some(projects),
+            Reach::Nothing => {
+                self.permit(by, Operation::Read, RecordType::Setting, None)?;
+                return Ok(Vec::new());
+            }
+        };
+        let limit = limit.min(NAMES_LIMIT);
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let term = |op, text: &str| {
+            let property = definition(RecordType::Setting).property("name");
+            let kind = property.map_or(Kind::LongText, |property| property.kind);
+            Filter::Term { field: "name", kind, op, value: Value::String(text.to_owned()) }
+        };
+        let mut terms = vec![term(Comparison::Ge, prefix)];
+        // The first text that is greater than all that begin with the prefix.
+        terms.extend(next_prefix(prefix).map(|end| term(Comparison::Lt, &end)));
+        terms.extend(after.map(|after| term(Comparison::Gt, after)));
+        let query = RecordQuery { filter: Some(Filter::And(terms)), limit, in_projects, ..RecordQuery::default() };
+        let page = self.store().query_records(RecordType::Setting, query).await?;
+        Ok(page.records.into_iter().map(|record| record.meta.name).collect())
+    }
+
+    /// The write that gives a setting this value, checked, and the record as it is then. To be made while
+    /// [`Host::writing`] is held.
+    pub(crate) async fn save_setting(
+        &self,
+        by: &Identity,
+        name: &str,
+        value: Value,
+    ) -> Result<(Write, StoredRecord), Problem> {
+        let name = normalize_name(name)?;
+        let former = self.store().record_by_name(RecordType::Setting, name).await?;
+        let definition = definition(RecordType::Setting);
+        let mut members = Map::new();
+        members.insert("value".to_owned(), value);
+        let (draft, expected) = match former {
+            None => {
+                members.insert("name".to_owned(), Value::String(name.to_owned()));
+                let mut draft = Draft::new(definition, by.user_id);
+                draft.apply(members, None)?;
+                self.place(&mut draft);
+                self.permit(by, Operation::Create, RecordType::Setting, draft.meta.project_id)?;
+                self.refuse_readonly_parent(&draft.meta).await?;
+                self.prepare_draft(by, &mut draft, None).await?;
+                (draft, Expected::Absent)
+            }
+            Some(former) => {
+                refuse_outside(by, &former)?;
+                self.permit(by, Operation::Update, RecordType::Setting, former.meta.project_id)?;
+                self.refuse_guarded(&former).await?;
+                let expected = Expected::Revision(former.revision);
+                let mut draft = Draft::of(definition, former.meta.clone(), members_of(&former.body)?);
+                draft.apply(members, None)?;
+                draft.meta.modified_at = Timestamp::now();
+                draft.meta.modified_by = Some(by.user_id);
+                self.prepare_draft(by, &mut draft, Some(&former)).await?;
+                (draft, expected)
+            }
+        };
+        let body = Value::Object(draft.body).to_string();
+        if body.len() > VALUE_LIMIT {
+            return Err(Problem::new(Code::TooLarge, format!("a setting's value has at most {VALUE_LIMIT} bytes")));
+        }
+        let record = StoredRecord { record_type: RecordType::Setting, meta: draft.meta, body, revision: 0 };
+        let write = RecordWrite { record: record.clone(), expected, commit_message: None, is_remembered: false };
+        Ok((Write::Record(write), record))
+    }
+
+    /// The write that deletes a setting for good, checked; none where there is no such setting. To be made while
+    /// [`Host::writing`] is held.
+    pub(crate) async fn delete_setting(
+        &self,
+        by: &Identity,
+        name: &str,
+    ) -> Result<Option<(Write, StoredRecord)>, Problem> {
+        let name = normalize_name(name)?;
+        let stored = self.store().record_by_name(RecordType::Setting, name).await?;
+        let Some(stored) = stored.filter(|stored| may_read(by, stored)) else { return Ok(None) };
+        self.permit(by, Operation::Delete, RecordType::Setting, stored.meta.project_id)?;
+        self.refuse_guarded(&stored).await?;
+        self.check_deletion(by, &stored)?;
+        let write = Write::DeleteRecord {
+            id: stored.meta.id,
+            expected: Expected::Revision(stored.revision),
+            by: Some(by.user_id),
+            at: Timestamp::now(),
+            commit_message: None,
+            is_remembered: false,
+        };
+        Ok(Some((write, stored)))
+    }
+}
+
+/// The least text that is greater than every text with this beginning; none where there is none.
+fn next_prefix(prefix: &str) -> Option<String> {
+    let mut characters: Vec<char> = prefix.chars().collect();
+    while let Some(last) = characters.pop() {
+        let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
+        if let Some(next) = next {
+            characters.push(next);
+            return Some(characters.into_iter().collect());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_before_the_next_text() {
+        assert_eq!(next_prefix("todo."), Some("todo/".into()));
+        assert_eq!(next_prefix("a\u{d7ff}"), Some("a\u{e000}".into()));
+        assert_eq!(next_prefix("a\u{10ffff}"), Some("b".into()));
+        assert_eq!(next_prefix(""), None);
+        assert_eq!(next_prefix("\u{10ffff}"), None);
+    }
+}
