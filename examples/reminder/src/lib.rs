@@ -50,9 +50,13 @@ fn reminder(this: &Execution, wanted: Input<Wanted>) -> Result<Outputs, FlowErro
     let reminder = Reminder { text: wanted.text, due, execution: this.id(), reminded_at: None };
     this.settings().save(&setting, &reminder)?;
     this.progress(format_args!("reminds at {due}"));
-    match wait {
-        Some(wait) => this.sleep().for_duration(wait)?,
-        None => this.sleep().until(due.into())?,
+    let slept = match wait {
+        Some(wait) => this.sleep().for_duration(wait),
+        None => this.sleep().until(due.into()),
+    };
+    if let Err(refused) = slept {
+        this.settings().delete(&setting)?;
+        return Err(refused.into());
     }
     remind(this, &setting, &reminder)
 }
@@ -145,7 +149,13 @@ mod tests {
             let error = set(&at_nine(), &format!(r#"{{ "name": "a", "text": "b"{times} }}"#)).unwrap_err();
             assert_eq!((error.message(), error.code()), (message, Some(FlowError::INVALID_INPUT)));
         }
-        let error = set(&at_nine(), r#"{ "name": "a", "text": "b", "in_seconds": 1000000000 }"#).unwrap_err();
+    }
+
+    #[test]
+    fn what_is_too_far_off_leaves_nothing_behind() {
+        let this = at_nine();
+        let error = set(&this, r#"{ "name": "a", "text": "b", "in_seconds": 1000000000 }"#).unwrap_err();
         assert_eq!(error.code(), Some("sleep.too-long"));
+        assert!(this.settings_saved().is_empty());
     }
 }
