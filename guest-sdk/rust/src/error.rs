@@ -7,8 +7,8 @@ use serde_json::Value;
 
 /// Why a flow ends without success.
 ///
-/// The `?` operator makes one of any error; its message then holds the error and all its sources. For that reason this
-/// type is not itself a [`std::error::Error`].
+/// The `?` operator makes one of any error; its message then holds the error and all its sources. Where one of them is a
+/// [`HostError`], the flow error has its code. For that reason this type is not itself a [`std::error::Error`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlowError(Box<Failure>);
 
@@ -83,11 +83,19 @@ impl fmt::Display for FlowError {
     }
 }
 
-impl<E: Error> From<E> for FlowError {
+impl<E: Error + 'static> From<E> for FlowError {
     fn from(error: E) -> Self {
+        let error: &(dyn Error + 'static) = &error;
+        if let Some(refused) = error.downcast_ref::<HostError>() {
+            return Self::new(&refused.message).with_code(&refused.code);
+        }
         let mut message = error.to_string();
+        let mut code = None;
         let mut source = error.source();
         while let Some(cause) = source {
+            if let Some(refused) = cause.downcast_ref::<HostError>() {
+                code.get_or_insert_with(|| refused.code.clone());
+            }
             let text = cause.to_string();
             // Many errors repeat their source in their own text.
             if !message.ends_with(&text) {
@@ -96,7 +104,11 @@ impl<E: Error> From<E> for FlowError {
             }
             source = cause.source();
         }
-        Self::new(message)
+        let failure = Self::new(message);
+        match code {
+            Some(code) => failure.with_code(code),
+            None => failure,
+        }
     }
 }
 
@@ -108,6 +120,10 @@ pub struct HostError {
 }
 
 impl HostError {
+    pub(crate) fn new(code: &str, message: impl fmt::Display) -> Self {
+        Self { code: code.into(), message: message.to_string() }
+    }
+
     /// A stable name, listed in the host's documentation.
     pub fn code(&self) -> &str {
         &self.code
@@ -146,6 +162,21 @@ mod tests {
         }
     }
 
+    #[derive(Debug)]
+    struct NoBread(HostError);
+
+    impl fmt::Display for NoBread {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("no bread today")
+        }
+    }
+
+    impl Error for NoBread {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
     fn read(text: &str) -> Result<u32, FlowError> {
         Ok(text.parse().map_err(Outer)?)
     }
@@ -162,6 +193,16 @@ mod tests {
     fn a_source_that_the_message_repeats_is_said_once() {
         let error: FlowError = std::io::Error::other("disk gone").into();
         assert_eq!(error.message(), "disk gone");
+    }
+
+    #[test]
+    fn a_refused_call_keeps_its_code() {
+        let refused = HostError::new("children.failed", "child `a` failed: no flour");
+        let error: FlowError = refused.clone().into();
+        assert_eq!((error.message(), error.code()), ("child `a` failed: no flour", Some("children.failed")));
+        let error: FlowError = NoBread(refused).into();
+        assert_eq!(error.code(), Some("children.failed"));
+        assert_eq!(error.message(), "no bread today: child `a` failed: no flour (children.failed)");
     }
 
     #[test]

@@ -6,6 +6,10 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::backend::Backend;
+use crate::children::Children;
+use crate::crossing::to_json;
+use crate::settings::Settings;
+use crate::sleep::Sleep;
 use crate::{HostError, Request};
 
 /// The execution that runs the flow: who it is, and what it tells while it runs.
@@ -56,6 +60,12 @@ impl Execution {
         self.backend.mode()
     }
 
+    /// What the host's clock shows: `SystemTime::now()` in a component, and natively the clock of the test, which moves when the
+    /// flow waits.
+    pub fn now(&self) -> SystemTime {
+        self.backend.now()
+    }
+
     /// When the host ends the execution if it is still running then.
     pub fn deadline(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_micros(self.backend.deadline())
@@ -64,6 +74,21 @@ impl Execution {
     /// The webhook request that the execution serves, or none where something else started it.
     pub fn request(&self) -> Option<Request> {
         self.backend.request().map(|backend| Request { backend })
+    }
+
+    /// Named JSON values that outlive the execution.
+    pub fn settings(&self) -> Settings<'_> {
+        Settings { backend: &self.backend }
+    }
+
+    /// Waiting for a time.
+    pub fn sleep(&self) -> Sleep<'_> {
+        Sleep { backend: &self.backend }
+    }
+
+    /// Executions that this execution starts.
+    pub fn children(&self) -> Children<'_> {
+        Children { backend: &self.backend }
     }
 
     /// Adds a line to the execution's log with fields of its own: a map or a struct.
@@ -105,9 +130,7 @@ impl Execution {
     ///
     /// Refused with the code `json.invalid` where the value cannot be written as JSON.
     pub fn set_output(&self, name: &str, value: &impl Serialize) -> Result<(), HostError> {
-        let json = serde_json::to_string(value)
-            .map_err(|error| HostError { code: "json.invalid".into(), message: format!("output `{name}`: {error}") })?;
-        self.backend.set_output(name, &json)
+        self.backend.set_output(name, &to_json(format_args!("output `{name}`"), value)?)
     }
 
     /// Says in a few words how far the execution has come. The last message stands in its `status_message` while it runs.

@@ -1,7 +1,14 @@
 //! Executions and requests of the host that runs this component.
 
+mod children;
+mod settings;
+mod sleep;
+
+use std::time::SystemTime;
+
 use crate::bindings::flowhost::flow::execution;
 use crate::bindings::flowhost::flow::request::{self, IncomingRequest};
+use crate::bindings::flowhost::flow::types;
 use crate::{Execution, HostError, Level, Mode};
 
 /// The one execution of this instance; there is nothing to hold on to.
@@ -32,6 +39,10 @@ impl Backend {
         }
     }
 
+    pub(crate) fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
     pub(crate) fn deadline(&self) -> u64 {
         execution::deadline()
     }
@@ -48,7 +59,7 @@ impl Backend {
     }
 
     pub(crate) fn set_output(&self, name: &str, json: &str) -> Result<(), HostError> {
-        execution::set_output(name, json).map_err(|refused| HostError { code: refused.code, message: refused.message })
+        Ok(execution::set_output(name, json)?)
     }
 
     pub(crate) fn progress(&self, message: &str) {
@@ -57,5 +68,11 @@ impl Backend {
 
     pub(crate) fn request(&self) -> Option<RequestBackend> {
         request::current()
+    }
+}
+
+impl From<types::HostError> for HostError {
+    fn from(refused: types::HostError) -> Self {
+        Self { code: refused.code, message: refused.message }
     }
 }

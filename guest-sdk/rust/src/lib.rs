@@ -31,27 +31,34 @@
 //! Native code sees the same API over an execution in memory, so that a flow's tests need nothing but `cargo test`.
 
 #[cfg(target_family = "wasm")]
-#[path = "host.rs"]
-mod backend;
-#[cfg(not(target_family = "wasm"))]
-#[path = "testing.rs"]
-mod backend;
-#[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod bindings;
+pub mod children;
+mod crossing;
 mod error;
 mod execution;
 #[doc(hidden)]
 pub mod exported;
 pub mod form;
+#[cfg(target_family = "wasm")]
+mod host;
 mod input;
 mod outputs;
 #[cfg(target_family = "wasm")]
 mod panic;
 mod request;
+pub mod settings;
+pub mod sleep;
+#[cfg(not(target_family = "wasm"))]
+mod testing;
+
+#[cfg(target_family = "wasm")]
+use host as backend;
+#[cfg(not(target_family = "wasm"))]
+use testing as backend;
 
 #[cfg(not(target_family = "wasm"))]
-pub use backend::LogLine;
+pub use backend::{LogLine, StartedChild};
 pub use error::{FlowError, HostError};
 pub use execution::{Execution, Level, Mode};
 pub use input::{FromInput, Input};

@@ -1,20 +1,34 @@
 //! Executions and requests in memory, for the tests of flows.
 
-use std::cell::RefCell;
+mod children;
+mod settings;
+mod sleep;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
+pub use self::children::StartedChild;
+use crate::crossing::{from_json, microseconds};
 use crate::{Execution, HostError, Level, Mode, Request};
+
+/// The time that an execution in memory has left, whenever it asks: computing takes none on the test's clock, and waiting
+/// does not count.
+const TIME_LEFT: Duration = Duration::from_secs(60);
 
 /// What a flow said through its execution, kept for its test to look at.
 #[derive(Debug)]
 pub(crate) struct Backend {
     name: String,
     mode: Mode,
-    deadline: u64,
+    now: Cell<SystemTime>,
     request: Option<RequestBackend>,
     told: RefCell<Told>,
+    settings: RefCell<BTreeMap<String, Value>>,
+    slept: RefCell<Vec<Duration>>,
+    children: RefCell<children::Children>,
 }
 
 #[derive(Debug, Default)]
@@ -37,17 +51,19 @@ pub struct LogLine {
 
 /// Tests: native only.
 impl Execution {
-    /// An execution in memory: productive, named `test`, without a request, and with a minute to go.
+    /// An execution in memory: productive, named `test`, without a request, with a minute to go, with no settings and
+    /// nothing that it could start.
     pub fn for_test() -> Self {
-        let deadline = SystemTime::now() + Duration::from_secs(60);
-        let since_epoch = deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self {
             backend: Backend {
                 name: "test".into(),
                 mode: Mode::Productive,
-                deadline: u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX),
+                now: Cell::new(in_whole_microseconds(SystemTime::now())),
                 request: None,
                 told: RefCell::default(),
+                settings: RefCell::default(),
+                slept: RefCell::default(),
+                children: RefCell::default(),
             },
         }
     }
@@ -56,6 +72,13 @@ impl Execution {
     #[must_use]
     pub fn with_mode(mut self, mode: Mode) -> Self {
         self.backend.mode = mode;
+        self
+    }
+
+    /// The same execution at another time. The test's clock shows that time until the flow waits.
+    #[must_use]
+    pub fn with_now(self, now: SystemTime) -> Self {
+        self.backend.now.set(in_whole_microseconds(now));
         self
     }
 
@@ -95,8 +118,12 @@ impl Backend {
         self.mode
     }
 
+    pub(crate) fn now(&self) -> SystemTime {
+        self.now.get()
+    }
+
     pub(crate) fn deadline(&self) -> u64 {
-        self.deadline
+        timestamp(self.now() + TIME_LEFT)
     }
 
     pub(crate) fn log(&self, level: Level, message: &str, fields: Option<&str>) {
@@ -105,8 +132,7 @@ impl Backend {
     }
 
     pub(crate) fn set_output(&self, name: &str, json: &str) -> Result<(), HostError> {
-        let value = serde_json::from_str(json)
-            .map_err(|error| HostError { code: "json.invalid".into(), message: format!("output `{name}`: {error}") })?;
+        let value = from_json(format_args!("output `{name}`"), json)?;
         self.told.borrow_mut().outputs.insert(name.into(), value);
         Ok(())
     }
@@ -118,6 +144,16 @@ impl Backend {
     pub(crate) fn request(&self) -> Option<RequestBackend> {
         self.request.clone()
     }
+}
+
+/// A time as the contract has it.
+fn timestamp(time: SystemTime) -> u64 {
+    microseconds(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+/// The next time that the contract can tell.
+fn in_whole_microseconds(time: SystemTime) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_micros(timestamp(time))
 }
 
 /// The rule of the contract: fields that are no object are text in a field named `value`.
@@ -221,7 +257,7 @@ mod tests {
         assert_eq!(Value::from(this.outputs_set()), json!({"count": 2}));
         assert_eq!(this.progress_told(), ["half"]);
         assert_eq!(this.mode(), Mode::Development);
-        assert!(this.deadline() > SystemTime::now());
+        assert!(this.deadline() > this.now());
     }
 
     #[test]
