@@ -33,6 +33,9 @@ pub(crate) struct Serve {
     /// How log lines on standard error look; FLOWHOST_LOG or RUST_LOG chooses which, for example `debug`
     #[arg(long, env = "FLOWHOST_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+    /// End as a crash would, right after so many commits of the store: for tests of what that leaves behind
+    #[arg(long, hide = true, value_name = "COMMITS")]
+    abort_after_commits: Option<u64>,
 }
 
 /// How log lines look.
@@ -53,7 +56,7 @@ impl Serve {
             .enable_all()
             .build()
             .map_err(|error| Failure::new(Exit::Local, format!("no threads to work with: {error}")))?;
-        runtime.block_on(serve(&self.data, config, self.log_format))
+        runtime.block_on(serve(&self, config))
     }
 
     fn config(&self) -> Result<Config, Failure> {
@@ -83,13 +86,15 @@ impl Serve {
     }
 }
 
-async fn serve(data: &Path, config: Config, log_format: LogFormat) -> Result<(), Failure> {
+async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
+    let Serve { data, log_format, abort_after_commits, .. } = arguments;
     // Before anything is opened, so that a signal never finds the process half-way without a handler.
     let signals = Signals::listen().map_err(|error| Failure::new(Exit::Local, format!("no signals: {error}")))?;
     let host = Host::builder()
         .data(data)
         .workspace(&config.workspace)
         .limits(config.limits)
+        .abort_after_commits(*abort_after_commits)
         .compiler(Compiler::Process { program: this_program(), arguments: vec!["compile-worker".into()] })
         .build()
         .await
@@ -105,7 +110,7 @@ async fn serve(data: &Path, config: Config, log_format: LogFormat) -> Result<(),
     // Scripts wait for this line.
     let address = server.local_addr();
     Output { json: false }.data(&format!("flowhost listens on http://{address}"))?;
-    if log_format == LogFormat::Text {
+    if *log_format == LogFormat::Text {
         eprintln!("the operator's token is in {}", data.join(token::FILE).display());
         eprintln!("next: `flowhost deploy FILE --name NAME`, `flowhost webhook create NAME --flow NAME --enable`");
     }

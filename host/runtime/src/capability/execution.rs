@@ -45,20 +45,18 @@ fn live(state: &mut State) -> wasmtime::Result<&Arc<Live>> {
     Ok(&state.slot::<Slot>()?.live)
 }
 
-impl State {
-    /// Tells the flow its mode for the first time in this run.
-    fn told_mode(&mut self, present: bool) -> wasmtime::Result<bool> {
-        let call = Call::new("execution.mode", &());
-        let told = match self.replay(&call)? {
-            Some(told) => told,
-            None => {
-                self.record(call, &present)?;
-                present
-            }
-        };
-        self.slot::<Slot>()?.mode = Some(told);
-        Ok(told)
-    }
+/// Tells the flow its mode for the first time in this run.
+fn told_mode(state: &mut State, present: bool) -> wasmtime::Result<bool> {
+    let call = Call::new("execution.mode", &());
+    let told = match state.replay(&call)? {
+        Some(told) => told,
+        None => {
+            state.record(call, &present)?;
+            present
+        }
+    };
+    state.slot::<Slot>()?.mode = Some(told);
+    Ok(told)
 }
 
 impl execution::Host for State {
@@ -75,7 +73,7 @@ impl execution::Host for State {
         let (told, present) = (slot.mode, slot.live.start.is_productive);
         let is_productive = match told {
             Some(told) => told,
-            None => self.told_mode(present)?,
+            None => told_mode(self, present)?,
         };
         Ok(if is_productive { RunMode::Productive } else { RunMode::Development })
     }
