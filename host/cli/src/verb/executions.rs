@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use flowhost_model::{Execution, Status, Timestamp};
 
-use crate::client::{Connection, address};
+use crate::client::{Client, Connection, address};
 use crate::failure::Failure;
 use crate::output::{Cell, Output, Paint, indented};
 
@@ -30,8 +30,18 @@ pub(crate) enum Executions {
         /// The execution's id
         id: String,
     },
-    /// End an execution that is not over
+    /// End an execution that is not over, and its children with it
     Cancel {
+        /// The execution's id
+        id: String,
+    },
+    /// Let an execution wait until it is resumed
+    Pause {
+        /// The execution's id
+        id: String,
+    },
+    /// Let a paused execution go on
+    Resume {
         /// The execution's id
         id: String,
     },
@@ -56,13 +66,16 @@ impl Executions {
                 let answer = client.get(&address(&["execution", &id], &[]))?;
                 if output.json { output.answer(&answer.body) } else { show(output, &answer.read()?) }
             }
-            Self::Cancel { id } => {
-                let address = address(&["execution", &id, "action", "cancel"], &[]);
-                let answer = client.send_to("POST", &address, &[], Vec::new())?;
-                if output.json { output.answer(&answer.body) } else { show(output, &answer.read()?) }
-            }
+            Self::Cancel { id } => act(&client, output, &id, "cancel"),
+            Self::Pause { id } => act(&client, output, &id, "pause"),
+            Self::Resume { id } => act(&client, output, &id, "resume"),
         }
     }
+}
+
+fn act(client: &Client, output: Output, id: &str, verb: &str) -> Result<(), Failure> {
+    let answer = client.send_to("POST", &address(&["execution", id, "action", verb], &[]), &[], Vec::new())?;
+    if output.json { output.answer(&answer.body) } else { show(output, &answer.read()?) }
 }
 
 fn status(text: &str) -> Result<Status, flowhost_model::UnknownStatus> {

@@ -22,6 +22,8 @@ pub(crate) const BUDGET: Budget = Budget {
     output_bytes: 1 << 10,
     log_bytes: 1 << 10,
     handles: 10,
+    journal_entries: 1_000,
+    journal_bytes: 1 << 20,
 };
 
 pub(crate) struct Sandbox {

@@ -71,7 +71,7 @@ pub(super) async fn log(api: Shared, Path(segment): Path<String>, uri: Uri, head
     Ok(parameters.content("log", log, None))
 }
 
-/// `cancel`, `resume`, `rerun`, `set-productive`.
+/// `cancel`, `pause`, `resume`, `rerun`, `set-productive`.
 pub(super) async fn action(
     api: Shared,
     Path((segment, verb)): Path<(String, String)>,
@@ -83,6 +83,7 @@ pub(super) async fn action(
     let id = id(&segment)?;
     let execution = match verb.as_str() {
         "cancel" => api.host.cancel(&by, id).await?,
+        "pause" => api.host.pause(&by, id).await?,
         "resume" => api.host.resume(&by, id).await?,
         "rerun" => {
             let id = api.host.rerun(&by, id).await?;
