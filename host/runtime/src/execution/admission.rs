@@ -48,9 +48,9 @@ impl Admission {
         let slot = match self.slots.clone().try_acquire_owned() {
             Ok(slot) => slot,
             Err(_) => {
-                let _wanted = self.residents.want();
-                let slot = tokio::time::timeout(self.wait, self.slots.clone().acquire_owned()).await;
-                slot.map_err(|_| busy())?.map_err(|_| Problem::new(Code::HostDraining, "the host is about to stop"))?
+                let slot = tokio::time::timeout(self.wait, taken(&self.slots, &self.residents)).await;
+                let draining = || Problem::new(Code::HostDraining, "the host is about to stop");
+                slot.map_err(|_| busy())?.ok_or_else(draining)?
             }
         };
         Ok(Slot { _slot: slot, _share: None })
@@ -66,13 +66,8 @@ impl Admission {
 
     /// A slot for an execution that was queued. Waits as long as it takes; none when the host has closed.
     pub(crate) async fn queued_slot(&self) -> Option<Slot> {
-        let free = (self.queued_slots.clone().try_acquire_owned(), self.slots.clone().try_acquire_owned());
-        if let (Ok(share), Ok(slot)) = free {
-            return Some(Slot { _slot: slot, _share: Some(share) });
-        }
-        let _wanted = self.residents.want();
-        let share = self.queued_slots.clone().acquire_owned().await.ok()?;
-        let slot = self.slots.clone().acquire_owned().await.ok()?;
+        let share = taken(&self.queued_slots, &self.residents).await?;
+        let slot = taken(&self.slots, &self.residents).await?;
         Some(Slot { _slot: slot, _share: Some(share) })
     }
 
@@ -86,6 +81,15 @@ impl Admission {
         self.queued_slots.close();
         self.slots.close();
     }
+}
+
+/// A permit; where none is free, an execution that waits leaves its own. None when there are none any more.
+async fn taken(permits: &Arc<Semaphore>, residents: &Arc<Residents>) -> Option<OwnedSemaphorePermit> {
+    if let Ok(permit) = permits.clone().try_acquire_owned() {
+        return Some(permit);
+    }
+    let _wanted = residents.want();
+    permits.clone().acquire_owned().await.ok()
 }
 
 /// Counts the executions of one webhook.

@@ -48,18 +48,17 @@ async fn calls_beyond_the_limit_have_their_turn_where_they_may_wait() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accepted_executions_beyond_the_limit_wait_and_a_full_queue_refuses() {
     let limits = Limits { executions: 2, queued: 3, ..crate::fixture::patient() };
-    let fixture = Fixture::with(&["sleeper"], limits).await;
-    let forever = json!({ "ms": 3_600_000 });
-    let first = fixture.host.call_async("sleeper", &forever).await.unwrap();
+    let fixture = Fixture::with(&["spin"], limits).await;
+    let first = fixture.host.call_async("spin", json!(null)).await.unwrap();
     fixture.until(first, |execution| execution.started_at.is_some()).await;
     let mut waiting = Vec::new();
     for _ in 0..3 {
-        waiting.push(fixture.host.call_async("sleeper", &forever).await.unwrap());
+        waiting.push(fixture.host.call_async("spin", json!(null)).await.unwrap());
     }
-    let problem = fixture.host.call_async("sleeper", &forever).await.unwrap_err();
+    let problem = fixture.host.call_async("spin", json!(null)).await.unwrap_err();
     assert_eq!(problem.code, Code::HostBusy);
     // One that waits can be cancelled and makes room.
     fixture.cancel(waiting[1]).await;
     fixture.until(waiting[1], |execution| execution.status.is_ended()).await;
-    fixture.host.call_async("sleeper", &forever).await.unwrap();
+    fixture.host.call_async("spin", json!(null)).await.unwrap();
 }

@@ -9,7 +9,7 @@ use flowhost::{Budget, Code, Limits};
 use http::{HeaderMap, Method};
 use serde_json::json;
 
-use crate::fixture::{Fixture, limits};
+use crate::fixture::{Fixture, limits, patient};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endless_loop_uses_up_its_cpu_time() {
@@ -22,10 +22,12 @@ async fn an_endless_loop_uses_up_its_cpu_time() {
 }
 
 #[tokio::test]
-async fn a_flow_that_sleeps_too_long_uses_up_its_wall_time() {
-    let budget = Budget { wall: Duration::from_millis(50), ..limits().budget };
-    let fixture = Fixture::with(&["sleeper"], Limits { budget, ..limits() }).await;
-    fixture.failed("sleeper", json!({ "ms": 3_600_000 }), Code::FlowTimeLimit).await;
+async fn a_flow_that_runs_too_long_uses_up_its_wall_time_and_waiting_is_not_running() {
+    let budget = Budget { wall: Duration::from_millis(50), ..patient().budget };
+    let fixture = Fixture::with(&["sleeper", "spin"], Limits { budget, ..limits() }).await;
+    fixture.failed("spin", json!(null), Code::FlowTimeLimit).await;
+    let outputs = fixture.outputs("sleeper", json!({ "ms": 200 })).await;
+    assert!(outputs["slept_ms"].as_u64().unwrap() >= 200, "{outputs}");
 }
 
 #[tokio::test]
