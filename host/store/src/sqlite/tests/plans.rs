@@ -124,8 +124,14 @@ fn what_waits_is_read_by_nobody_who_does_not_ask_for_it() {
     // What an ordinary call does.
     executions::end(&connection, &ended(1), &[], false).unwrap();
     assert_eq!(look(&connection).len(), 1, "an end is one statement");
-    executions::insert(&connection, &running(OWNER), false).unwrap();
+    let admitted = running(OWNER);
+    executions::insert(&connection, &admitted, false).unwrap();
     assert_eq!(look(&connection).len(), 1, "an admission is one statement");
+    let over = Execution { status: Status::EndedSuccess, ..admitted.execution };
+    executions::end(&connection, &over, &[], true).unwrap();
+    let ran = look(&connection);
+    assert!(ran[0].0.starts_with("SELECT") && ran[1].0.starts_with("UPDATE") && ran.len() == 2, "one that changes");
+    executions::insert(&connection, &running(OWNER), false).unwrap();
 
     // What durable ones do.
     let parent = running(OWNER);
