@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p flowhost-store --example store_bench [FOLDER]`. For 1, 32 and 250 tasks that each end one
 //! execution after the other, it prints the executions per second, how many share a commit, and the processor time that
-//! the writing thread takes for one. Each call has 1 KB of input and waits for its commit, as the host does.
+//! the writing thread takes for one. Each call has 1 KB of input and waits for its commit, as the host does. Those that are
+//! admitted have two: one before they run, one at their end.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use flowhost_model::{
     Digest, Execution, FlowRef, LogLevel, LogLine, LogSource, Priority, RawValue, RecordId, Status, Timestamp,
     WebhookRef,
 };
-use flowhost_store::Store;
 use flowhost_store::sqlite::{SqliteOptions, SqliteStore};
+use flowhost_store::{ExecutionRow, OwnerId, Store};
 
 const DURATION: Duration = Duration::from_secs(4);
 
@@ -26,6 +27,8 @@ struct Load {
     tasks: usize,
     flows: usize,
     log_lines: usize,
+    /// Whether each is kept twice: when it is admitted, and when it ends.
+    is_admitted: bool,
 }
 
 fn main() -> Result<(), Failure> {
@@ -38,13 +41,14 @@ fn main() -> Result<(), Failure> {
         "{:<24} {:>8} {:>8} {:>10} {:>10} {:>10} {:>10} {:>9}",
         "load", "per s", "a commit", "p50 us", "p99 us", "max us", "CPU us", "bytes"
     );
-    let plain = Load { name: "", tasks: 1, flows: 1, log_lines: 0 };
+    let plain = Load { name: "", tasks: 1, flows: 1, log_lines: 0, is_admitted: false };
     for load in [
         Load { name: "1 task", ..plain },
         Load { name: "32 tasks", tasks: 32, ..plain },
         Load { name: "250 tasks", tasks: 250, ..plain },
         Load { name: "250 tasks, 100 flows", tasks: 250, flows: 100, ..plain },
         Load { name: "250 tasks, 3 log lines", tasks: 250, log_lines: 3, ..plain },
+        Load { name: "250 tasks, admitted", tasks: 250, is_admitted: true, ..plain },
     ] {
         let data = folder.join(load.name.replace([' ', ','], "-"));
         let store = Arc::new(SqliteStore::open(&data, SqliteOptions::default())?);
@@ -70,7 +74,10 @@ async fn run(store: Arc<SqliteStore>, load: Load) -> Result<(), Failure> {
                 let execution = ended(&flows[number % flows.len()], input.clone())?;
                 let log = (0..load.log_lines).map(|_| line(execution.created_at)).collect();
                 let called = Instant::now();
-                store.end_execution(execution, log, false).await?;
+                if load.is_admitted {
+                    store.insert_execution(admitted(&execution)).await?;
+                }
+                store.end_execution(execution, log, load.is_admitted).await?;
                 took.push(called.elapsed().as_micros());
             }
             Ok::<_, Failure>(took)
@@ -133,6 +140,24 @@ fn ended((flow, webhook): &(FlowRef, WebhookRef), input_value: Box<RawValue>) ->
         queue_wait_us: 0,
         run_time_us: 0,
     })
+}
+
+/// The row of an execution before its end.
+fn admitted(execution: &Execution) -> ExecutionRow {
+    ExecutionRow {
+        execution: Execution { status: Status::Scheduled, started_at: None, ended_at: None, ..execution.clone() },
+        request: None,
+        seed: [1; 32],
+        deadline: None,
+        actor: None,
+        is_detached: false,
+        depth: 0,
+        concurrency: None,
+        owner: Some(OwnerId(1)),
+        is_cancelled: false,
+        journal: Vec::new(),
+        log_lines: 0,
+    }
 }
 
 fn line(at: Timestamp) -> LogLine {

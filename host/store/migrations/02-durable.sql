@@ -30,7 +30,8 @@ CREATE INDEX execution_by_parent ON execution (parent_id, status, id) WHERE pare
 CREATE INDEX execution_to_claim ON execution (priority DESC, id) WHERE status = 0 AND owner IS NULL;
 CREATE INDEX execution_by_wake ON execution (wake_at, id, wake_is_relative)
     WHERE status = 2 AND owner IS NULL AND wake_at IS NOT NULL;
-CREATE INDEX execution_waiting_in_development ON execution (id, user_id)
+-- With what its condition is about, so that the index alone answers.
+CREATE INDEX execution_waiting_in_development ON execution (id, user_id, status, owner, is_productive)
     WHERE status = 2 AND owner IS NULL AND is_productive = 0;
 CREATE INDEX execution_by_owner ON execution (owner) WHERE owner IS NOT NULL AND status < 3;
 CREATE INDEX execution_cancelled ON execution (id) WHERE is_cancelled = 1 AND status IN (2, 3);

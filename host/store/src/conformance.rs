@@ -4,21 +4,31 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // A test suite: panics are its answers.
 
+mod children;
 mod executions;
+mod journal;
 mod lists;
+mod queue;
 mod records;
+mod recovery;
 mod trash;
+mod waits;
 
 use flowhost_model::{
     Actor, ActorKind, ConcurrencyLimit, Digest, Execution, Flow, FlowRef, LogLevel, LogLine, LogSource, Priority,
     RawValue, Record, RecordId, RequestRecord, Setting, Status, Timestamp, WebhookRef,
 };
 
+pub use self::children::*;
 pub use self::executions::*;
+pub use self::journal::*;
 pub use self::lists::*;
+pub use self::queue::*;
 pub use self::records::*;
+pub use self::recovery::*;
 pub use self::trash::*;
-use crate::{ExecutionRow, Expected, OwnerId, RecordWrite, Store, StoredRecord, Ticket, Write};
+pub use self::waits::*;
+use crate::{Awaits, ExecutionRow, Expected, OwnerId, RecordWrite, Store, StoredRecord, Suspension, Ticket, Write};
 
 /// Runs the whole suite. `make` gives a new, empty store each time.
 pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
@@ -39,6 +49,7 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
         a_record_in_the_trash_leaves_its_name,
         a_stale_deletion_is_a_conflict,
         the_history_of_a_record,
+        a_write_that_is_not_remembered_leaves_no_history,
         the_latest_activity_is_kept,
         lists_of_records_are_what_their_filters_say,
         lists_of_executions_are_what_their_filters_say,
@@ -63,6 +74,36 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
         a_log_is_read_in_pieces,
         recovery_schedules_what_is_durable_and_ends_the_rest,
         recovery_leaves_what_is_paused,
+        recovery_leaves_what_waits_in_the_store,
+        recovery_removes_the_owners,
+        recovery_wakes_who_waited_for_an_interrupted_child,
+        recovery_schedules_what_is_cancelled_and_would_never_wake,
+        all_that_it_takes_to_run_an_execution_is_loaded,
+        several_executions_are_found_by_their_ids,
+        a_lease_is_extended_by_its_owner,
+        the_most_urgent_is_claimed_first,
+        an_execution_is_claimed_once,
+        an_execution_that_waits_or_is_scheduled_is_paused,
+        a_mark_of_cancelling_stays_until_the_end,
+        a_journal_is_kept_with_what_it_tells_of,
+        a_journal_makes_an_execution_durable,
+        a_journal_has_no_gaps,
+        an_ended_execution_has_no_journal,
+        the_revision_is_that_of_records,
+        an_execution_leaves_memory_whole,
+        an_execution_leaves_memory_before_it_was_inserted,
+        an_execution_leaves_memory_for_another_owner,
+        an_ended_execution_does_not_leave_memory,
+        a_cancelled_execution_does_not_wait,
+        who_waits_for_a_time_is_claimed_when_it_comes,
+        relative_times_move_with_the_clock,
+        what_waits_in_development_mode_is_listed,
+        the_end_of_a_child_wakes_its_parent,
+        a_wait_for_what_has_happened_is_over,
+        a_woken_parent_waits_for_nobody,
+        who_is_paused_is_not_woken,
+        a_parent_that_is_woken_by_nobodys_child_is_nobodys,
+        the_children_of_an_ended_execution_are_cancelled,
         writes_at_the_same_time_are_all_kept,
     );
     let store = make().await;
@@ -155,6 +196,40 @@ fn row(execution: Execution) -> ExecutionRow {
         journal: Vec::new(),
         log_lines: 0,
     }
+}
+
+/// An execution that runs in memory, and has a row.
+async fn running(store: &dyn Store, owner: OwnerId) -> ExecutionRow {
+    child(store, owner, None).await
+}
+
+/// The same, as the child of another.
+async fn child(store: &dyn Store, owner: OwnerId, parent_id: Option<RecordId>) -> ExecutionRow {
+    let running = Execution { parent_id, started_at: Some(Timestamp(5)), ..execution(Status::Running) };
+    let row = ExecutionRow { owner: Some(owner), ..row(running) };
+    store.insert_execution(row.clone()).await.unwrap();
+    row
+}
+
+/// A new owner, far from the end of its lease.
+async fn owner(store: &dyn Store) -> OwnerId {
+    store.hold_lease(None, Timestamp(i64::MAX)).await.unwrap()
+}
+
+/// It leaves memory to wait.
+fn suspension(row: &ExecutionRow, awaits: Option<Awaits>) -> Suspension {
+    let execution = Execution { status: Status::Waiting, ..row.execution.clone() };
+    let row = ExecutionRow { execution, ..row.clone() };
+    Suspension { row, is_known: true, first: 0, entries: Vec::new(), log: Vec::new(), is_relative: false, awaits }
+}
+
+/// It has ended so.
+fn ended(row: &ExecutionRow, status: Status) -> Execution {
+    Execution { status, ended_at: Some(Timestamp(9)), ..row.execution.clone() }
+}
+
+async fn status(store: &dyn Store, id: RecordId) -> Status {
+    store.execution(id).await.unwrap().unwrap().status
 }
 
 /// What the queue says of it.

@@ -1,12 +1,12 @@
-//! Executions, their logs, and recovery.
+//! Executions and their logs.
 
 use flowhost_model::{
-    Execution, Failure, Filter, LogLevel, LogSource, Priority, RecordId, RecordType, Status, Timestamp, definition,
+    Actor, ActorKind, Execution, Failure, Filter, Priority, RecordId, RecordType, Status, Timestamp, definition,
 };
 use serde_json::{Value, json as value};
 
 use super::{assert_same, execution, json, line, row, setting};
-use crate::{Error, ExecutionQuery, Store};
+use crate::{Error, ExecutionQuery, ExecutionRow, OwnerId, Store};
 
 fn filter(json: &Value) -> Option<Filter> {
     Some(Filter::parse(json, definition(RecordType::Execution)).unwrap())
@@ -73,6 +73,50 @@ pub async fn every_field_of_an_execution_is_kept(store: &dyn Store) {
         assert_same(&store.execution(known.id).await.unwrap().unwrap(), &known);
     }
     assert!(store.execution(RecordId::new()).await.unwrap().is_none());
+}
+
+/// Who runs an execution finds all that was kept for it.
+pub async fn all_that_it_takes_to_run_an_execution_is_loaded(store: &dyn Store) {
+    for kind in [ActorKind::Webhook, ActorKind::User, ActorKind::PropagatedUser] {
+        let mut before = row(execution(Status::Running));
+        before.actor = Some(Actor { kind, id: RecordId::new() });
+        (before.is_detached, before.depth, before.owner) = (true, u32::MAX, Some(OwnerId(i64::MAX)));
+        // Ignored, since others give it.
+        (before.is_cancelled, before.log_lines) = (true, 7);
+        store.insert_execution(before.clone()).await.unwrap();
+        let found = store.load_execution(before.execution.id).await.unwrap();
+        assert_same(&found.execution, &before.execution);
+        assert_eq!((&found.request, found.seed, found.deadline), (&before.request, before.seed, before.deadline));
+        assert_eq!((found.actor, &found.concurrency, found.owner), (before.actor, &before.concurrency, before.owner));
+        assert_eq!((found.is_detached, found.depth, found.is_cancelled), (true, u32::MAX, false));
+        assert!(found.journal.is_empty() && found.log_lines == 0);
+    }
+    let mut bare = row(execution(Status::Scheduled));
+    (bare.request, bare.deadline, bare.actor, bare.concurrency, bare.owner) = (None, None, None, None, None);
+    store.insert_execution(bare.clone()).await.unwrap();
+    let found = store.load_execution(bare.execution.id).await.unwrap();
+    let ExecutionRow { request, deadline, actor, concurrency, owner, is_detached, .. } = found;
+    assert!(request.is_none() && deadline.is_none() && actor.is_none() && concurrency.is_none() && owner.is_none());
+    assert!(!is_detached);
+
+    let ended = execution(Status::EndedSuccess);
+    store.end_execution(ended.clone(), Vec::new(), false).await.unwrap();
+    for id in [ended.id, RecordId::new()] {
+        assert!(matches!(store.load_execution(id).await, Err(Error::NotFound)));
+    }
+}
+
+/// Ids that are of nobody give nothing.
+pub async fn several_executions_are_found_by_their_ids(store: &dyn Store) {
+    let (live, ended) = (execution(Status::Running), execution(Status::EndedError));
+    store.insert_execution(row(live.clone())).await.unwrap();
+    store.end_execution(ended.clone(), Vec::new(), false).await.unwrap();
+    let found = store.executions(vec![ended.id, RecordId::new(), live.id]).await.unwrap();
+    assert_eq!(found.len(), 2);
+    for wanted in [live, ended] {
+        assert_same(found.iter().find(|found| found.id == wanted.id).unwrap(), &wanted);
+    }
+    assert!(store.executions(Vec::new()).await.unwrap().is_empty());
 }
 
 /// The row that an admission made becomes the row of the end, and is not run again.
@@ -224,105 +268,6 @@ pub async fn a_log_is_read_in_pieces(store: &dyn Store) {
     assert!(store.execution_log(ended.id, u64::MAX, 5).await.unwrap().is_empty());
     assert!(store.execution_log(ended.id, 0, 0).await.unwrap().is_empty());
     assert!(store.execution_log(RecordId::new(), 0, 5).await.unwrap().is_empty());
-}
-
-/// Durable executions are scheduled again, whole and counted up; the others have ended, with the reason.
-pub async fn recovery_schedules_what_is_durable_and_ends_the_rest(store: &dyn Store) {
-    let durable = execution(Status::Running);
-    let lost = Execution { is_durable: false, ..execution(Status::Running) };
-    let ended = execution(Status::EndedSuccess);
-    let before = row(durable.clone());
-    store.insert_execution(before.clone()).await.unwrap();
-    store.insert_execution(row(lost.clone())).await.unwrap();
-    store.end_execution(ended.clone(), Vec::new(), false).await.unwrap();
-
-    let now = Timestamp(123_456_789);
-    let recovered = store.recover(now).await.unwrap();
-    assert_eq!((recovered.again, recovered.interrupted), (1, 1));
-    let again = store.load_execution(durable.id).await.unwrap();
-    assert_same(&again.execution, &Execution { status: Status::Scheduled, attempt: 2, ..durable.clone() });
-    assert_eq!((&again.request, again.seed, again.deadline), (&before.request, before.seed, before.deadline));
-    assert_eq!((again.owner, again.actor, again.concurrency), (None, before.actor, before.concurrency));
-
-    let found = store.execution(lost.id).await.unwrap().unwrap();
-    assert_eq!((found.status, found.ended_at), (Status::EndedError, Some(now)));
-    let failure = found.failure.unwrap();
-    assert_eq!(failure.code, "execution.interrupted");
-    assert_eq!(found.status_message.as_ref(), Some(&failure.message));
-    assert_same(&store.execution(ended.id).await.unwrap().unwrap(), &ended);
-    for (id, message) in [
-        (durable.id, "The host stopped before attempt 1 had ended. It is run again."),
-        (lost.id, "The host stopped before the execution had ended."),
-    ] {
-        let log = store.execution_log(id, 0, 10).await.unwrap();
-        assert_eq!(log.len(), 1);
-        assert_eq!((log[0].at, log[0].level, log[0].source), (now, LogLevel::Warn, LogSource::Host));
-        assert_eq!(log[0].message, message);
-    }
-
-    // What nobody has claimed since was not cut off a second time.
-    let recovered = store.recover(now).await.unwrap();
-    assert_eq!((recovered.again, recovered.interrupted), (0, 0));
-    let owner = store.hold_lease(None, now).await.unwrap();
-    assert_eq!(store.claim_executions(owner, 10).await.unwrap().len(), 1);
-    let recovered = store.recover(now).await.unwrap();
-    assert_eq!((recovered.again, recovered.interrupted), (1, 0));
-    let mut execution = store.load_execution(durable.id).await.unwrap().execution;
-    assert_eq!(execution.attempt, 3);
-    (execution.status, execution.ended_at) = (Status::EndedSuccess, Some(now));
-    store.end_execution(execution, vec![line("last")], true).await.unwrap();
-    let log = store.execution_log(durable.id, 0, 10).await.unwrap();
-    assert_eq!(log.len(), 3);
-    assert_eq!(log[2].message, "last");
-    assert_eq!(store.recover(now).await.unwrap().again, 0);
-}
-
-/// What is paused stays so over a restart, whether durable or not, until it is resumed.
-pub async fn recovery_leaves_what_is_paused(store: &dyn Store) {
-    let durable = Execution { status_message: Some("left alone".to_owned()), ..execution(Status::Paused) };
-    let other = Execution { is_durable: false, ..execution(Status::Paused) };
-    let running = execution(Status::Running);
-    for execution in [&durable, &other, &running] {
-        store.insert_execution(row(execution.clone())).await.unwrap();
-    }
-    let recovered = store.recover(Timestamp(5)).await.unwrap();
-    assert_eq!((recovered.paused, recovered.interrupted, recovered.again), (2, 0, 1));
-    let owner = store.hold_lease(None, Timestamp(5)).await.unwrap();
-    for execution in [durable, other] {
-        assert_same(&store.execution(execution.id).await.unwrap().unwrap(), &execution);
-        assert!(store.execution_log(execution.id, 0, 10).await.unwrap().is_empty());
-        store.resume_execution(owner, execution.id).await.unwrap();
-        assert_eq!(store.execution(execution.id).await.unwrap().unwrap().attempt, 1);
-    }
-    let recovered = store.recover(Timestamp(6)).await.unwrap();
-    assert_eq!((recovered.paused, recovered.interrupted, recovered.again), (0, 1, 1));
-}
-
-/// A paused execution is given to one of those who ask for it.
-pub async fn a_paused_execution_is_resumed_once(store: &dyn Store) {
-    let paused = Execution { status_message: Some("nobody is there".to_owned()), ..execution(Status::Paused) };
-    let id = paused.id;
-    let before = row(paused.clone());
-    store.insert_execution(before.clone()).await.unwrap();
-    let owner = store.hold_lease(None, Timestamp::now()).await.unwrap();
-    let resumed = std::sync::Mutex::new(Vec::new());
-    super::join_all((0..5).map(|_| async {
-        match store.resume_execution(owner, id).await {
-            Ok(ticket) => resumed.lock().unwrap().push(ticket),
-            Err(error) => assert!(matches!(error, Error::NotFound), "{error:?}"),
-        }
-    }))
-    .await;
-    assert_eq!(resumed.into_inner().unwrap(), [super::ticket(&before)]);
-    let found = store.load_execution(id).await.unwrap();
-    assert_same(&found.execution, &Execution { status: Status::Scheduled, status_message: None, ..paused });
-    assert_eq!((found.owner, &found.request, found.seed), (Some(owner), &before.request, before.seed));
-    assert!(store.claim_executions(owner, 10).await.unwrap().is_empty());
-    for other in [execution(Status::Running), execution(Status::Scheduled)] {
-        store.insert_execution(row(other.clone())).await.unwrap();
-        assert!(matches!(store.resume_execution(owner, other.id).await, Err(Error::NotFound)));
-    }
-    assert!(matches!(store.resume_execution(owner, RecordId::new()).await, Err(Error::NotFound)));
 }
 
 /// Whether an execution is productive changes until it has ended.

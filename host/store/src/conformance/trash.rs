@@ -98,6 +98,31 @@ pub async fn the_history_of_a_record(store: &dyn Store) {
     assert!(store.record_history(RecordId::new()).await.unwrap().is_empty());
 }
 
+/// What flows write by the thousand is news to those who follow the records, and no more.
+pub async fn a_write_that_is_not_remembered_leaves_no_history(store: &dyn Store) {
+    let mut record = setting("name", 1);
+    let id = record.meta.id;
+    let write = |record: &flowhost_model::Record<flowhost_model::Setting>, expected, is_remembered| {
+        let record = StoredRecord::from_record(record).unwrap();
+        vec![Write::Record(RecordWrite { record, expected, commit_message: None, is_remembered })]
+    };
+    let first = store.write(write(&record, Expected::Absent, false)).await.unwrap();
+    assert!(store.record_history(id).await.unwrap().is_empty());
+    record.body.value = 2.into();
+    let second = store.write(write(&record, Expected::Revision(first), true)).await.unwrap();
+    let third = store.write(write(&record, Expected::Revision(second), false)).await.unwrap();
+    assert!(first < second && second < third);
+    let mut deletion = delete(id, third);
+    let Write::DeleteRecord { is_remembered, .. } = &mut deletion else { unreachable!() };
+    *is_remembered = false;
+    store.write(vec![deletion]).await.unwrap();
+    let operations: Vec<_> = store.record_history(id).await.unwrap().into_iter().map(|entry| entry.operation).collect();
+    assert_eq!(operations, [HistoryOperation::Updated]);
+    assert!(
+        matches!(&store.changes_since(third).await.unwrap()[..], [Change::Deleted { id: gone, .. }] if *gone == id)
+    );
+}
+
 /// The latest activity of each identity is kept, whatever the order in which it is told.
 pub async fn the_latest_activity_is_kept(store: &dyn Store) {
     let [one, two] = [setting("one", 1), setting("two", 1)];

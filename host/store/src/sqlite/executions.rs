@@ -8,6 +8,7 @@ use flowhost_model::{
 use rusqlite::{Connection, OptionalExtension, Row, Statement, ToSql, params};
 
 use super::failure::is_duplicate;
+use super::writer::in_savepoint;
 use super::{actors, children, execution_log, journal, requests, skew, tickets, waits};
 use crate::{Ended, Error, ExecutionRow, OwnerId, Result};
 
@@ -84,19 +85,55 @@ pub(super) fn insert(connection: &Connection, row: &ExecutionRow, wake_is_relati
     Ok(connection.last_insert_rowid())
 }
 
-/// Keeps an ended execution with its log: a new row, or in place of the one that `is_known`.
+/// Keeps an ended execution with its log: a new row, or in place of the one that `is_known`. Whole or not at all.
 ///
-/// A new one with an empty log is one statement: nobody waits for it in the store, and it has neither a journal nor
-/// children.
+/// With an empty log this is one statement, unless the store has more of the execution than its row: a new one has neither
+/// a journal nor children, and nobody waits for it in the store.
 pub(super) fn end(connection: &Connection, execution: &Execution, log: &[LogLine], is_known: bool) -> Result<Ended> {
     if !is_known {
-        insert_ended(connection, execution)?;
-        execution_log::append(connection, connection.last_insert_rowid(), log)?;
+        return match log {
+            [] => insert_ended(connection, execution),
+            log => in_savepoint(connection, |connection| {
+                insert_ended(connection, execution)?;
+                execution_log::append(connection, connection.last_insert_rowid(), log)
+            }),
+        }
+        .map(|()| Ended::default());
+    }
+    let live = find_live(connection, execution.id)?;
+    if log.is_empty() && !live.has_ties {
+        replace(connection, live.seq, execution)?;
         return Ok(Ended::default());
     }
-    let (seq, owner) = replace(connection, execution)?;
-    execution_log::append(connection, seq, log)?;
-    settle(connection, seq, execution.id, execution.status, owner)
+    in_savepoint(connection, |connection| {
+        replace(connection, live.seq, execution)?;
+        execution_log::append(connection, live.seq, log)?;
+        settle(connection, live.seq, execution.id, execution.status, live.owner)
+    })
+}
+
+/// The row of an execution that has not ended.
+struct LiveRow {
+    seq: i64,
+    owner: Option<OwnerId>,
+    /// Whether other tables or rows have something for [`settle`] to do.
+    has_ties: bool,
+}
+
+fn find_live(connection: &Connection, id: RecordId) -> Result<LiveRow> {
+    // One look at all of them costs less than to change nothing in each.
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, owner,
+             EXISTS (SELECT 1 FROM execution_journal WHERE execution = own.seq)
+                 OR EXISTS (SELECT 1 FROM awaited WHERE child = own.id)
+                 OR EXISTS (SELECT 1 FROM awaited WHERE parent = own.seq)
+                 OR EXISTS (SELECT 1 FROM execution INDEXED BY execution_by_parent WHERE parent_id = own.id AND status < 4)
+         FROM execution AS own WHERE id = ? AND status < 4",
+    )?;
+    let found = statement.query_row([id.as_bytes()], |row| {
+        Ok(LiveRow { seq: row.get(0)?, owner: row.get::<_, Option<_>>(1)?.map(OwnerId), has_ties: row.get(2)? })
+    });
+    found.optional()?.ok_or(Error::NotFound)
 }
 
 /// Drops what an ended execution needs no more, marks its children, and wakes who waited for it.
@@ -178,11 +215,8 @@ fn inserted(outcome: rusqlite::Result<usize>) -> Result<()> {
     }
 }
 
-/// Writes the end into the row of an execution; gives the row's number and who owned it.
-fn replace(connection: &Connection, execution: &Execution) -> Result<(i64, Option<OwnerId>)> {
-    let mut statement = connection.prepare_cached("SELECT seq, owner FROM execution WHERE id = ? AND status < 4")?;
-    let found = statement.query_row([execution.id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let (seq, owner): (i64, Option<i64>) = found.ok_or(Error::NotFound)?;
+/// Writes the end of an execution into its row.
+fn replace(connection: &Connection, seq: i64, execution: &Execution) -> Result<()> {
     let mut statement = connection.prepare_cached(&REPLACE)?;
     statement.execute(params![
         seq,
@@ -199,7 +233,7 @@ fn replace(connection: &Connection, execution: &Execution) -> Result<(i64, Optio
         execution.queue_wait_us.cast_signed(),
         execution.run_time_us.cast_signed(),
     ])?;
-    Ok((seq, owner.map(OwnerId)))
+    Ok(())
 }
 
 static REPLACE: LazyLock<String> = LazyLock::new(|| {

@@ -57,8 +57,11 @@ pub(super) fn entries(connection: &Connection, seq: i64, id: RecordId) -> Result
         "SELECT entry, at, call, digest, result FROM execution_journal WHERE execution = ? ORDER BY entry",
     )?;
     let mut entries = Vec::new();
-    for entry in statement.query_map([seq], from_row)? {
-        let (number, entry) = entry?;
+    let mut rows = statement.query([seq])?;
+    while let Some(row) = rows.next()? {
+        let (number, entry) = from_row(row).map_err(|error| {
+            Error::Damaged(format!("entry {} of the journal of execution {id}: {error}", entries.len()))
+        })?;
         if number != entries.len() as i64 {
             return Err(Error::Damaged(format!("entry {} of the journal of execution {id} is missing", entries.len())));
         }

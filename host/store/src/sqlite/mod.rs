@@ -163,8 +163,8 @@ impl Store for SqliteStore {
     }
 
     async fn end_execution(&self, execution: Execution, log: Vec<LogLine>, is_known: bool) -> Result<Ended> {
-        let extent = if log.is_empty() && !is_known { Extent::Statement } else { Extent::Several };
-        self.writer.write(extent, move |connection| executions::end(connection, &execution, &log, is_known)).await
+        let work = move |connection: &_| executions::end(connection, &execution, &log, is_known);
+        self.writer.write(Extent::Statement, work).await
     }
 
     async fn suspend_execution(&self, suspension: Suspension) -> Result<bool> {

@@ -2,6 +2,11 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod crash;
+mod migration;
+mod plans;
+mod rows;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -29,7 +29,7 @@ const THREAD_NAME: &str = "flowhost-store";
 /// How much a write does, which decides how it is kept whole within its group.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
-    /// At most one statement that changes something: SQLite makes it whole by itself.
+    /// At most one statement that changes something, which SQLite makes whole by itself, or work that sees to its wholeness.
     Statement,
     /// Several statements: a savepoint makes them one.
     Several,
@@ -167,7 +167,8 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T> + Send> Job for Task<T, F> {
     }
 }
 
-fn in_savepoint<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+/// Does `work` whole or not at all, within the group's transaction.
+pub(super) fn in_savepoint<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     statement(connection, "SAVEPOINT write")?;
     let outcome = work(connection);
     // Some errors make SQLite roll back the whole transaction, and the savepoint with it.
