@@ -102,7 +102,7 @@ fn a_caller_who_waits_for_a_cancelled_execution_is_told() {
     let host = Host::start();
     let webhook = host.webhook("sleeps", "sleeper");
     let id = webhook.call_async(&host, &json!({ "ms": 600_000 }));
-    host.wait_until(&id, "runs", |execution| execution["status"] == "RUNNING");
+    host.wait_until(&id, "waits", |execution| execution["status"] == "WAITING");
     assert_eq!(host.cli(&["executions", "cancel", &id]).exit, Some(0));
     host.wait_until_ended(&id);
     let shown = until("it is listed as cancelled", || {

@@ -153,7 +153,7 @@ fn an_execution_ends_with_the_version_that_it_began_with() {
     let path = "/api/latest/webhook/deploy-running/call";
     let accepted = host.post(&format!("{path}?async"), r#"{"ms":500}"#).send().json();
     let id = accepted["id"].as_str().unwrap();
-    host.wait_until(id, "runs", |execution| execution["status"] == "RUNNING");
+    host.wait_until(id, "waits", |execution| execution["status"] == "WAITING");
     host.deploy_as("deploy-running", component("canary")).ok();
     assert_eq!(host.post(path, "").send().ok()["flow"]["version"], 2);
     let ended = host.wait_until_ended(id).record;

@@ -136,9 +136,9 @@ fn a_flow_that_uses_up_its_budget_ends_with_the_budgets_code() {
 
 #[test]
 fn a_flow_that_does_not_end_in_its_time_is_ended() {
-    let host = Setup::new().variable("FLOWHOST_WALL_MS", "100").start();
-    let webhook = host.webhook("limit-wall", "sleeper");
-    let (problem, _) = failed(&host, &webhook.call(&host, &json!({ "ms": 600_000 })).send(), 504, "flow.time-limit");
+    let host = Setup::new().variable("FLOWHOST_WALL_MS", "100").set("cpu_ms", 600_000).start();
+    let webhook = host.webhook("limit-wall", "spin");
+    let (problem, _) = failed(&host, &webhook.call(&host, &json!(null)).send(), 504, "flow.time-limit");
     assert_eq!(problem["fault"], "flow");
     assert_eq!(problem["retryable"], true);
     assert!(problem["detail"].as_str().unwrap().contains("100 ms"), "{problem}");
@@ -208,9 +208,10 @@ fn a_webhook_that_is_busy_says_so() {
 
 #[test]
 fn a_host_that_is_busy_says_so() {
-    let host = Setup::new().set("executions", 1).set("queued", 1).set("admission_wait_ms", 0).start();
+    let setup = Setup::new().set("executions", 1).set("queued", 1).set("admission_wait_ms", 0);
+    let host = setup.set("cpu_ms", 600_000).set("wall_ms", 600_000).start();
     let webhook = host.webhook("busy", "sleeper");
-    let running = webhook.call_async(&host, &json!({ "ms": 600_000 }));
+    let running = host.webhook("spinning", "spin").call_async(&host, &json!(null));
     host.wait_until(&running, "runs", |execution| execution["status"] == "RUNNING");
     let refused = |target: &str| {
         let answer = host.post_json(target, &json!({ "ms": 0 })).send();

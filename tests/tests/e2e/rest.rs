@@ -269,8 +269,8 @@ fn executions_are_listed_newest_first_in_pages_by_flow_webhook_and_status() {
 
 #[test]
 fn an_accepted_execution_that_runs_is_listed_as_running() {
-    let host = Host::start();
-    let id = host.webhook("runs", "sleeper").call_async(&host, &json!({ "ms": 600_000 }));
+    let host = Setup::new().set("cpu_ms", 600_000).set("wall_ms", 600_000).start();
+    let id = host.webhook("runs", "spin").call_async(&host, &json!(null));
     let running = until("the execution is listed as running", || {
         let list = host.read("execution?status=RUNNING").ok();
         list.as_array().unwrap().first().cloned()

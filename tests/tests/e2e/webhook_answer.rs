@@ -91,7 +91,7 @@ fn an_async_call_is_answered_before_the_execution_ends() {
     let accepted = accepted(&answer);
     assert_eq!(accepted["status"], "SCHEDULED");
     let id = accepted["id"].as_str().unwrap();
-    host.wait_until(id, "runs", |execution| execution["status"] == "RUNNING");
+    host.wait_until(id, "waits", |execution| execution["status"] == "WAITING");
     host.cancel(id).ok();
     assert_eq!(host.wait_until_ended(id).status(), "ENDED_CANCELLED");
 }

@@ -12,7 +12,7 @@ fn a_running_execution_is_cancelled() {
     let host = Host::shared();
     let webhook = host.webhook("act-cancel", "sleeper");
     let id = webhook.call_async(host, &json!({ "ms": 600_000 }));
-    host.wait_until(&id, "runs", |execution| execution["status"] == "RUNNING");
+    host.wait_until(&id, "waits", |execution| execution["status"] == "WAITING");
     assert_eq!(act(host, &format!("execution/{id}/action/cancel"), &json!({})).ok()["id"], *id);
     assert_eq!(host.wait_until_ended(&id).status(), "ENDED_CANCELLED");
     // Once more is no error, and changes nothing.

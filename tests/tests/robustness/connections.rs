@@ -40,10 +40,10 @@ fn an_execution_outlives_a_caller_who_goes_away_and_gives_its_place_back() {
 
 #[test]
 fn a_full_host_refuses_and_serves_again() {
-    let host = patient().set("executions", 1).set("admission_wait_ms", 0).start();
-    let sleeper = host.webhook("sleeper", "sleeper");
+    let host = patient().set("executions", 1).set("admission_wait_ms", 0).set("cpu_ms", 24 * 3_600_000).start();
+    let spin = host.webhook("spin", "spin");
     let hello = host.webhook("hello", "hello");
-    let id = sleeper.call_async(&host, &forever());
+    let id = spin.call_async(&host, &json!(null));
     host.wait_until(&id, "runs", |execution| execution["status"] == "RUNNING");
     for _ in 0..20 {
         let refused = hello.call(&host, &json!({})).send();

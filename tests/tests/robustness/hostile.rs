@@ -64,9 +64,9 @@ fn hostile_flows_end_by_their_budgets_while_a_neighbour_is_served() {
 }
 
 #[test]
-fn flows_that_sleep_end_by_their_time_while_a_neighbour_is_served() {
-    let host = Setup::new().set("wall_ms", 300).start();
-    call_beside_a_neighbour(&host, &[("sleeper", r#"{"ms":3600000}"#, 504, "flow.time-limit")]);
+fn flows_that_take_long_end_by_their_time_while_a_neighbour_is_served() {
+    let host = Setup::new().set("wall_ms", 300).set("cpu_ms", 3_600_000).start();
+    call_beside_a_neighbour(&host, &[("spin", "null", 504, "flow.time-limit")]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(crate) fn patient() -> Setup {
 pub(crate) fn running(host: &Host, webhook: &str) -> String {
     until("the execution runs", || {
         let executions = host.executions_of(webhook);
-        let running = executions.iter().find(|execution| execution["status"] == "RUNNING")?;
+        let running = executions.iter().find(|execution| execution["status"] == "WAITING")?;
         Some(running["id"].as_str().unwrap().to_owned())
     })
 }
@@ -30,17 +30,17 @@ fn messages(host: &Host, id: &str) -> Vec<(String, String)> {
 
 #[test]
 fn what_was_accepted_runs_again_after_a_crash() {
-    let host = patient().set("executions", 1).start();
-    let sleeper = host.webhook("sleeper", "sleeper");
+    let host = patient().set("executions", 1).set("cpu_ms", 24 * 3_600_000).start();
+    let spin = host.webhook("spin", "spin");
     let hello = host.webhook("hello", "hello");
     // Holds the only slot, so that the others wait in the queue.
-    let first = sleeper.call_async(&host, &forever());
+    let first = spin.call_async(&host, &json!(null));
     host.wait_until(&first, "runs", |execution| execution["status"] == "RUNNING");
     let waiting: Vec<String> =
         (0..10).map(|number| hello.call_async(&host, &json!({ "name": number.to_string() }))).collect();
     host.kill();
 
-    let host = Setup::new().set("executions", 1).set("wall_ms", 50).data_of(&host).start();
+    let host = Setup::new().set("executions", 1).set("cpu_ms", 50).data_of(&host).start();
     for (number, id) in waiting.iter().enumerate() {
         let ended = host.wait_until_ended(id);
         assert_eq!(ended.status(), "ENDED_SUCCESS");
@@ -52,18 +52,18 @@ fn what_was_accepted_runs_again_after_a_crash() {
         assert_eq!(log[1], ("flow".into(), format!("greeting {number}")));
     }
     let ended = host.wait_until_ended(&first);
-    assert_eq!((ended.failure(), &ended.record["attempt"]), (Some("flow.time-limit"), &json!(2)));
+    assert_eq!((ended.failure(), &ended.record["attempt"]), (Some("flow.cpu-limit"), &json!(2)));
 }
 
 #[test]
 fn a_second_crash_counts_another_attempt() {
     let host = patient().start();
     let id = host.webhook("sleeper", "sleeper").call_async(&host, &forever());
-    host.wait_until(&id, "runs", |execution| execution["status"] == "RUNNING");
+    host.wait_until(&id, "waits", |execution| execution["status"] == "WAITING");
     let host = host.crash();
-    host.wait_until(&id, "runs again", |execution| execution["status"] == "RUNNING" && execution["attempt"] == 2);
+    host.wait_until(&id, "waits again", |execution| execution["status"] == "WAITING" && execution["attempt"] == 2);
     let host = host.crash();
-    host.wait_until(&id, "runs again", |execution| execution["status"] == "RUNNING" && execution["attempt"] == 3);
+    host.wait_until(&id, "waits again", |execution| execution["status"] == "WAITING" && execution["attempt"] == 3);
     host.cancel(&id).ok();
     assert_eq!(host.wait_until_ended(&id).status(), "ENDED_CANCELLED");
     // What has ended stays as it was.

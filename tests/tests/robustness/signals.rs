@@ -37,7 +37,7 @@ fn calls_that_do_not_end_in_time_are_cut_off_and_accepted_ones_run_again() {
     let host = patient().set("drain_timeout_ms", 1).start();
     let webhook = host.webhook("sleeper", "sleeper");
     let accepted = webhook.call_async(&host, &forever());
-    host.wait_until(&accepted, "runs", |execution| execution["status"] == "RUNNING");
+    host.wait_until(&accepted, "waits", |execution| execution["status"] == "WAITING");
     let _caller = webhook.call(&host, &forever()).start();
     let waited_for = until("the call runs", || {
         let executions = host.executions_of("sleeper");

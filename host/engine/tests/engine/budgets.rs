@@ -85,9 +85,17 @@ fn sleeper() -> Component {
 }
 
 #[tokio::test]
-async fn waiting_is_bounded_by_wall_time_and_not_by_cpu_time() {
-    let budget = Budget { cpu: Duration::from_millis(300), wall: Duration::from_millis(600), ..BUDGET };
-    assert!(matches!(run(&sleeper(), budget).await, Outcome::TimeLimit));
+async fn waiting_is_bounded_neither_by_wall_time_nor_by_cpu_time() {
+    let budget = Budget { cpu: Duration::from_millis(20), wall: Duration::from_millis(20), ..BUDGET };
+    let outcome = run_until(&sleeper(), budget, || tokio::time::sleep(Duration::from_millis(200))).await;
+    assert!(matches!(outcome, Outcome::Cancelled), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn running_is_bounded_by_wall_time() {
+    let busy = Component { run: FOREVER, ..Component::default() };
+    let budget = Budget { cpu: Duration::from_secs(600), wall: Duration::from_millis(50), ..BUDGET };
+    assert!(matches!(run(&busy, budget).await, Outcome::TimeLimit));
 }
 
 #[tokio::test]

@@ -17,6 +17,16 @@ impl Host {
         tokio::spawn(claim(self.downgrade()));
     }
 
+    /// Puts executions of the store that nobody owns into the queue. Gives how many.
+    pub(crate) async fn claim(&self, limit: u32) -> Result<usize, flowhost_store::Error> {
+        let tickets = self.store().claim_executions(self.owner_id(), limit).await?;
+        let claimed = tickets.len();
+        for ticket in tickets {
+            self.enqueue_ticket(ticket, false).await;
+        }
+        Ok(claimed)
+    }
+
     /// How many executions of a flow may run at once.
     pub(crate) fn flow_limit(&self, flow: RecordId) -> Option<u32> {
         self.snapshot().flow_options(flow).and_then(|options| options.max_executions)
@@ -44,17 +54,10 @@ async fn claim(host: WeakHost) {
             return;
         }
         if host.queue().len() < LOW {
-            match host.store().claim_executions(host.owner_id(), CLAIM).await {
-                Ok(tickets) => {
-                    let is_last = tickets.len() < CLAIM as usize;
-                    for ticket in tickets {
-                        host.enqueue_ticket(ticket, false).await;
-                    }
-                    if is_last {
-                        // Whatever comes from now on comes through this process.
-                        return;
-                    }
-                }
+            match host.claim(CLAIM).await {
+                // Whatever comes from now on comes through this process.
+                Ok(claimed) if claimed < CLAIM as usize => return,
+                Ok(_) => {}
                 Err(flowhost_store::Error::Closed) => return,
                 Err(error) => tracing::error!(%error, "executions could not be claimed; it is tried again"),
             }
