@@ -374,7 +374,12 @@ impl Host {
 
     /// Whether the component could not be made callable when it was last tried.
     pub(crate) fn is_unusable(&self, digest: Digest) -> bool {
-        self.shared.unusable.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&digest)
+        self.unusable().contains(&digest)
+    }
+
+    /// Components that could not be made callable when it was last tried.
+    pub(crate) fn unusable(&self) -> std::sync::MutexGuard<'_, HashSet<Digest>> {
+        self.shared.unusable.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     async fn save_activity(&self) {
@@ -463,8 +468,6 @@ impl Host {
                 }
                 if let Err(problem) = host.program(&version).await {
                     tracing::error!(flow = %version.flow.name, version = version.flow.version, detail = %problem.detail, "a flow cannot be called");
-                    let mut unusable = host.shared.unusable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    unusable.insert(version.flow.digest);
                 }
             }
         });
