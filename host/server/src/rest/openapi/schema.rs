@@ -1,5 +1,7 @@
 //! The schemas of records, made of their types' definitions, and those of what goes with them.
 
+use std::collections::BTreeSet;
+
 use flowhost::Code;
 use flowhost::model::{
     Access, Comparison, Home, Kind, Property, RecordType, SCHEMA_VERSION, TypeDefinition, definition,
@@ -31,7 +33,7 @@ pub(super) fn schemas() -> Value {
             schemas.insert(format!("{name}Change"), written_schema(definition, false));
         }
     }
-    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let codes: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     schemas.insert(
         "Problem".into(),
         json!({
