@@ -7,6 +7,7 @@
 mod draft;
 mod hook;
 mod list;
+mod parents;
 mod references;
 mod service;
 mod view;
@@ -16,4 +17,5 @@ pub use list::{List, ListRequest};
 pub use service::{Deletion, RecordView};
 
 pub(crate) use hook::check_options;
+pub(crate) use parents::Parents;
 pub(crate) use service::{may_read, refuse_trashed};

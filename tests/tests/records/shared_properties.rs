@@ -343,3 +343,29 @@ fn a_property_named_twice_or_nulled_is_what_it_says() {
     let unchanged = host.change(&path("setting", &setting), &json!({})).ok();
     assert_eq!(unchanged["name"], "shared-null");
 }
+
+#[test]
+fn executions_say_the_names_of_their_project_and_bundle() {
+    let host = Host::shared();
+    let webhook = host.webhook("shared-executions", "canary");
+    let bundle = host.create("bundle", &json!({ "name": "shared-executions" })).ok();
+    let flow = host.deploy_as("shared-executions", component("canary")).ok()["flow"].clone();
+    let call = || text(&webhook.call(host, &json!({})).send().ok(), "id").to_owned();
+    let in_project = call();
+    host.change(&webhook.record_path(), &json!({ "flow_id": flow["id"] })).ok();
+    host.change(&path("flow", &flow), &json!({ "bundle_id": bundle["id"] })).ok();
+    let in_bundle = call();
+    host.change(&path("bundle", &bundle), &json!({ "is_readonly": true })).ok();
+    let list = host.read("execution?webhook=shared-executions&order=id").ok();
+    for (index, id, expected) in [
+        (0, in_project, [json!("Default project"), Value::Null, json!(false), json!(false)]),
+        (1, in_bundle, [Value::Null, json!("shared-executions"), json!(false), json!(true)]),
+    ] {
+        let one = host.read(&format!("execution/{id}")).ok();
+        assert_eq!(one["id"], list[index]["id"]);
+        for execution in [&one, &list[index]] {
+            let names = ["project_name", "bundle_name", "is_project_readonly", "is_bundle_readonly"];
+            assert_eq!(names.map(|name| execution[name].clone()), expected, "{execution}");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use data_encoding::BASE64URL_NOPAD;
 use flowhost_model::{Filter, Kind, Operation, Order, RecordType, definition};
-use flowhost_store::{RecordPage, RecordQuery, StoredRecord, Trash};
+use flowhost_store::{RecordPage, RecordQuery, Trash};
 use serde_json::{Value, json};
 
 use super::service::RecordView;
@@ -90,14 +90,6 @@ impl Host {
         }
         let page = self.store().query_records(record_type, query).await?;
         Ok(List { items: self.views(page.records).await?, next: page.next })
-    }
-
-    async fn views(&self, records: Vec<StoredRecord>) -> Result<Vec<RecordView>, Problem> {
-        let mut views = Vec::with_capacity(records.len());
-        for stored in records {
-            views.push(self.view(stored).await?);
-        }
-        Ok(views)
     }
 
     /// A page of the webhooks of both forms, in one order. The records come from the store page by page; the settings that
