@@ -350,9 +350,11 @@ impl Host {
     }
 }
 
-/// Every identity may read its own record.
+/// Every identity may read its own record, and the records of the projects that it has something to do in.
 pub(crate) fn may_read(by: &Identity, stored: &StoredRecord) -> bool {
-    by.user_id == stored.meta.id || by.access.may(Operation::Read, stored.record_type, stored.meta.project_id)
+    by.user_id == stored.meta.id
+        || stored.record_type == RecordType::Project && by.access.has_project(stored.meta.id)
+        || by.access.may(Operation::Read, stored.record_type, stored.meta.project_id)
 }
 
 fn refuse_readonly(stored: &StoredRecord) -> Result<(), Problem> {
