@@ -270,7 +270,7 @@ fn disabling_or_trashing_a_user_ends_what_they_have() {
         } else {
             assert_eq!(host.delete(&path("user", &user)).status, 204);
             // Nobody comes back by a token that is made for one in the trash.
-            host.create(&tokens, &json!({ "name": "late" })).problem(422, "record.invalid");
+            host.create(&tokens, &json!({ "name": "late" })).problem(409, "record.readonly");
         }
         for token in [text(&issued, "token"), text(&session, "token")] {
             with(host, token, "flow").problem(401, "access.unauthorized");

@@ -171,8 +171,9 @@ fn is_deleted() {
     assert_eq!(read(host, &webhook)["is_deleted"], true);
     // In the trash it can be neither called nor modified.
     host.post(webhook.path(), "").send().problem(404, "webhook.not-found");
-    assert!(refused(host, &webhook, &json!({ "description": "x" })).contains("in the trash"));
-    act(host, &format!("{}/action/rotate-key", webhook.record_path()), &json!({})).problem(422, "record.invalid");
+    let problem = host.change(&webhook.record_path(), &json!({ "description": "x" })).problem(409, "record.readonly");
+    assert!(text(&problem, "detail").contains("in the trash"));
+    act(host, &format!("{}/action/rotate-key", webhook.record_path()), &json!({})).problem(409, "record.readonly");
     // But restored, and deleted for good.
     let restored = act(host, &format!("{}/action/restore", webhook.record_path()), &json!({})).ok();
     assert_eq!(restored["is_deleted"], false);

@@ -368,7 +368,10 @@ fn refuse_readonly(stored: &StoredRecord) -> Result<(), Problem> {
 
 pub(crate) fn refuse_trashed(stored: &StoredRecord) -> Result<(), Problem> {
     match stored.meta.deleted_at {
-        Some(_) => Err(refuse("is_deleted", "the record is in the trash; it can only be restored or deleted for good")),
+        Some(_) => {
+            let detail = "the record is in the trash; it can only be restored or deleted for good";
+            Err(Problem::new(Code::RecordReadonly, detail))
+        }
         None => Ok(()),
     }
 }
