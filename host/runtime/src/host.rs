@@ -14,7 +14,7 @@ use flowhost_store::{Recovered, Store, StoreStats, StoredRecord};
 use serde::Serialize;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::activity::Activities;
+use crate::activity::{Activities, Deed};
 use crate::bootstrap::{self, Foundations};
 use crate::capability::{Capability, ExecutionCapability, RequestCapability};
 use crate::execution::{Admission, Launch, Live, Registry, launch_queued};
@@ -365,11 +365,15 @@ impl Host {
 
     /// Notes that an identity is active now.
     pub(crate) fn note_activity(&self, identity: RecordId) {
-        self.shared.activities.note(identity, Timestamp::now());
+        self.shared.activities.note(Deed::Any, identity, Timestamp::now());
+    }
+
+    pub(crate) fn activities(&self) -> &Activities {
+        &self.shared.activities
     }
 
     pub(crate) fn last_activity(&self, identity: RecordId) -> Option<Timestamp> {
-        self.shared.activities.last(identity)
+        self.shared.activities.last(Deed::Any, identity)
     }
 
     /// Whether the component could not be made callable when it was last tried.
