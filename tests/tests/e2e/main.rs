@@ -4,6 +4,7 @@
 
 mod brief;
 mod cli;
+mod cli_access;
 mod deploy;
 mod examples;
 mod http;

@@ -15,6 +15,15 @@ fn the_host_says_that_it_is_alive_to_everybody() {
 }
 
 #[test]
+fn the_host_says_that_it_is_ready_to_everybody_and_is_not_there_once_it_was_told_to_stop() {
+    let host = Host::start();
+    assert_eq!(host.get("/api/latest/ready").send().ok(), json!({ "status": "ready" }));
+    host.terminate();
+    host.wait();
+    assert!(std::net::TcpStream::connect(host.address()).is_err());
+}
+
+#[test]
 fn everything_else_needs_a_token() {
     let host = Host::shared();
     for (method, path) in [

@@ -54,6 +54,7 @@ impl Host {
 
     pub(super) fn user_property(&self, name: &str, stored: &StoredRecord, body: &Map<String, Value>) -> Option<Value> {
         Some(match name {
+            "is_enabled" => json!(body.get(name).and_then(Value::as_bool).unwrap_or(true)),
             "has_password" => json!(body.contains_key("password_hash")),
             "is_locked_out" => json!(self.is_locked_out(&stored.meta.name)),
             "last_login" => json!(self.activities().last(Deed::Login, stored.meta.id)),
