@@ -15,3 +15,4 @@ mod webhook_address;
 mod webhook_answer;
 mod webhook_input;
 mod webhook_key;
+mod webhooks_page;
