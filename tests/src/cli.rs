@@ -1,6 +1,7 @@
 //! The command line, run against a host.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -29,6 +30,17 @@ impl Host {
         let mut command = program();
         command.args(arguments).env("FLOWHOST_SERVER", self.url()).env("FLOWHOST_DATA", self.data());
         Ran::of(&mut command, input)
+    }
+
+    /// Runs a line of shell in which `flowhost` is the command under test, and knows of this host; `$TOKEN` is the operator's.
+    pub fn shell(&self, line: &str) -> Ran {
+        let program = program();
+        let folder = Path::new(program.get_program()).parent().unwrap().display();
+        let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
+        let mut shell = Command::new("sh");
+        shell.args(["-euc", line]).env("PATH", path).env("TOKEN", self.token()).env("no_proxy", "*");
+        shell.env("FLOWHOST_SERVER", self.url()).env("FLOWHOST_DATA", self.data());
+        Ran::of(&mut shell, "")
     }
 }
 

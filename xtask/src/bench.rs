@@ -2,6 +2,7 @@
 
 mod contestant;
 mod in_process;
+mod lists;
 mod start;
 mod table;
 mod wrk;
@@ -35,7 +36,7 @@ pub(crate) struct Bench {
     #[arg(long, default_value_t = 5)]
     seconds: u32,
     /// Measure only these parts
-    #[arg(long, value_delimiter = ',', default_values = ["calls", "start", "in-process"])]
+    #[arg(long, value_delimiter = ',', default_values = ["calls", "start", "in-process", "lists"])]
     only: Vec<String>,
 }
 
@@ -75,6 +76,7 @@ struct Report {
     skipped: Vec<String>,
     start: Option<start::Started>,
     in_process: Option<Value>,
+    lists: Option<lists::Lists>,
 }
 
 /// Measures, prints and writes.
@@ -85,7 +87,7 @@ pub(crate) fn run(bench: &Bench) -> Outcome<()> {
         wrk::ensure()?;
     }
     guests::build(&metadata)?;
-    let flowhost = host::build(&metadata, &["bare_hyper", "call_cost"])?;
+    let flowhost = host::build(&metadata, &["bare_hyper", "call_cost", "lists_bench"])?;
     let target = &metadata.target_directory;
     let folder = target.join("bench");
     fs::create_dir_all(&folder)?;
@@ -104,9 +106,13 @@ pub(crate) fn run(bench: &Bench) -> Outcome<()> {
         skipped: Vec::new(),
         start: None,
         in_process: None,
+        lists: None,
     };
     if wants("in-process") {
         report.in_process = Some(in_process::measure(&place)?);
+    }
+    if wants("lists") {
+        report.lists = Some(lists::measure(&place)?);
     }
     if wants("start") {
         report.start = Some(start::measure(&place)?);

@@ -1,13 +1,16 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 
 mod bench;
+mod debian;
 mod demo;
 mod guests;
 mod host;
 mod http;
 mod openapi;
 mod packaged_sdk;
+mod python;
 mod run;
+mod schemathesis;
 mod server;
 mod test;
 mod toolchain;
@@ -40,6 +43,8 @@ enum Command {
     Openapi,
     /// Builds a flow outside the repository from the packaged Rust SDK
     PackagedSdk,
+    /// Checks the REST API against its description with thousands of requests
+    Schemathesis,
 }
 
 fn main() -> ExitCode {
@@ -50,6 +55,7 @@ fn main() -> ExitCode {
         Command::Guests => guests::run(),
         Command::Openapi => openapi::run(),
         Command::PackagedSdk => packaged_sdk::run(),
+        Command::Schemathesis => schemathesis::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

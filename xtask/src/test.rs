@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::run::{self, Outcome};
 use crate::workspace::Metadata;
-use crate::{guests, host, packaged_sdk, workspace};
+use crate::{guests, host, packaged_sdk, schemathesis, workspace};
 
 /// One step, its words for the summary, and what to do where it fails.
 struct Step {
@@ -14,7 +14,7 @@ struct Step {
     mend: &'static str,
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step {
         name: "format",
         run: || cargo(&["fmt", "--all", "--check"]),
@@ -40,6 +40,7 @@ const STEPS: [Step; 7] = [
         run: || cargo(&["test", "--release", "--workspace"]),
         mend: "`cargo test --release --package PACKAGE NAME` runs one test alone",
     },
+    Step { name: "schemathesis", run: schemathesis::run, mend: "`cargo xtask schemathesis` does this step alone" },
     Step { name: "packaged SDK", run: packaged_sdk::run, mend: "`cargo xtask packaged-sdk` does this step alone" },
     Step {
         name: "documentation",

@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::debian;
 use crate::run::{self, Outcome};
 use crate::workspace::{GUEST_TARGET, Metadata};
 
@@ -49,7 +50,13 @@ impl GuestToolchain {
         if run::succeeds(Command::new("rustup").args(["target", "add", GUEST_TARGET])) && active_has_target() {
             return Ok(Self::Active);
         }
-        install_debian_packages()?;
+        debian::install(
+            &DEBIAN_PACKAGES,
+            &format!(
+                "the Rust target {GUEST_TARGET} is missing and `rustup target add {GUEST_TARGET}` failed; run that command \
+             with access to the network"
+            ),
+        )?;
         build(&folder, &sysroot)?;
         Ok(Self::Built(sysroot))
     }
@@ -90,38 +97,6 @@ fn stamp() -> Outcome<String> {
     let debian = run::output_of(Command::new(DEBIAN_RUSTC).arg("-V"))?;
     let active = run::output_of(Command::new("rustc").args(["-V", "--print", "sysroot"]))?;
     Ok(format!("{RECIPE}\n{debian}{active}"))
-}
-
-/// Installs what is missing of [`DEBIAN_PACKAGES`], or says how to.
-fn install_debian_packages() -> Outcome<()> {
-    let missing: Vec<&str> = DEBIAN_PACKAGES.into_iter().filter(|package| !is_installed(package)).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let by_hand = format!(
-        "the Rust target {GUEST_TARGET} is missing and `rustup target add {GUEST_TARGET}` failed; run that command \
-         with access to the network, or on Debian 12, as root: \
-         apt-get update && apt-get install --no-install-recommends {}",
-        DEBIAN_PACKAGES.join(" ")
-    );
-    let is_root = run::output_of(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    if !is_root {
-        return Err(by_hand.into());
-    }
-    eprintln!("installing {}…", missing.join(", "));
-    let mut install = Command::new("apt-get");
-    install
-        .args(["install", "--yes", "--no-install-recommends"])
-        .args(&missing)
-        .env("DEBIAN_FRONTEND", "noninteractive");
-    let installed = run::succeeds(Command::new("apt-get").arg("update")) && run::succeeds(&mut install);
-    if installed { Ok(()) } else { Err(by_hand.into()) }
-}
-
-fn is_installed(package: &str) -> bool {
-    let mut ask = Command::new("dpkg-query");
-    ask.args(["--show", "--showformat", "${db:Status-Status}", package]);
-    ask.output().is_ok_and(|answer| answer.stdout == b"installed")
 }
 
 /// Builds the target's standard library with Debian's compiler and lays out a toolchain around it.

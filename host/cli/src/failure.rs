@@ -12,7 +12,7 @@ Exit codes:
   2  the command line is wrong
   3  the server cannot be reached
   4  the server does not accept the token or the key
-  5  there is no such flow, webhook, setting, user or execution
+  5  there is no such flow, webhook, setting, user, role, token or execution
   6  the server refused the request: it is invalid, in conflict or too large
   7  the server failed or is busy
   8  something on this machine: a file, the configuration, the data folder, the address";
@@ -88,6 +88,9 @@ impl Failure {
             }
             (Exit::NotFound, None) if code.starts_with("flow.") => {
                 Some("`flowhost deploy FILE --name NAME` brings a flow".into())
+            }
+            (Exit::NotFound, None) if code.starts_with("record.") => {
+                Some("check the name; `flowhost trash list` shows what was deleted".into())
             }
             (Exit::Server, None) => Some("the server's log says more".into()),
             _ => None,

@@ -5,8 +5,11 @@ mod compile_worker;
 mod deploy;
 mod executions;
 mod logs;
+mod role;
 mod serve;
 mod setting;
+mod token;
+mod trash;
 mod user;
 mod webhook;
 
@@ -16,8 +19,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use crate::client::Connection;
+use crate::client::{Client as ApiClient, Connection, by_name};
 use crate::failure::Failure;
+use crate::output::Output;
 
 /// The verbs.
 #[derive(Subcommand)]
@@ -28,8 +32,14 @@ pub(crate) enum Verb {
     Deploy(Client<deploy::Deploy>),
     /// Create, list, enable and disable webhooks
     Webhook(Group<webhook::Webhook>),
-    /// Create and list users
+    /// Create, list and delete users; give them passwords and roles
     User(Group<user::User>),
+    /// Create, list, show and delete roles
+    Role(Group<role::Role>),
+    /// Create, list and revoke tokens of users
+    Token(Group<token::Token>),
+    /// List, restore and delete what is in the trash
+    Trash(Group<trash::Trash>),
     /// Set, read and list settings
     Setting(Group<setting::Setting>),
     /// Call a webhook and print the answer
@@ -72,6 +82,9 @@ impl Verb {
             Self::Logs(it) => it.run(logs::Logs::run),
             Self::Webhook(it) => it.run(webhook::Webhook::run),
             Self::User(it) => it.run(user::User::run),
+            Self::Role(it) => it.run(role::Role::run),
+            Self::Token(it) => it.run(token::Token::run),
+            Self::Trash(it) => it.run(trash::Trash::run),
             Self::Setting(it) => it.run(setting::Setting::run),
             Self::Executions(it) => it.run(executions::Executions::run),
         }
@@ -95,6 +108,16 @@ fn told(done: Result<(), Failure>, as_json: bool) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(as_json),
     }
+}
+
+/// A list's parameters: as many records as a page has.
+const EVERYTHING: &[(&str, &str)] = &[("limit", "1000")];
+
+/// Puts a record into the trash.
+fn to_trash(client: &ApiClient, output: Output, kind: &str, name: &str) -> Result<(), Failure> {
+    client.send_to("DELETE", &by_name(kind, name), &[], Vec::new())?;
+    output.note(&format!("{name} is in the trash; `flowhost trash restore {kind} {name}` takes it out"));
+    Ok(())
 }
 
 /// Reads a file, or standard input where its name is `-`.

@@ -55,6 +55,11 @@ pub enum Comparison {
     IsNull,
 }
 
+impl Comparison {
+    /// The names in filters.
+    pub const NAMES: &'static [&'static str] = &["eq", "ne", "lt", "le", "gt", "ge", "like", "in", "is_null"];
+}
+
 /// The order of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
@@ -132,7 +137,7 @@ fn parse(
     let op = match members.get("op") {
         None => Comparison::Eq,
         Some(op) => Comparison::deserialize(op)
-            .map_err(|_| refuse(&format!("{place}.op"), "must be one of eq, ne, lt, le, gt, ge, like, in, is_null"))?,
+            .map_err(|_| refuse(&format!("{place}.op"), format!("must be one of {}", Comparison::NAMES.join(", "))))?,
     };
     let value = members.get("value").cloned().unwrap_or(Value::Null);
     check_value(kind, op, &value, &format!("{place}.value"))?;
@@ -164,16 +169,11 @@ fn check_value(kind: Kind, op: Comparison, value: &Value, place: &str) -> Result
 fn column(name: &str, definition: &TypeDefinition, place: &str) -> Result<(&'static str, Kind), InvalidFilter> {
     let property = definition.property(name).filter(|property| property.access != Access::WriteOnly);
     let property = property.ok_or_else(|| refuse(place, format!("a {} has no property `{name}`", definition.path)))?;
-    match property.kind {
-        _ if property.is_derived => Err(refuse(
-            place,
-            format!("`{name}` is worked out when it is read; it can neither be compared nor sorted by"),
-        )),
-        Kind::Json | Kind::Object | Kind::Array | Kind::NameOf(_) => {
-            Err(refuse(place, format!("`{name}` can neither be compared nor sorted by")))
-        }
-        kind => Ok((property.name, kind)),
+    if property.is_comparable() {
+        return Ok((property.name, property.kind));
     }
+    let why = if property.is_derived { " is worked out when it is read; it" } else { "" };
+    Err(refuse(place, format!("`{name}`{why} can neither be compared nor sorted by")))
 }
 
 impl Filter {

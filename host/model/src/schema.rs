@@ -149,6 +149,12 @@ impl Property {
     pub const fn derived(self) -> Self {
         Self { is_derived: true, ..self.read_only() }
     }
+
+    /// Whether lists can be filtered and ordered by it.
+    pub fn is_comparable(&self) -> bool {
+        let has_order = !matches!(self.kind, Kind::Json | Kind::Object | Kind::Array | Kind::NameOf(_));
+        has_order && !self.is_derived && self.access != Access::WriteOnly
+    }
 }
 
 /// The longest name of a record, in characters.

@@ -130,6 +130,16 @@ impl Access {
         if projects.is_empty() { Reach::Nothing } else { Reach::Projects(projects) }
     }
 
+    /// The projects in which it may do something that it may not do everywhere; in the order of their ids.
+    pub fn own_projects(&self) -> impl Iterator<Item = RecordId> {
+        self.0.in_project.keys().copied()
+    }
+
+    /// Whether this is one of [`Access::own_projects`].
+    pub fn has_project(&self, project: RecordId) -> bool {
+        self.0.in_project.contains_key(&project)
+    }
+
     /// Whether it may do all that the other may do. Nobody lends what this denies.
     pub fn covers(&self, other: &Self) -> bool {
         self.0.everywhere.holds(other.0.everywhere)
@@ -237,6 +247,8 @@ mod tests {
         assert!(!access.may(Operation::Read, RecordType::Webhook, None));
         assert!(!access.is_admin());
         assert!(!access.covers(&Access::new(vec![permission(Some(other), None, None)])));
+        assert!(access.has_project(own) && !access.has_project(other));
+        assert_eq!(access.own_projects().collect::<Vec<_>>(), [own]);
     }
 
     #[test]

@@ -109,7 +109,7 @@ async fn ensure_admin(store: &dyn Store, folder: &Path, admin_role: RecordId) ->
         }
         None => {
             let roles = vec![RoleAssignment { role_id: admin_role, propagate: true }];
-            (Record::new(ADMIN, None, User { roles, ..User::default() })?, Expected::Absent)
+            (Record::new(ADMIN, None, User { is_enabled: Some(true), roles, ..User::default() })?, Expected::Absent)
         }
     };
     let unusable = |error: io::Error| Problem::new(Code::HostError, format!("{}: {error}", file.display()));

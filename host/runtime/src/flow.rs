@@ -231,7 +231,13 @@ impl Host {
         match version.program.get() {
             Some(program) => Ok(program.clone()),
             None => {
-                let program = self.programs().get(version.flow.digest, &version.program).await;
+                let digest = version.flow.digest;
+                let program = self.programs().get(digest, &version.program).await;
+                if program.is_ok() {
+                    self.unusable().remove(&digest);
+                } else {
+                    self.unusable().insert(digest);
+                }
                 // It was valid when it was uploaded: that it is not any more is nothing a caller can mend.
                 program.map_err(|problem| match problem.code {
                     Code::ComponentInvalid | Code::FlowNotFound => Problem::host(problem.detail),

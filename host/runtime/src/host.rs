@@ -14,7 +14,7 @@ use flowhost_store::{OwnerId, Recovered, Store, StoreStats, StoredRecord};
 use serde::Serialize;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::activity::Activities;
+use crate::activity::{Activities, Deed};
 use crate::bootstrap::{self, Foundations};
 use crate::capability::{self, Capability};
 use crate::execution::{Admission, Ends, Queue, Registry, Residents, StopReason, Waker};
@@ -436,16 +436,25 @@ impl Host {
 
     /// Notes that an identity is active now.
     pub(crate) fn note_activity(&self, identity: RecordId) {
-        self.shared.activities.note(identity, self.now());
+        self.shared.activities.note(Deed::Any, identity, self.now());
+    }
+
+    pub(crate) fn activities(&self) -> &Activities {
+        &self.shared.activities
     }
 
     pub(crate) fn last_activity(&self, identity: RecordId) -> Option<Timestamp> {
-        self.shared.activities.last(identity)
+        self.shared.activities.last(Deed::Any, identity)
     }
 
     /// Whether the component could not be made callable when it was last tried.
     pub(crate) fn is_unusable(&self, digest: Digest) -> bool {
-        self.shared.unusable.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&digest)
+        self.unusable().contains(&digest)
+    }
+
+    /// Components that could not be made callable when it was last tried.
+    pub(crate) fn unusable(&self) -> std::sync::MutexGuard<'_, HashSet<Digest>> {
+        self.shared.unusable.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     async fn save_activity(&self) {
@@ -571,8 +580,6 @@ impl Host {
                 }
                 if let Err(problem) = host.program(&version).await {
                     tracing::error!(flow = %version.flow.name, version = version.flow.version, detail = %problem.detail, "a flow cannot be called");
-                    let mut unusable = host.shared.unusable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    unusable.insert(version.flow.digest);
                 }
             }
         });

@@ -72,6 +72,8 @@ codes! {
     WebhookNotFound = "webhook.not-found", 404, Caller, false, "No such webhook";
     /// The key is missing or wrong.
     WebhookUnauthorized = "webhook.unauthorized", 401, Caller, false, "Not authorised to call the webhook";
+    /// The login that the webhook wants is missing or wrong.
+    WebhookLoginWanted = "webhook.unauthorized", 401, Caller, false, "Not authorised to call the webhook";
     /// The webhook has as many executions as it may have.
     WebhookBusy = "webhook.busy", 429, Caller, true, "The webhook is busy";
     /// The execution did not end in the time that the webhook waits. It goes on.
@@ -158,7 +160,7 @@ impl Code {
         self.info().name
     }
 
-    /// The code with this name; the first where two differ in their status alone.
+    /// The code with this name; the first where two have it.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str() == name)
     }
@@ -253,7 +255,7 @@ mod tests {
         }
         names.sort_unstable();
         names.dedup();
-        // `request.too-large` is 413 for a body and 431 for header fields.
-        assert_eq!(names.len(), Code::ALL.len() - 1);
+        // `request.too-large` is 413 for a body and 431 for header fields; `webhook.unauthorized` asks for a key or a login.
+        assert_eq!(names.len(), Code::ALL.len() - 2);
     }
 }

@@ -7,6 +7,7 @@
 mod draft;
 mod hook;
 mod list;
+mod parents;
 mod references;
 mod service;
 mod state;
@@ -17,4 +18,5 @@ pub use list::{List, ListRequest};
 pub use service::{Deletion, RecordView};
 
 pub(crate) use hook::check_options;
+pub(crate) use parents::Parents;
 pub(crate) use service::{may_read, refuse_trashed};

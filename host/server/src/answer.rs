@@ -90,7 +90,7 @@ pub(crate) fn problem(problem: &Problem) -> Response<Full<Bytes>> {
         Code::WebhookUnauthorized => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey realm=\"flowhost webhook\""));
         }
-        Code::Unauthorized => {
+        Code::Unauthorized | Code::WebhookLoginWanted => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"flowhost\""));
         }
         _ => {}

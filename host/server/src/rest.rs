@@ -17,6 +17,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::{delete, get, post};
+use flowhost::model::{RecordType, definition};
 use flowhost::{Code, Host, Problem};
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -41,7 +42,9 @@ type Answer = Result<Response, answer::ProblemAnswer>;
 
 /// All routes but the addresses of webhooks. `openapi.rs` describes them.
 pub(crate) fn router(host: Host, body_timeout: Duration) -> Router {
-    Router::new()
+    let edited = RecordType::ALL.map(definition).into_iter().filter(|one| one.record_type != RecordType::Execution);
+    let router = edited.fold(Router::new(), |router, definition| router.merge(record::routes(definition)));
+    router
         .route("/api/latest/alive", get(alive))
         .route("/api/latest/ready", get(ready))
         .route("/api/latest/openapi.json", get(openapi::serve))
@@ -51,7 +54,6 @@ pub(crate) fn router(host: Host, body_timeout: Duration) -> Router {
         .route("/api/latest/execution/{id}", get(execution::read))
         .route("/api/latest/execution/{id}/log", get(execution::log))
         .route("/api/latest/execution/{id}/action/{verb}", post(execution::action))
-        .route("/api/latest/flow", get(flow::list).post(flow::create))
         .route("/api/latest/flow/{id}/version", get(flow::versions))
         .route("/api/latest/flow/{id}/version/{version}/component", get(flow::component))
         .route("/api/latest/flow/{id}/action/activate", post(flow::activate))
@@ -59,13 +61,6 @@ pub(crate) fn router(host: Host, body_timeout: Duration) -> Router {
         .route("/api/latest/webhook/{id}/action/rotate-key", post(webhook::rotate_key))
         .route("/api/latest/user/{id}/token", get(auth::tokens).post(auth::create_token))
         .route("/api/latest/user/{id}/token/{token}", delete(auth::revoke_token))
-        .route("/api/latest/{type}", get(record::list).post(record::create))
-        .route(
-            "/api/latest/{type}/{id}",
-            get(record::read).patch(record::update).put(record::set_setting).delete(record::delete),
-        )
-        .route("/api/latest/{type}/{id}/history", get(record::history))
-        .route("/api/latest/{type}/{id}/action/restore", post(record::restore))
         .fallback(no_such_address)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(Arc::new(Api { host, body_timeout }))

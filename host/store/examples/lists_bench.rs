@@ -2,9 +2,10 @@
 //!
 //! `cargo run --release -p flowhost-store --example lists_bench [EXECUTIONS] [FOLDER]`. It keeps 1,000,000 executions
 //! unless another number is given: of ten flows, one of which has half of them, and one that only the oldest hundred are
-//! of; one in a thousand ended with an error, but for none of the newest tenth. For each list it prints the times of the
-//! first page of 50 and of the page behind it (the median and the worst), in milliseconds, and how its
-//! query finds them. A folder that is given and holds data is used as it is, and kept.
+//! of; one in a thousand ended with an error, but for none of the newest tenth. For each list it prints, as JSON, the times
+//! of the first page of 50 (the median and the worst) and of the page behind it (the median), in milliseconds, and how its
+//! query finds them. A folder that is given and holds data is used as it is, and kept. `cargo xtask bench` shows the same
+//! as a table.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,10 +36,17 @@ fn main() -> Result<(), Failure> {
     let store = Arc::new(SqliteStore::open(&folder, SqliteOptions::default())?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        if page(&*store, ExecutionQuery::default()).await?.0 == 0 {
-            fill(store.clone(), count).await?;
-        }
-        lists(&*store, &folder).await?;
+        let fill_seconds = match page(&*store, ExecutionQuery::default()).await?.0 {
+            0 => Some(fill(store.clone(), count).await?),
+            _ => None,
+        };
+        let report = json!({
+            "executions": count,
+            "fill_seconds": fill_seconds,
+            "data_bytes": store.stats().await?.data_bytes,
+            "lists": lists(&*store, &folder).await?,
+        });
+        println!("{report:#}");
         store.close().await?;
         Ok::<_, Failure>(())
     })?;
@@ -48,7 +56,8 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn fill(store: Arc<SqliteStore>, count: u64) -> Result<(), Failure> {
+/// Keeps the executions; gives the seconds that it took.
+async fn fill(store: Arc<SqliteStore>, count: u64) -> Result<f64, Failure> {
     let flows: Arc<Vec<RecordId>> = Arc::new((0..11).map(|_| RecordId::new()).collect());
     let next = Arc::new(AtomicU64::new(0));
     let began = Instant::now();
@@ -69,9 +78,7 @@ async fn fill(store: Arc<SqliteStore>, count: u64) -> Result<(), Failure> {
     for task in tasks {
         task.await??;
     }
-    let seconds = began.elapsed().as_secs_f64();
-    println!("{count} executions in {seconds:.0} s, {:.0} MB\n", store.stats().await?.data_bytes as f64 / 1e6);
-    Ok(())
+    Ok(began.elapsed().as_secs_f64())
 }
 
 fn execution(number: u64, count: u64, flows: &[RecordId]) -> Result<Execution, Failure> {
@@ -116,7 +123,7 @@ async fn page(store: &dyn Store, query: ExecutionQuery) -> Result<(usize, Option
     Ok((page.executions.len(), page.next))
 }
 
-async fn lists(store: &dyn Store, folder: &std::path::Path) -> Result<(), Failure> {
+async fn lists(store: &dyn Store, folder: &std::path::Path) -> Result<Vec<Value>, Failure> {
     let first = |order| ExecutionQuery { order, limit: 1, ..ExecutionQuery::default() };
     let created_at = Order::parse("created_at", definition(RecordType::Execution))?;
     let oldest = store.query_executions(first(created_at)).await?.executions.pop().ok_or("no executions")?;
@@ -160,7 +167,7 @@ async fn lists(store: &dyn Store, folder: &std::path::Path) -> Result<(), Failur
         ),
         ("by the end, all are sorted", None, "-ended_at"),
     ];
-    println!("{:<30} {:>5} {:>9} {:>9} {:>9}", "list", "rows", "median", "worst", "2nd page");
+    let mut lists = Vec::new();
     for (name, filter, order) in rows {
         let in_projects = |projects: &[Option<RecordId>]| -> Result<_, Failure> {
             let in_projects = projects.iter().copied().collect();
@@ -175,21 +182,23 @@ async fn lists(store: &dyn Store, folder: &std::path::Path) -> Result<(), Failur
         let (count, next) = page(store, query.clone()).await?;
         let first = times(store, &query).await?;
         let second = match next {
-            Some(next) => {
-                format!("{:.2}", times(store, &ExecutionQuery { after: Some(next), ..query.clone() }).await?.0)
-            }
-            None => "-".to_owned(),
+            Some(next) => Some(times(store, &ExecutionQuery { after: Some(next), ..query.clone() }).await?.0),
+            None => None,
         };
-        println!("{name:<30} {count:>5} {:>9.2} {:>9.2} {second:>9}", first.0, first.1);
         // A list that is merged of several scans has the same step for each.
         let mut steps = explain_executions(folder, &query)?;
         steps.retain(|step| step.contains("execution"));
         steps.dedup();
-        for step in steps {
-            println!("    {step}");
-        }
+        lists.push(json!({
+            "list": name,
+            "rows": count,
+            "median_ms": first.0,
+            "worst_ms": first.1,
+            "second_page_ms": second,
+            "plan": steps,
+        }));
     }
-    Ok(())
+    Ok(lists)
 }
 
 fn query(filter: Option<&Value>, order: &str) -> Result<ExecutionQuery, Failure> {

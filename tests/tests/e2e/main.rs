@@ -4,6 +4,7 @@
 
 mod brief;
 mod cli;
+mod cli_access;
 mod deploy;
 mod examples;
 mod http;
@@ -14,3 +15,4 @@ mod webhook_address;
 mod webhook_answer;
 mod webhook_input;
 mod webhook_key;
+mod webhooks_page;

@@ -1,6 +1,6 @@
 //! The REST API: records and executions for whoever has a token.
 
-use flowhost_tests::{Host, Setup, until};
+use flowhost_tests::{Host, Setup, component, until};
 use serde_json::{Value, json};
 
 const NOBODY: &str = "01a202e4-f47d-72a3-b440-9b77d4430568";
@@ -12,6 +12,15 @@ fn the_host_says_that_it_is_alive_to_everybody() {
     let expected =
         json!({ "status": "ok", "name": "flowhost", "version": env!("CARGO_PKG_VERSION"), "workspace": "acme" });
     assert_eq!(alive, expected);
+}
+
+#[test]
+fn the_host_says_that_it_is_ready_to_everybody_and_is_not_there_once_it_was_told_to_stop() {
+    let host = Host::start();
+    assert_eq!(host.get("/api/latest/ready").send().ok(), json!({ "status": "ready" }));
+    host.terminate();
+    host.wait();
+    assert!(std::net::TcpStream::connect(host.address()).is_err());
 }
 
 #[test]
@@ -217,6 +226,38 @@ fn an_unknown_address_and_another_method_are_problems_too() {
     answer.problem(405, "request.method-not-allowed");
     let allowed = answer.header("allow").unwrap();
     assert!(allowed.contains("GET") && allowed.contains("POST"), "{allowed}");
+}
+
+#[test]
+fn a_type_takes_the_methods_that_its_definition_knows() {
+    let host = Host::shared();
+    for (path, allowed) in [
+        ("bundle", "GET,HEAD,POST"),
+        ("workspace", "GET,HEAD"),
+        ("execution", "GET,HEAD"),
+        (&format!("bundle/{NOBODY}"), "GET,HEAD,PATCH,DELETE"),
+        (&format!("setting/{NOBODY}"), "GET,HEAD,PATCH,DELETE,PUT"),
+        (&format!("organization/{NOBODY}"), "GET,HEAD,PATCH"),
+    ] {
+        let answer = host.request("OPTIONS", &format!("/api/latest/{path}")).as_operator().send();
+        answer.problem(405, "request.method-not-allowed");
+        assert_eq!(answer.header("allow"), Some(allowed), "{path}");
+    }
+    host.request("PUT", &format!("/api/latest/bundle/{NOBODY}"))
+        .as_operator()
+        .send()
+        .problem(405, "request.method-not-allowed");
+    let restore = format!("/api/latest/workspace/{NOBODY}/action/restore");
+    host.request("POST", &restore).as_operator().send().problem(404, "request.not-found");
+}
+
+#[test]
+fn a_deployment_answers_with_the_entity_tag_of_its_flow() {
+    let host = Host::shared();
+    let deployed = host.deploy_as("rest-tag", component("canary"));
+    let id = deployed.json()["flow"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(deployed.header("etag"), host.read(&format!("flow/{id}")).header("etag"));
+    assert!(deployed.header("etag").is_some());
 }
 
 #[test]

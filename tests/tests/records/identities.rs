@@ -123,6 +123,35 @@ fn a_logout_ends_the_sessions_and_clears_the_cookie() {
 }
 
 #[test]
+fn a_login_and_a_logout_leave_the_users_record_as_it_is() {
+    let host = Host::shared();
+    let user = path("user", &user(host, "id-untouched"));
+    let history = format!("{user}/history");
+    let (before, entries) = (host.read(&user), host.read(&history).ok());
+    let session = login(host, "id-untouched", PASSWORD).ok();
+    with(host, text(&session, "token"), "flow").ok();
+    let out = host.post("/api/latest/auth/logout", "").header("Authorization", text(&session, "token")).send();
+    assert_eq!(out.status, 204);
+    let after = host.read(&user);
+    assert_eq!(after.header("etag"), before.header("etag"));
+    assert_eq!(after.ok()["modified_at"], before.ok()["modified_at"]);
+    assert!(before.ok()["last_login"].is_null() && after.ok()["last_login"].is_string());
+    assert_eq!(host.read(&history).ok(), entries);
+}
+
+#[test]
+fn a_logout_holds_after_a_crash() {
+    let host = Host::start();
+    user(&host, "id-crash");
+    let token = text(&login(&host, "id-crash", PASSWORD).ok(), "token").to_owned();
+    assert_eq!(host.post("/api/latest/auth/logout", "").header("Authorization", &token).send().status, 204);
+    let host = host.crash();
+    with(&host, &token, "flow").problem(401, "access.unauthorized");
+    with(&host, text(&login(&host, "id-crash", PASSWORD).ok(), "token"), "flow").ok();
+    assert!(host.read("user/id-crash?by=name").ok()["last_login"].is_string());
+}
+
+#[test]
 fn a_forged_token_is_none() {
     let host = Host::shared();
     user(host, "id-forged");
@@ -270,7 +299,7 @@ fn disabling_or_trashing_a_user_ends_what_they_have() {
         } else {
             assert_eq!(host.delete(&path("user", &user)).status, 204);
             // Nobody comes back by a token that is made for one in the trash.
-            host.create(&tokens, &json!({ "name": "late" })).problem(422, "record.invalid");
+            host.create(&tokens, &json!({ "name": "late" })).problem(409, "record.readonly");
         }
         for token in [text(&issued, "token"), text(&session, "token")] {
             with(host, token, "flow").problem(401, "access.unauthorized");

@@ -109,6 +109,28 @@ fn every_operation_needs_its_permission() {
 }
 
 #[test]
+fn a_role_for_a_project_shows_the_projects_own_record() {
+    let host = Host::shared();
+    let [own, other] = ["perm-shown", "perm-hidden"].map(|name| host.create("project", &json!({ "name": name })).ok());
+    let permissions = json!([{ "project_id": own["id"], "record_type": "SETTING", "operation": "READ" }]);
+    let person = Person::with(host, "perm-shown", &permissions);
+    assert_eq!(person.read(&path("project", &own)).ok()["name"], "perm-shown");
+    person.read("project/perm-shown?by=name").ok();
+    person.read(&format!("{}/history", path("project", &own))).ok();
+    person.read(&path("project", &other)).problem(404, "record.not-found");
+    assert_eq!(names(&person.read("project").ok()), ["perm-shown"]);
+    let not_it = "project?filter=%7B%22not%22:%7B%22field%22:%22name%22,%22value%22:%22perm-shown%22%7D%7D";
+    assert_eq!(person.read(not_it).ok(), json!([]));
+    // To read it is all.
+    person.change(&path("project", &own), &json!({ "description": "mine" })).problem(403, "access.forbidden");
+    person.delete(&path("project", &own)).problem(403, "access.forbidden");
+    // Whoever has no project sees none.
+    let stranger = Person::with(host, "perm-shown-nothing", &json!([{ "record_type": "FLOW" }]));
+    assert_eq!(stranger.read("project").ok(), json!([]));
+    stranger.read(&path("project", &own)).problem(404, "record.not-found");
+}
+
+#[test]
 fn a_role_for_a_project_ends_at_its_border() {
     let host = Host::shared();
     let [own, other] = ["perm-own", "perm-other"].map(|name| host.create("project", &json!({ "name": name })).ok());

@@ -33,7 +33,7 @@ fn a_call_without_a_login_is_unauthorised() {
         let request = authorization.into_iter().fold(request, |request, value| request.header("Authorization", value));
         let answer = request.send();
         answer.problem(401, "webhook.unauthorized");
-        assert!(answer.header("www-authenticate").is_some());
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"flowhost\""));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
     let cookie = host.post(webhook.path(), "{}").header("Cookie", "flowhost_session=wrong").send();
@@ -112,8 +112,13 @@ fn a_key_and_a_login_are_both_needed_where_both_are_set() {
     let webhook = webhook(host, "login-key", &json!({ "key": "k3y" }));
     let caller = Person::in_role(host, "login-key", "User");
     let with_key = format!("{}?key=k3y", webhook.path());
-    host.post(&with_key, "").send().problem(401, "webhook.unauthorized");
-    host.post(webhook.path(), "").header("Authorization", &caller.token).send().problem(401, "webhook.unauthorized");
+    let wanted = |answer: Answer| {
+        answer.problem(401, "webhook.unauthorized");
+        answer.header("www-authenticate").unwrap().to_owned()
+    };
+    assert_eq!(wanted(host.post(&with_key, "").send()), "Bearer realm=\"flowhost\"");
+    let without_key = host.post(webhook.path(), "").header("Authorization", &caller.token).send();
+    assert_eq!(wanted(without_key), "ApiKey realm=\"flowhost webhook\"");
     let answer = host.post(&with_key, "").header("Authorization", &caller.token).send();
     let seen = seen(host, &answer);
     assert!(!seen.contains("k3y") && !seen.contains(&caller.token));

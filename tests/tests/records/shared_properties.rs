@@ -1,6 +1,6 @@
 //! What all records have in common: how they are changed, guarded, trashed and refused.
 
-use flowhost_tests::{Host, component};
+use flowhost_tests::{Answer, Host, component};
 use serde_json::{Value, json};
 
 use crate::person::{act, names, path, text};
@@ -116,6 +116,48 @@ fn a_name_is_free_after_trashing() {
     assert_eq!(host.delete(&path("setting", &second)).status, 204);
     let trash = host.read("setting?trash&filter=%7B%22field%22:%22name%22,%22value%22:%22shared-free%22%7D").ok();
     assert_eq!(names(&trash), ["shared-free", "shared-free"]);
+}
+
+#[test]
+fn what_is_in_the_trash_is_read_only_whatever_is_asked_of_it() {
+    let host = Host::shared();
+    host.deploy("canary");
+    let user = host.user("shared-gone");
+    let token = host.create(&format!("{}/token", path("user", &user)), &json!({ "name": "t" })).ok();
+    let flow = host.deploy_as("shared-gone", component("canary")).ok()["flow"].clone();
+    let mut trashed = vec![("user", user.clone()), ("flow", flow.clone())];
+    for (record_type, members) in [
+        ("bundle", json!({})),
+        ("file", json!({})),
+        ("project", json!({})),
+        ("role", json!({ "permissions": [] })),
+        ("setting", json!({ "value": 1 })),
+        ("webhook", json!({ "flow_name": "canary" })),
+    ] {
+        let mut members = members;
+        members["name"] = json!("shared-gone");
+        trashed.push((record_type, host.create(record_type, &members).ok()));
+    }
+    let refused = |answer: Answer| {
+        let problem = answer.problem(409, "record.readonly");
+        assert!(text(&problem, "detail").contains("in the trash"), "{problem}");
+    };
+    for (record_type, record) in &trashed {
+        assert_eq!(host.delete(&path(record_type, record)).status, 204);
+        refused(host.change(&path(record_type, record), &json!({ "description": "x" })));
+    }
+    let of = |record_type: &str| path(record_type, &trashed.iter().find(|(known, _)| *known == record_type).unwrap().1);
+    let setting = format!("/api/latest/{}", of("setting"));
+    refused(host.request("PUT", &setting).body("2").as_operator().send());
+    refused(act(host, &format!("{}/action/rotate-key", of("webhook")), &json!({})));
+    refused(act(host, &format!("{}/action/activate", of("flow")), &json!({ "version": 1 })));
+    let upload = host.post(&format!("/api/latest/{}/action/upload", of("flow")), component("echo"));
+    refused(upload.as_operator().send());
+    refused(host.create(&format!("{}/token", of("user")), &json!({ "name": "late" })));
+    refused(host.delete(&format!("{}/token/{}", of("user"), text(&token, "id"))));
+    // It can still be read.
+    assert_eq!(host.read(&format!("{}/token", of("user"))).ok()[0]["id"], token["id"]);
+    assert_eq!(host.read(&of("setting")).ok()["value"], 1);
 }
 
 #[test]
@@ -342,4 +384,30 @@ fn a_property_named_twice_or_nulled_is_what_it_says() {
     host.change(&path("setting", &setting), &json!({ "name": null })).problem(422, "record.invalid");
     let unchanged = host.change(&path("setting", &setting), &json!({})).ok();
     assert_eq!(unchanged["name"], "shared-null");
+}
+
+#[test]
+fn executions_say_the_names_of_their_project_and_bundle() {
+    let host = Host::shared();
+    let webhook = host.webhook("shared-executions", "canary");
+    let bundle = host.create("bundle", &json!({ "name": "shared-executions" })).ok();
+    let flow = host.deploy_as("shared-executions", component("canary")).ok()["flow"].clone();
+    let call = || text(&webhook.call(host, &json!({})).send().ok(), "id").to_owned();
+    let in_project = call();
+    host.change(&webhook.record_path(), &json!({ "flow_id": flow["id"] })).ok();
+    host.change(&path("flow", &flow), &json!({ "bundle_id": bundle["id"] })).ok();
+    let in_bundle = call();
+    host.change(&path("bundle", &bundle), &json!({ "is_readonly": true })).ok();
+    let list = host.read("execution?webhook=shared-executions&order=id").ok();
+    for (index, id, expected) in [
+        (0, in_project, [json!("Default project"), Value::Null, json!(false), json!(false)]),
+        (1, in_bundle, [Value::Null, json!("shared-executions"), json!(false), json!(true)]),
+    ] {
+        let one = host.read(&format!("execution/{id}")).ok();
+        assert_eq!(one["id"], list[index]["id"]);
+        for execution in [&one, &list[index]] {
+            let names = ["project_name", "bundle_name", "is_project_readonly", "is_bundle_readonly"];
+            assert_eq!(names.map(|name| execution[name].clone()), expected, "{execution}");
+        }
+    }
 }

@@ -90,7 +90,7 @@ fn a_trashed_flow_takes_no_version_and_comes_back_as_it_was() {
     assert_eq!(host.delete(&path("flow", &flow)).status, 204);
     upload(host, &flow, "", &component("echo")).problem(409, "record.readonly");
     act(host, &format!("{}/action/activate", path("flow", &flow)), &json!({ "version": 1 }))
-        .problem(422, "record.invalid");
+        .problem(409, "record.readonly");
     host.read("flow/ver-trash?by=name").problem(404, "record.not-found");
     let restored = act(host, &format!("{}/action/restore", path("flow", &flow)), &json!({})).ok();
     assert_eq!([&restored["active_version"], &restored["digest"]], [&json!(1), &flow["digest"]]);

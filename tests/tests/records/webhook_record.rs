@@ -1,7 +1,7 @@
 //! `webhook-record.md`, row by row: each test has the name of the property that it is about.
 
 use flowhost_model::{Class, RecordType, definition};
-use flowhost_tests::{Host, Webhook, component};
+use flowhost_tests::{Host, Webhook, component, until};
 use serde_json::{Value, json};
 
 use crate::person::{Person, act, path, text};
@@ -171,8 +171,9 @@ fn is_deleted() {
     assert_eq!(read(host, &webhook)["is_deleted"], true);
     // In the trash it can be neither called nor modified.
     host.post(webhook.path(), "").send().problem(404, "webhook.not-found");
-    assert!(refused(host, &webhook, &json!({ "description": "x" })).contains("in the trash"));
-    act(host, &format!("{}/action/rotate-key", webhook.record_path()), &json!({})).problem(422, "record.invalid");
+    let problem = host.change(&webhook.record_path(), &json!({ "description": "x" })).problem(409, "record.readonly");
+    assert!(text(&problem, "detail").contains("in the trash"));
+    act(host, &format!("{}/action/rotate-key", webhook.record_path()), &json!({})).problem(409, "record.readonly");
     // But restored, and deleted for good.
     let restored = act(host, &format!("{}/action/restore", webhook.record_path()), &json!({})).ok();
     assert_eq!(restored["is_deleted"], false);
@@ -649,6 +650,57 @@ fn has_syntax_error() {
     assert_eq!(read(&host, &webhook)["has_syntax_error"], false);
     assert_eq!(host.read("flow/canary?by=name").ok()["active_version"], 1);
     host.post(webhook.path(), "").send().ok();
+}
+
+/// What a newer release may find: components that it does not take any more.
+fn spoil_components(host: &Host) {
+    let connection = rusqlite::Connection::open(host.data().join("flowhost.sqlite3")).unwrap();
+    let bytes = b"\0asm\x0d\0\x01\0 and then nonsense";
+    assert!(connection.execute("DELETE FROM blob_chunk", []).unwrap() > 0);
+    let blobs = connection.execute("UPDATE blob SET size = ?", [bytes.len() as i64]).unwrap();
+    let chunks = "INSERT INTO blob_chunk (blob, chunk, bytes) SELECT key, 0, ? FROM blob";
+    assert_eq!(connection.execute(chunks, [bytes]).unwrap(), blobs);
+}
+
+#[test]
+fn has_syntax_error_of_a_version_that_the_host_cannot_run_any_more() {
+    let host = Host::start();
+    let webhook = webhook(&host, "syntax");
+    host.user("syntax-user");
+    host.set("client.webhook.syntax-setting", "flow_name: canary\nuser_name: syntax-user\n").ok();
+    host.terminate();
+    host.wait();
+    spoil_components(&host);
+    std::fs::remove_dir_all(host.data().join("artifacts")).unwrap();
+    let host = host.restart();
+    let has_error = |path: &str| host.read(path).ok()["has_syntax_error"] == true;
+    until("the flow is known not to run", || has_error("flow/canary?by=name").then_some(()));
+    assert!(has_error(&webhook.record_path()));
+    assert!(has_error("webhook/syntax-setting?by=name"));
+    // A caller can mend nothing of it, and learns nothing of it.
+    let problem = host.post(webhook.path(), "").send().problem(500, "host.error");
+    assert!(!problem.to_string().contains("component"), "{problem}");
+    // A version that can be run makes it good.
+    host.deploy_as("canary", component("echo")).ok();
+    assert!(!has_error("flow/canary?by=name") && !has_error(&webhook.record_path()));
+    host.post(webhook.path(), "").send().ok();
+}
+
+#[test]
+fn has_syntax_error_of_a_version_that_a_call_could_not_load() {
+    let host = Host::start();
+    let webhook = webhook(&host, "syntax");
+    host.terminate();
+    host.wait();
+    spoil_components(&host);
+    // There, so that the start leaves it alone; but not whole.
+    for artifact in std::fs::read_dir(host.data().join("artifacts")).unwrap() {
+        std::fs::write(artifact.unwrap().path(), "damaged").unwrap();
+    }
+    let host = host.restart();
+    assert_eq!(read(&host, &webhook)["has_syntax_error"], false);
+    host.post(webhook.path(), "").send().problem(500, "host.error");
+    assert_eq!(read(&host, &webhook)["has_syntax_error"], true);
 }
 
 #[test]

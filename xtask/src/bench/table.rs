@@ -39,6 +39,18 @@ pub(super) fn print(report: &Report) {
             start.idle_empty_bytes as f64 / 1e6,
         );
     }
+    if let Some(lists) = &report.lists {
+        println!("\npages of 50 of {} executions, {:.0} MB", lists.executions, lists.data_bytes as f64 / 1e6);
+        println!("{:<30} {:>5} {:>9} {:>9} {:>9}  found by", "list", "rows", "median ms", "worst ms", "2nd page");
+        for list in &lists.lists {
+            let second = list.second_page_ms.map_or("-".to_owned(), |ms| format!("{ms:.2}"));
+            let plan = list.plan.join("; ");
+            println!(
+                "{:<30} {:>5} {:>9.2} {:>9.2} {second:>9}  {plan}",
+                list.list, list.rows, list.median_ms, list.worst_ms
+            );
+        }
+    }
     if let Some(in_process) = &report.in_process {
         println!("\nin-process: {in_process:#}");
     }

@@ -1,12 +1,16 @@
 //! `flowhost user`: the people in whose name executions run.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::client::{Connection, address};
-use crate::failure::Failure;
-use crate::output::{Cell, Paint};
+use super::{EVERYTHING, to_trash};
+use crate::client::{Answer, Client, Connection, address, by_name};
+use crate::failure::{Exit, Failure};
+use crate::output::{Cell, Output, Paint};
 
 /// What to do with users.
 #[derive(Subcommand)]
@@ -15,9 +19,41 @@ pub(crate) enum User {
     Create {
         /// The user's name
         name: String,
+        /// A role to give; may be given several times
+        #[arg(long)]
+        role: Vec<String>,
     },
     /// List the users
     List,
+    /// Set a user's password, which ends the sessions that there are
+    Password {
+        /// The user's name
+        name: String,
+        /// A file with the password in one line, or - for standard input
+        file: PathBuf,
+    },
+    /// Set a user's roles, in place of those that they had
+    Roles {
+        /// The user's name
+        name: String,
+        /// The roles; none takes all of them away
+        roles: Vec<String>,
+    },
+    /// Let a user log in and lend permissions again
+    Enable {
+        /// The user's name
+        name: String,
+    },
+    /// Let a user neither log in nor lend permissions
+    Disable {
+        /// The user's name
+        name: String,
+    },
+    /// Put a user into the trash
+    Delete {
+        /// The user's name
+        name: String,
+    },
 }
 
 /// The part of a user that is shown.
@@ -26,6 +62,21 @@ struct View {
     id: String,
     name: String,
     is_enabled: bool,
+    has_password: bool,
+    roles: Option<Vec<Assigned>>,
+}
+
+/// A role that a user has.
+#[derive(Deserialize)]
+struct Assigned {
+    role_id: String,
+}
+
+/// A role of which the name is shown.
+#[derive(Deserialize)]
+struct Role {
+    id: String,
+    name: String,
 }
 
 impl User {
@@ -33,29 +84,73 @@ impl User {
     pub(crate) fn run(self, connection: &Connection) -> Result<(), Failure> {
         let client = connection.operator()?;
         let output = connection.output();
+        let change = |name: &str, change: Value, said: &str| {
+            shown(output, &client.send_json("PATCH", &by_name("user", name), &change)?, said)
+        };
         match self {
-            Self::Create { name } => {
-                let answer = client.send_json("POST", &address(&["user"], &[]), &json!({ "name": name }))?;
-                if output.json {
-                    return output.answer(&answer.body);
-                }
-                let user: View = answer.read()?;
-                output.data(&user.id)?;
-                output.note(&format!("{} can be named as `user_name` in settings", user.name));
-                Ok(())
+            Self::Create { name, role } => {
+                let user = json!({ "name": name, "roles": assigned(&role) });
+                let answer = client.send_json("POST", &address(&["user"], &[]), &user)?;
+                let next = format!("`flowhost user password {name} -` sets a password");
+                shown(output, &answer, &format!("{name} can be named as `user_name` in settings; {next}"))
             }
-            Self::List => {
-                let answer = client.get(&address(&["user"], &[]))?;
-                if output.json {
-                    return output.answer(&answer.body);
-                }
-                let users: Vec<View> = answer.read()?;
-                let row = |user: &View| -> Vec<Cell> {
-                    let state = if user.is_enabled { ("enabled", Paint::Good) } else { ("disabled", Paint::Faint) };
-                    vec![user.name.as_str().into(), Cell::painted(state.0, state.1), user.id.as_str().into()]
-                };
-                output.table(&["NAME", "STATE", "ID"], &users.iter().map(row).collect::<Vec<_>>())
+            Self::List => list(&client, output),
+            Self::Password { name, file } => {
+                let password = read_line(&file)?;
+                change(&name, json!({ "password": password }), "the password is set; earlier sessions have ended")
             }
+            Self::Roles { name, roles } => {
+                change(&name, json!({ "roles": assigned(&roles) }), "the roles hold from the next request on")
+            }
+            Self::Enable { name } => change(&name, json!({ "is_enabled": true }), "enabled"),
+            Self::Disable { name } => change(&name, json!({ "is_enabled": false }), "disabled"),
+            Self::Delete { name } => to_trash(&client, output, "user", &name),
         }
     }
+}
+
+/// The user of an answer: the id, and a word about what was done.
+fn shown(output: Output, answer: &Answer, said: &str) -> Result<(), Failure> {
+    if output.json {
+        return output.answer(&answer.body);
+    }
+    let user: View = answer.read()?;
+    output.data(&user.id)?;
+    output.note(said);
+    Ok(())
+}
+
+fn list(client: &Client, output: Output) -> Result<(), Failure> {
+    let answer = client.get(&address(&["user"], EVERYTHING))?;
+    if output.json {
+        return output.answer(&answer.body);
+    }
+    let users: Vec<View> = answer.read()?;
+    let roles: Vec<Role> = client.get(&address(&["role"], EVERYTHING))?.read()?;
+    let roles: HashMap<String, String> = roles.into_iter().map(|role| (role.id, role.name)).collect();
+    let row = |user: &View| -> Vec<Cell> {
+        let state = if user.is_enabled { ("enabled", Paint::Good) } else { ("disabled", Paint::Faint) };
+        let held = user.roles.iter().flatten().map(|held| roles.get(&held.role_id).unwrap_or(&held.role_id).as_str());
+        vec![
+            user.name.as_str().into(),
+            Cell::painted(state.0, state.1),
+            if user.has_password { "set" } else { "none" }.into(),
+            held.collect::<Vec<_>>().join(", ").into(),
+            user.id.as_str().into(),
+        ]
+    };
+    output.table(&["NAME", "STATE", "PASSWORD", "ROLES", "ID"], &users.iter().map(row).collect::<Vec<_>>())
+}
+
+fn assigned(roles: &[String]) -> Value {
+    roles.iter().map(|role| json!({ "role_name": role })).collect()
+}
+
+/// A password: from a file, so that neither other processes nor the shell's history see it.
+fn read_line(file: &std::path::Path) -> Result<String, Failure> {
+    let unreadable = |reason: String| Failure::new(Exit::Local, format!("{} cannot be read: {reason}", file.display()));
+    let bytes = super::read_input(file).map_err(|error| unreadable(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }

@@ -50,9 +50,6 @@ pub struct User {
     /// Sessions and tokens that were issued before are not valid any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions_valid_from: Option<Timestamp>,
-    /// When the user last logged in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_login: Option<Timestamp>,
     /// The digest of the token in the data folder; the administrator alone has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator_token: Option<Digest>,

@@ -8,7 +8,7 @@ use flowhost_model::{
 use flowhost_store::ExecutionQuery;
 use indexmap::IndexMap;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::queue::Holding;
 use super::{Counted, INACTIVE, Lineage, Live, Slot, Start, StopReason};
@@ -17,7 +17,7 @@ use crate::flow::ActiveVersion;
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::problem::{Code, Problem};
-use crate::record::{List, ListRequest};
+use crate::record::{List, ListRequest, Parents};
 use crate::webhook::FlowTarget;
 
 fn no_execution(id: RecordId) -> Problem {
@@ -204,9 +204,23 @@ impl Host {
         Ok(List { items, next: page.next })
     }
 
-    /// The execution as the API shows it: what every record has, and its own. Input and outputs are the JSON text that was
+    /// Executions as the API shows them: what every record has, and their own. Input and outputs are the JSON text that was
     /// written.
-    pub fn execution_members(&self, execution: &Execution) -> Result<IndexMap<String, Box<RawValue>>, Problem> {
+    pub async fn execution_members(
+        &self,
+        executions: &[Execution],
+    ) -> Result<Vec<IndexMap<String, Box<RawValue>>>, Problem> {
+        let parents = executions.iter().flat_map(|execution| [execution.project_id, execution.bundle_id]);
+        let parents = self.parents(parents).await?;
+        executions.iter().map(|execution| self.members_with(execution, &parents)).collect()
+    }
+
+    fn members_with(
+        &self,
+        execution: &Execution,
+        parents: &Parents,
+    ) -> Result<IndexMap<String, Box<RawValue>>, Problem> {
+        let (project, bundle) = (parents.get(execution.project_id), parents.get(execution.bundle_id));
         let definition = flowhost_model::definition(RecordType::Execution);
         let own = serde_json::to_string(execution).map_err(Problem::host)?;
         let mut own: IndexMap<String, Box<RawValue>> = serde_json::from_str(&own).map_err(Problem::host)?;
@@ -229,6 +243,10 @@ impl Host {
                         Value::String(at.to_string())
                     }
                     "is_deleted" => Value::Bool(false),
+                    "project_name" => json!(project.map(|project| &project.name)),
+                    "bundle_name" => json!(bundle.map(|bundle| &bundle.name)),
+                    "is_project_readonly" => json!(project.is_some_and(|project| project.is_readonly)),
+                    "is_bundle_readonly" => json!(bundle.is_some_and(|bundle| bundle.is_readonly)),
                     name => match own.shift_remove(name) {
                         Some(raw) => return Ok((name.to_owned(), raw)),
                         None => Value::Null,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Identity;
 use super::password::PasswordError;
+use crate::activity::Deed;
 use crate::host::Host;
 use crate::identity::token_digest;
 use crate::problem::{Code, Problem};
@@ -66,7 +67,7 @@ impl Host {
         self.refuse_locked_out(&login.user_name)?;
         self.lockouts().succeeded(&login.user_name);
         self.note_activity(user_id);
-        self.change_user(user_id, |user| user.last_login = Some(now)).await?;
+        self.activities().note(Deed::Login, user_id, now);
         let session = self.sessions().issue(user_id, now);
         Ok(LoggedIn {
             identity_id: user_id,
@@ -78,8 +79,9 @@ impl Host {
 
     /// Ends all sessions of the user. API tokens stay valid.
     pub async fn logout(&self, by: &Identity) -> Result<(), Problem> {
-        let from = self.now();
-        self.change_user(by.user_id, |user| user.sessions_valid_from = Some(from)).await
+        let noted = self.activities().note(Deed::Logout, by.user_id, self.now());
+        // Before the answer: what was ended stays so, also after a crash.
+        Ok(self.store().save_activity(vec![noted]).await?)
     }
 
     fn refuse_locked_out(&self, user_name: &str) -> Result<(), Problem> {
@@ -117,7 +119,8 @@ impl Host {
             None => {
                 let claims = self.sessions().verify(token, now).map_err(|_| invalid())?;
                 let user = snapshot.user(claims.user).ok_or_else(invalid)?;
-                if user.sessions_valid_from.is_some_and(|from| claims.issued_at <= from) {
+                let logout = self.activities().last(Deed::Logout, claims.user);
+                if user.sessions_valid_from.max(logout).is_some_and(|from| claims.issued_at <= from) {
                     return Err(invalid());
                 }
                 (claims.user, user.name.clone(), snapshot.access_of(&user.roles, false))

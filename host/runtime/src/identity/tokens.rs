@@ -1,6 +1,7 @@
 //! API tokens: shown once, kept as digests, revocable.
 
 use flowhost_model::{ApiToken, Operation, RecordId, RecordType, Timestamp, User};
+use flowhost_store::StoredRecord;
 use serde::{Deserialize, Serialize};
 
 use super::{Identity, new_token, token_digest};
@@ -53,7 +54,7 @@ impl From<ApiToken> for IssuedToken {
 impl Host {
     /// Makes a token of a user: one's own, or that of another whom one may change and who may do no more.
     pub async fn create_token(&self, by: &Identity, user: RecordId, new: NewToken) -> Result<IssuedToken, Problem> {
-        let held = self.user_for_tokens(by, user).await?;
+        let held = self.user_for_tokens(by, user, refuse_trashed).await?;
         let name = flowhost_model::normalize_name(&new.name)?.to_owned();
         if held.api_tokens.len() >= LIMIT {
             return Err(Problem::new(Code::RecordInvalid, format!("a user has at most {LIMIT} tokens")));
@@ -83,25 +84,31 @@ impl Host {
 
     /// The tokens of a user, without what authorises.
     pub async fn tokens(&self, by: &Identity, user: RecordId) -> Result<Vec<IssuedToken>, Problem> {
-        let held = self.user_for_tokens(by, user).await?;
+        let held = self.user_for_tokens(by, user, |_| Ok(())).await?;
         Ok(held.api_tokens.into_iter().map(IssuedToken::from).collect())
     }
 
     /// Ends a token.
     pub async fn revoke_token(&self, by: &Identity, user: RecordId, token: RecordId) -> Result<(), Problem> {
-        let held = self.user_for_tokens(by, user).await?;
+        let held = self.user_for_tokens(by, user, refuse_trashed).await?;
         if !held.api_tokens.iter().any(|known| known.id == token) {
             return Err(Problem::new(Code::RecordNotFound, format!("the user has no token {token}")));
         }
         self.change_user(user, |user| user.api_tokens.retain(|known| known.id != token)).await
     }
 
-    async fn user_for_tokens(&self, by: &Identity, user: RecordId) -> Result<User, Problem> {
+    /// The user, for whoever may manage the user's tokens, unless `refuse` has a reason.
+    async fn user_for_tokens(
+        &self,
+        by: &Identity,
+        user: RecordId,
+        refuse: impl FnOnce(&StoredRecord) -> Result<(), Problem>,
+    ) -> Result<User, Problem> {
         let stored = self.readable(by, RecordType::User, user).await?;
-        refuse_trashed(&stored)?;
         if by.user_id != user {
             self.permit(by, Operation::Update, RecordType::User, None)?;
         }
+        refuse(&stored)?;
         Ok(stored.into_record::<User>()?.body)
     }
 }

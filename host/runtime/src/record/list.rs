@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use data_encoding::BASE64URL_NOPAD;
-use flowhost_model::{Filter, Kind, Operation, Order, RecordType, definition};
-use flowhost_store::{RecordPage, RecordQuery, StoredRecord, Trash};
+use flowhost_model::{Comparison, Filter, Kind, Operation, Order, RecordId, RecordType, definition};
+use flowhost_store::{RecordPage, RecordQuery, Trash};
 use serde_json::{Value, json};
 
 use super::service::RecordView;
@@ -57,6 +57,12 @@ impl ListRequest {
     }
 }
 
+/// The records with these ids.
+fn one_of(ids: impl Iterator<Item = RecordId>) -> Filter {
+    let value = ids.map(|id| Value::String(id.to_string())).collect();
+    Filter::Term { field: "id", kind: Kind::Id(None), op: Comparison::In, value }
+}
+
 fn malformed(error: impl std::fmt::Display) -> Problem {
     Problem::new(Code::Malformed, error.to_string())
 }
@@ -69,13 +75,20 @@ impl Host {
         record_type: RecordType,
         request: ListRequest,
     ) -> Result<List<RecordView>, Problem> {
+        let mut filter = request.filter(record_type)?;
         let in_projects = match by.access.projects(Operation::Read, record_type) {
             Reach::Everything => None,
+            // A project is in none; those that the identity has something to do in are told by their ids.
+            _ if record_type == RecordType::Project => {
+                let own = one_of(by.access.own_projects());
+                filter = Some(Filter::And(filter.into_iter().chain([own]).collect()));
+                None
+            }
             Reach::Projects(projects) => Some(projects),
             Reach::Nothing => Some(Vec::new()),
         };
         let query = RecordQuery {
-            filter: request.filter(record_type)?,
+            filter,
             order: request.order(record_type)?,
             after: request.after.clone(),
             limit: request.limit(),
@@ -90,14 +103,6 @@ impl Host {
         }
         let page = self.store().query_records(record_type, query).await?;
         Ok(List { items: self.views(page.records).await?, next: page.next })
-    }
-
-    async fn views(&self, records: Vec<StoredRecord>) -> Result<Vec<RecordView>, Problem> {
-        let mut views = Vec::with_capacity(records.len());
-        for stored in records {
-            views.push(self.view(stored).await?);
-        }
-        Ok(views)
     }
 
     /// A page of the webhooks of both forms, in one order. The records come from the store page by page; the settings that

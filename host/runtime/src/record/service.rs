@@ -355,9 +355,11 @@ impl Host {
     }
 }
 
-/// Every identity may read its own record.
+/// Every identity may read its own record, and the records of the projects that it has something to do in.
 pub(crate) fn may_read(by: &Identity, stored: &StoredRecord) -> bool {
-    by.user_id == stored.meta.id || by.access.may(Operation::Read, stored.record_type, stored.meta.project_id)
+    by.user_id == stored.meta.id
+        || stored.record_type == RecordType::Project && by.access.has_project(stored.meta.id)
+        || by.access.may(Operation::Read, stored.record_type, stored.meta.project_id)
 }
 
 /// Refuses to change what may not be read: its name is taken, and that is all there is to know.
@@ -380,7 +382,10 @@ fn refuse_readonly(stored: &StoredRecord) -> Result<(), Problem> {
 
 pub(crate) fn refuse_trashed(stored: &StoredRecord) -> Result<(), Problem> {
     match stored.meta.deleted_at {
-        Some(_) => Err(refuse("is_deleted", "the record is in the trash; it can only be restored or deleted for good")),
+        Some(_) => {
+            let detail = "the record is in the trash; it can only be restored or deleted for good";
+            Err(Problem::new(Code::RecordReadonly, detail))
+        }
         None => Ok(()),
     }
 }

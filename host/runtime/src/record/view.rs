@@ -1,9 +1,10 @@
 //! A record as it is read: every property of its type, stored or worked out.
 
-use flowhost_model::{Access, Meta, RecordId, RecordType, SCHEMA_VERSION, Timestamp, definition};
+use flowhost_model::{Access, RecordId, RecordType, SCHEMA_VERSION, Timestamp, definition};
 use flowhost_store::StoredRecord;
 use serde_json::{Map, Value, json};
 
+use super::parents::Parents;
 use super::service::RecordView;
 use crate::host::Host;
 use crate::problem::Problem;
@@ -16,27 +17,28 @@ fn instant(at: Option<Timestamp>) -> Value {
     at.map_or(Value::Null, |at| Value::String(at.to_string()))
 }
 
-/// What a record says of its parents.
-#[derive(Default)]
-struct Parents {
-    project: Option<Meta>,
-    bundle: Option<Meta>,
-}
-
 impl Host {
     /// The record as it is read.
     pub(crate) async fn view(&self, stored: StoredRecord) -> Result<RecordView, Problem> {
+        let parents = self.parents([stored.meta.project_id, stored.meta.bundle_id].into_iter()).await?;
+        self.view_with(stored, &parents)
+    }
+
+    /// The records of a page as they are read.
+    pub(crate) async fn views(&self, records: Vec<StoredRecord>) -> Result<Vec<RecordView>, Problem> {
+        let parents = records.iter().flat_map(|stored| [stored.meta.project_id, stored.meta.bundle_id]);
+        let parents = self.parents(parents).await?;
+        records.into_iter().map(|stored| self.view_with(stored, &parents)).collect()
+    }
+
+    fn view_with(&self, stored: StoredRecord, parents: &Parents) -> Result<RecordView, Problem> {
         let body: Map<String, Value> =
             serde_json::from_str(&stored.body).map_err(|error| Problem::host(format!("a damaged record: {error}")))?;
-        let parents = Parents {
-            project: self.parent(stored.meta.project_id).await?,
-            bundle: self.parent(stored.meta.bundle_id).await?,
-        };
         let definition = definition(stored.record_type);
         let properties = definition.all_properties().filter(|property| property.access != Access::WriteOnly);
         let members = properties
             .map(|property| {
-                let shared = self.shared_property(property.name, &stored, &parents);
+                let shared = self.shared_property(property.name, &stored, parents);
                 let value = shared
                     .or_else(|| self.derived_property(property.name, &stored, &body))
                     .or_else(|| body.get(property.name).cloned());
@@ -46,15 +48,9 @@ impl Host {
         Ok(RecordView { id: stored.meta.id, members, revision: stored.revision })
     }
 
-    async fn parent(&self, id: Option<RecordId>) -> Result<Option<Meta>, Problem> {
-        match id {
-            Some(id) => Ok(self.store().record(id).await?.map(|parent| parent.meta)),
-            None => Ok(None),
-        }
-    }
-
     fn shared_property(&self, name: &str, stored: &StoredRecord, parents: &Parents) -> Option<Value> {
         let meta = &stored.meta;
+        let (project, bundle) = (parents.get(meta.project_id), parents.get(meta.bundle_id));
         let type_name = stored.record_type.as_str();
         Some(match name {
             "id" => id(Some(meta.id)),
@@ -67,12 +63,12 @@ impl Host {
             "workspace_id" => id(Some(self.workspace_id())),
             "organization_id" => id(Some(self.organization_id())),
             "project_id" => id(meta.project_id),
-            "project_name" => json!(parents.project.as_ref().map(|project| &project.name)),
+            "project_name" => json!(project.map(|project| &project.name)),
             "bundle_id" => id(meta.bundle_id),
-            "bundle_name" => json!(parents.bundle.as_ref().map(|bundle| &bundle.name)),
+            "bundle_name" => json!(bundle.map(|bundle| &bundle.name)),
             "is_readonly" => json!(meta.is_readonly),
-            "is_project_readonly" => json!(parents.project.as_ref().is_some_and(|project| project.is_readonly)),
-            "is_bundle_readonly" => json!(parents.bundle.as_ref().is_some_and(|bundle| bundle.is_readonly)),
+            "is_project_readonly" => json!(project.is_some_and(|project| project.is_readonly)),
+            "is_bundle_readonly" => json!(bundle.is_some_and(|bundle| bundle.is_readonly)),
             "repository_path" => json!(repository_path(stored, parents)),
             "created_at" => instant(Some(meta.created_at)),
             "created_by" => id(meta.created_by),
@@ -92,7 +88,7 @@ impl Host {
 fn repository_path(stored: &StoredRecord, parents: &Parents) -> String {
     let path = definition(stored.record_type).path;
     let name = file_name(&stored.meta.name);
-    match parents.project.as_ref().or(parents.bundle.as_ref()) {
+    match parents.get(stored.meta.project_id).or(parents.get(stored.meta.bundle_id)) {
         Some(parent) => format!("{}/{path}/{name}.yaml", file_name(&parent.name)),
         None => format!("{path}/{name}.yaml"),
     }

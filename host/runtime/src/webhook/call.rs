@@ -104,7 +104,7 @@ impl Host {
             return Ok(request);
         }
         let unauthorized =
-            || Problem::new(Code::WebhookUnauthorized, "the webhook wants a login: `Authorization: Bearer TOKEN`");
+            || Problem::new(Code::WebhookLoginWanted, "the webhook wants a login: `Authorization: Bearer TOKEN`");
         let token = login::token(&request.headers).ok_or_else(unauthorized)?;
         let caller = self.authenticate(&token).map_err(|_| unauthorized())?;
         self.permit(&caller, Operation::Read, RecordType::Webhook, route.project_id)?;

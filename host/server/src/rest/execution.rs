@@ -37,8 +37,7 @@ pub(super) async fn list(api: Shared, uri: Uri, headers: HeaderMap) -> Answer {
     }
     parameters.list.filter = (!terms.is_empty()).then(|| json!({ "and": terms }));
     let page = api.host.list_executions(&by, parameters.list.clone()).await?;
-    let items: Result<_, Problem> = page.items.iter().map(|execution| api.host.execution_members(execution)).collect();
-    let page = List { items: items?, next: page.next };
+    let page = List { items: api.host.execution_members(&page.items).await?, next: page.next };
     Ok(parameters.page(RecordType::Execution, page, uri.path_and_query().map_or("", |both| both.as_str()))?)
 }
 
@@ -56,7 +55,7 @@ pub(super) async fn read(api: Shared, Path(segment): Path<String>, uri: Uri, hea
         return Ok(answer.map(Body::new));
     }
     let by = reader(&api.host, &headers)?;
-    Ok(one(&api, &parameters, &api.host.read_execution(&by, id).await?)?)
+    Ok(one(&api, &parameters, api.host.read_execution(&by, id).await?).await?)
 }
 
 pub(super) async fn log(api: Shared, Path(segment): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {
@@ -94,13 +93,14 @@ pub(super) async fn action(
             return Err(Problem::new(Code::NoSuchAddress, format!("an execution has no action `{other}`")).into());
         }
     };
-    Ok(one(&api, &parameters, &execution)?)
+    Ok(one(&api, &parameters, execution).await?)
 }
 
-fn one(api: &Shared, parameters: &Parameters, execution: &Execution) -> Result<Response, Problem> {
-    let members = api.host.execution_members(execution)?;
+async fn one(api: &Shared, parameters: &Parameters, execution: Execution) -> Result<Response, Problem> {
+    let id = execution.id;
+    let members = api.host.execution_members(&[execution]).await?.pop().unwrap_or_default();
     // Without an entity tag: an execution changes by itself; nobody edits it.
     let mut answer = parameters.one(RecordType::Execution, members)?;
-    answer::insert_execution_id(answer.headers_mut(), execution.id);
+    answer::insert_execution_id(answer.headers_mut(), id);
     Ok(answer)
 }

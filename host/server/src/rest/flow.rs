@@ -4,14 +4,14 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use flowhost::model::RecordType;
 use flowhost::{Code, Problem};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue, Uri};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::parameters::{Parameters, Path, resolve};
+use super::parameters::{Parameters, Path, etag, resolve};
 use super::token::{reader, writer};
-use super::{Answer, Shared, record};
+use super::{Answer, Shared};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,17 +19,8 @@ struct Activate {
     version: u32,
 }
 
-pub(super) async fn list(api: Shared, uri: Uri, headers: HeaderMap) -> Answer {
-    record::list_of(api, RecordType::Flow, uri, headers).await
-}
-
-/// A record as JSON, or a component for the flow named by `name`.
-pub(super) async fn create(api: Shared, headers: HeaderMap, request: Request) -> Answer {
-    let is_json =
-        headers.get(CONTENT_TYPE).is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/json"));
-    if is_json {
-        return record::create_of(api, RecordType::Flow, headers, request).await;
-    }
+/// A component for the flow named by `name`, which is made if there is none.
+pub(super) async fn deploy_new(api: Shared, headers: HeaderMap, request: Request) -> Answer {
     let by = writer(&api.host, &headers)?;
     let parameters = Parameters::parse(request.uri().query(), &["name"])?;
     let unnamed = || Problem::new(Code::Malformed, "`name`: name the flow, `?name=NAME`");
@@ -70,7 +61,9 @@ async fn answer_of(api: &Shared, deployed: flowhost::Deployed) -> Result<Respons
         "is_new_flow": deployed.is_new_flow,
         "is_unchanged": deployed.is_unchanged,
     });
-    Ok(Parameters { is_plain: true, ..Parameters::default() }.content("flow", answer, None))
+    let mut answer = Parameters { is_plain: true, ..Parameters::default() }.content("flow", answer, None);
+    answer.headers_mut().insert(ETAG, etag(flow.revision));
+    Ok(answer)
 }
 
 pub(super) async fn activate(api: Shared, Path(segment): Path<String>, headers: HeaderMap, request: Request) -> Answer {

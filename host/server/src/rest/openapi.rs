@@ -1,15 +1,22 @@
 //! The description of the API, made of the record types' definitions and of the table of codes.
 
+mod parameter;
+mod schema;
+
 use std::sync::LazyLock;
 
 use axum::body::Body;
 use axum::response::Response;
-use flowhost::Code;
-use flowhost::model::{Access, Kind, Property, RecordType, TypeDefinition, definition};
+use flowhost::model::{RecordType, Status, TypeDefinition, definition};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::answer;
+
+use parameter::{
+    commit_message, common_parameters, flag, id_parameters, list_parameters, parameter, plain, trash_parameter,
+};
+use schema::{reference, schema_name, schemas};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
 
@@ -29,7 +36,7 @@ pub fn document() -> Value {
         "info": {
             "title": "flowhost",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Records and executions of a flowhost. The addresses of webhooks are not part of it: what they take and answer is up to their flows.",
+            "description": "Records and executions of a flowhost. The addresses of webhooks are not part of it: what they take and answer is up to their flows. What is no HTTP, or has a head beyond 64 KiB, is answered 400, 414 or 431 without a body, wherever it goes.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
@@ -50,163 +57,9 @@ fn problem_response() -> Value {
     })
 }
 
-fn reference(name: &str) -> Value {
-    json!({ "$ref": format!("#/components/schemas/{name}") })
-}
-
-/// The name of a type's schema: `Webhook`.
-fn schema_name(definition: &TypeDefinition) -> String {
-    let mut characters = definition.path.chars();
-    characters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(characters).collect()
-}
-
-fn schemas() -> Value {
-    let mut schemas = Map::new();
-    for record_type in RecordType::ALL {
-        let definition = definition(record_type);
-        let name = schema_name(definition);
-        let readable = definition.all_properties().filter(|property| property.access != Access::WriteOnly);
-        schemas.insert(name.clone(), object_schema(readable, |_| true));
-        if definition.is_managed {
-            schemas.insert(format!("New{name}"), written_schema(definition, true));
-        }
-        if record_type != RecordType::Execution {
-            schemas.insert(format!("{name}Change"), written_schema(definition, false));
-        }
-    }
-    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
-    schemas.insert(
-        "Problem".into(),
-        json!({
-            "type": "object",
-            "required": ["type", "title", "status", "detail", "code", "fault", "retryable"],
-            "properties": {
-                "type": { "type": "string" },
-                "title": { "type": "string" },
-                "status": { "type": "integer" },
-                "detail": { "type": "string" },
-                "code": { "type": "string", "enum": codes },
-                "fault": { "type": "string", "enum": ["caller", "flow", "host"] },
-                "retryable": { "type": "boolean" },
-                "execution": { "type": "object" },
-            },
-        }),
-    );
-    Value::Object(schemas)
-}
-
-/// What is read: every property is there, `null` where it is unset.
-fn object_schema(
-    properties: impl Iterator<Item = &'static Property>,
-    is_nullable: impl Fn(&Property) -> bool,
-) -> Value {
-    let properties: Map<String, Value> = properties
-        .map(|property| {
-            (property.name.to_owned(), property_schema(property, property.is_optional && is_nullable(property)))
-        })
-        .collect();
-    json!({ "type": "object", "properties": properties })
-}
-
-/// What is written: other members are refused.
-fn written_schema(definition: &'static TypeDefinition, is_new: bool) -> Value {
-    let writable = definition
-        .all_properties()
-        .filter(|property| property.access != Access::ReadOnly && (is_new || property.access != Access::Create));
-    let mut schema = object_schema(writable, |_| true);
-    schema["additionalProperties"] = Value::Bool(false);
-    if is_new {
-        let required: Vec<&str> = definition
-            .all_properties()
-            .filter(|property| !property.is_optional && property.access == Access::ReadWrite)
-            .map(|property| property.name)
-            .collect();
-        schema["required"] = json!(required);
-    }
-    schema
-}
-
-fn property_schema(property: &Property, is_nullable: bool) -> Value {
-    let mut schema = match property.kind {
-        Kind::Text(limit) => json!({ "type": "string", "maxLength": limit }),
-        Kind::NameOf(_) => json!({ "type": "string", "maxLength": 128 }),
-        Kind::LongText => json!({ "type": "string" }),
-        Kind::Bool => json!({ "type": "boolean" }),
-        Kind::Count => json!({ "type": "integer", "minimum": 0 }),
-        Kind::Timestamp => json!({ "type": "string", "format": "date-time" }),
-        Kind::Id(_) => json!({ "type": "string", "format": "uuid" }),
-        Kind::Enum(options) => json!({ "type": "string", "enum": options }),
-        Kind::Json => json!({}),
-        Kind::Object => json!({ "type": "object" }),
-        Kind::Array => json!({ "type": "array" }),
-    };
-    if is_nullable && let Some(value_type) = schema.get("type").cloned() {
-        schema["type"] = json!([value_type, "null"]);
-        if let Some(options) = schema.get_mut("enum").and_then(Value::as_array_mut) {
-            options.push(Value::Null);
-        }
-    }
-    schema["description"] = json!(property.description);
-    if property.access == Access::ReadOnly {
-        schema["readOnly"] = Value::Bool(true);
-    }
-    schema
-}
-
-fn parameter(name: &str, place: &str, schema: Value, description: &str) -> Value {
-    json!({ "name": name, "in": place, "required": place == "path", "schema": schema, "description": description })
-}
-
-fn common_parameters() -> Vec<Value> {
-    vec![
-        parameter("plain", "query", json!({ "type": "boolean" }), "Records without a wrapping object."),
-        parameter("fields", "query", json!({ "type": "string" }), "Only these properties, separated by commas."),
-    ]
-}
-
-fn id_parameters() -> Vec<Value> {
-    vec![
-        parameter("id", "path", json!({ "type": "string" }), "The id, or the name with `by=name`."),
-        parameter(
-            "by",
-            "query",
-            json!({ "type": "string", "enum": ["id", "name"] }),
-            "What the segment in the path is.",
-        ),
-    ]
-}
-
-fn list_parameters() -> Vec<Value> {
-    vec![
-        parameter(
-            "filter",
-            "query",
-            json!({ "type": "string" }),
-            "A condition as JSON: `{\"field\", \"op\", \"value\"}`, `{\"and\": […]}`, `{\"or\": […]}`, `{\"not\": …}`.",
-        ),
-        parameter(
-            "order",
-            "query",
-            json!({ "type": "string" }),
-            "Properties, separated by commas; `-` for greatest first.",
-        ),
-        parameter("after", "query", json!({ "type": "string" }), "Where the page before ended: `next`."),
-        parameter(
-            "limit",
-            "query",
-            json!({ "type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32 }),
-            "Records on a page: 50 unless set, 1,000 at most.",
-        ),
-    ]
-}
-
-fn trash_parameter() -> Value {
-    parameter("trash", "query", json!({ "type": "boolean" }), "Those in the trash, in place of the others.")
-}
-
 /// The answers that every address may give, whatever is asked of it.
 fn with_problems(mut answers: Map<String, Value>, codes: &[u16]) -> Value {
-    for status in [400, 401, 403, 404, 500, 503].iter().chain(codes) {
+    for status in [400, 401, 403, 404, 431, 500, 503].iter().chain(codes) {
         answers.insert(status.to_string(), json!({ "$ref": "#/components/responses/Problem" }));
     }
     Value::Object(answers)
@@ -215,6 +68,18 @@ fn with_problems(mut answers: Map<String, Value>, codes: &[u16]) -> Value {
 fn json_answer(description: &str, schema: Value) -> Map<String, Value> {
     let answer = json!({ "description": description, "content": { "application/json": { "schema": schema } } });
     Map::from_iter([("200".to_owned(), answer)])
+}
+
+/// An answer with a record: its entity tag guards a change against those of others.
+fn record_answer(record: &Value) -> Map<String, Value> {
+    with_etag(json_answer("The record.", record.clone()))
+}
+
+fn with_etag(mut answer: Map<String, Value>) -> Map<String, Value> {
+    answer["200"]["headers"] = json!({
+        "ETag": { "required": true, "schema": { "type": "string" }, "description": "The revision, for `If-Match`." },
+    });
+    answer
 }
 
 fn no_content(description: &str) -> Map<String, Value> {
@@ -235,7 +100,7 @@ fn operation(id: String, summary: String, parameters: Vec<Value>, answers: Value
     json!({ "operationId": id, "summary": summary, "parameters": parameters, "responses": answers })
 }
 
-const CHANGE_PROBLEMS: &[u16] = &[405, 408, 409, 412, 413, 422];
+const CHANGE_PROBLEMS: &[u16] = &[408, 409, 412, 413, 422];
 
 fn add_type(paths: &mut Map<String, Value>, definition: &'static TypeDefinition) {
     let (path, name) = (definition.path, schema_name(definition));
@@ -243,15 +108,16 @@ fn add_type(paths: &mut Map<String, Value>, definition: &'static TypeDefinition)
     let records = wrapped(path, json!({ "type": "array", "items": reference(&name) }));
     let is_execution = definition.record_type == RecordType::Execution;
 
-    let mut parameters = [common_parameters(), list_parameters()].concat();
+    let mut parameters = [common_parameters(definition), list_parameters(definition)].concat();
     if is_execution {
-        for (name, description) in [
-            ("status", "Of this status; short for a filter."),
-            ("flow", "Of the flow of this name."),
-            ("webhook", "Of the webhook of this name."),
-            ("before", "Older than the execution with this id."),
+        let text = || json!({ "type": "string" });
+        for (name, schema, description) in [
+            ("status", json!({ "type": "string", "enum": Status::NAMES }), "Of this status; short for a filter."),
+            ("flow", text(), "Of the flow of this name."),
+            ("webhook", text(), "Of the webhook of this name."),
+            ("before", json!({ "type": "string", "format": "uuid" }), "Older than the execution with this id."),
         ] {
-            parameters.push(parameter(name, "query", json!({ "type": "string" }), description));
+            parameters.push(parameter(name, "query", schema, description));
         }
     } else {
         parameters.push(trash_parameter());
@@ -267,15 +133,18 @@ fn add_type(paths: &mut Map<String, Value>, definition: &'static TypeDefinition)
         let mut create = operation(
             format!("create_{path}"),
             format!("Makes a {path}."),
-            common_parameters(),
-            with_problems(json_answer("The record.", record.clone()), CHANGE_PROBLEMS),
+            common_parameters(definition),
+            with_problems(record_answer(&record), CHANGE_PROBLEMS),
         );
         create["requestBody"] = body(reference(&format!("New{name}")));
+        if definition.record_type == RecordType::Flow {
+            add_deployment(&mut create);
+        }
         collection.insert("post".into(), create);
     }
     paths.insert(format!("/api/latest/{path}"), Value::Object(collection));
 
-    let mut parameters = [id_parameters(), common_parameters()].concat();
+    let mut parameters = [id_parameters(), common_parameters(definition)].concat();
     if is_execution {
         parameters.retain(|parameter| parameter["name"] != "by");
         parameters.push(parameter(
@@ -289,48 +158,73 @@ fn add_type(paths: &mut Map<String, Value>, definition: &'static TypeDefinition)
         format!("read_{path}"),
         format!("A {path}."),
         parameters.clone(),
-        with_problems(json_answer("The record.", record.clone()), &[]),
+        with_problems(
+            if is_execution { json_answer("The record.", record.clone()) } else { record_answer(&record) },
+            &[],
+        ),
     );
     let mut one = Map::from_iter([("get".to_owned(), read)]);
     if !is_execution {
-        let if_match =
-            parameter("If-Match", "header", json!({ "type": "string" }), "The `ETag` that the writer has read.");
+        let tag = json!({ "type": "string", "pattern": "^(\\*|\"[0-9]{1,19}\")$" });
+        let if_match = parameter("If-Match", "header", tag, "The `ETag` that the writer has read.");
         let mut update = operation(
             format!("update_{path}"),
             format!("Changes a {path}; what is absent stays as it is."),
             [parameters.clone(), vec![if_match.clone()]].concat(),
-            with_problems(json_answer("The record.", record.clone()), CHANGE_PROBLEMS),
+            with_problems(record_answer(&record), CHANGE_PROBLEMS),
         );
         update["requestBody"] = body(reference(&format!("{name}Change")));
         one.insert("patch".into(), update);
+        if definition.record_type == RecordType::Setting {
+            let mut put = operation(
+                "put_setting".into(),
+                "Makes a setting or replaces its value.".into(),
+                [parameters.clone(), vec![if_match.clone()]].concat(),
+                with_problems(record_answer(&record), CHANGE_PROBLEMS),
+            );
+            put["requestBody"] = json!({
+                "required": false,
+                "description": "The value itself; `null` where there is none.",
+                "content": { "application/json": { "schema": {} }, "application/yaml": { "schema": {} } },
+            });
+            one.insert("put".into(), put);
+        }
         if definition.is_managed {
-            let permanently =
-                parameter("permanently", "query", json!({ "type": "boolean" }), "Past the trash, for good.");
-            let message = parameter("commit_message", "query", json!({ "type": "string" }), "Why.");
+            let permanently = flag("permanently", "Past the trash, for good.");
             let delete = operation(
                 format!("delete_{path}"),
                 format!("Puts a {path} into the trash."),
-                [id_parameters(), vec![permanently, message, if_match]].concat(),
-                with_problems(no_content("Done."), &[405, 409, 412]),
+                [id_parameters(), vec![permanently, commit_message(), if_match]].concat(),
+                with_problems(no_content("Done."), &[409, 412]),
             );
             one.insert("delete".into(), delete);
             let restore = operation(
                 format!("restore_{path}"),
                 format!("Takes a {path} out of the trash."),
-                parameters,
-                with_problems(json_answer("The record.", record), &[405, 409, 412]),
+                [parameters, vec![commit_message()]].concat(),
+                with_problems(record_answer(&record), &[409, 412]),
             );
             paths.insert(format!("/api/latest/{path}/{{id}}/action/restore"), json!({ "post": restore }));
         }
         let history = operation(
             format!("history_{path}"),
             format!("What was done with a {path}, newest first."),
-            [id_parameters(), common_parameters()].concat(),
+            [id_parameters(), vec![plain()]].concat(),
             with_problems(json_answer("The history.", json!({})), &[]),
         );
         paths.insert(format!("/api/latest/{path}/{{id}}/history"), json!({ "get": history }));
     }
     paths.insert(format!("/api/latest/{path}/{{id}}"), Value::Object(one));
+}
+
+/// A flow is also made by uploading its first version.
+fn add_deployment(create: &mut Value) {
+    create["requestBody"]["content"]["application/wasm"] = json!({});
+    if let Some(parameters) = create["parameters"].as_array_mut() {
+        let name = json!({ "type": "string", "maxLength": 128 });
+        parameters.push(parameter("name", "query", name, "With a component: the flow to make, or to give a version."));
+        parameters.push(commit_message());
+    }
 }
 
 /// What is special to a type.
@@ -388,7 +282,7 @@ fn add_special(paths: &mut Map<String, Value>) {
 
     let log_parameters = vec![
         id_parameters().swap_remove(0),
-        parameter("plain", "query", json!({ "type": "boolean" }), "Without a wrapping object."),
+        plain(),
         parameter("from", "query", json!({ "type": "integer", "minimum": 0 }), "The first line, counted from 0."),
         parameter(
             "limit",
@@ -410,20 +304,19 @@ fn add_special(paths: &mut Map<String, Value>) {
     ] {
         let answers =
             with_problems(json_answer("The execution.", wrapped("execution", reference("Execution"))), &[409]);
-        let parameters = [by_id(), common_parameters()].concat();
+        let parameters = [by_id(), common_parameters(definition(RecordType::Execution))].concat();
         add(
             &format!("execution/{{id}}/action/{verb}"),
             post(&format!("execution_{}", verb.replace('-', "_")), summary, parameters, answers),
         );
     }
 
-    let plain = || vec![parameter("plain", "query", json!({ "type": "boolean" }), "Without a wrapping object.")];
     add(
         "flow/{id}/version",
         get(
             "flow_versions",
             "The versions, newest first.",
-            [id_parameters(), plain()].concat(),
+            [id_parameters(), vec![plain()]].concat(),
             with_problems(json_answer("The versions.", any()), &[]),
         ),
     );
@@ -441,16 +334,16 @@ fn add_special(paths: &mut Map<String, Value>) {
     let mut upload = post(
         "flow_upload",
         "Uploads a component as the next version, checks it and activates it.",
-        id_parameters(),
-        with_problems(json_answer("What was done.", any()), CHANGE_PROBLEMS),
+        [id_parameters(), vec![commit_message()]].concat(),
+        with_problems(with_etag(json_answer("What was done.", any())), CHANGE_PROBLEMS),
     );
     upload["post"]["requestBody"] = json!({ "required": true, "content": { "application/wasm": {} } });
     add("flow/{id}/action/upload", upload);
     let mut activate = post(
         "flow_activate",
         "Makes an earlier version the active one.",
-        id_parameters(),
-        with_problems(json_answer("What was done.", any()), CHANGE_PROBLEMS),
+        [id_parameters(), vec![commit_message()]].concat(),
+        with_problems(with_etag(json_answer("What was done.", any())), CHANGE_PROBLEMS),
     );
     activate["post"]["requestBody"] = body(json!({
         "type": "object", "required": ["version"], "additionalProperties": false,
@@ -462,22 +355,22 @@ fn add_special(paths: &mut Map<String, Value>) {
         post(
             "webhook_rotate_key",
             "Gives a webhook another key, which is shown this once.",
-            [id_parameters(), plain()].concat(),
-            with_problems(json_answer("The key.", any()), &[405, 409, 412, 422]),
+            [id_parameters(), vec![plain()]].concat(),
+            with_problems(json_answer("The key.", any()), &[409, 412, 422]),
         ),
     );
 
     let tokens = get(
         "user_tokens",
         "The API tokens of a user.",
-        [id_parameters(), plain()].concat(),
+        [id_parameters(), vec![plain()]].concat(),
         with_problems(json_answer("The tokens.", any()), &[]),
     );
     let mut tokens = tokens;
     let mut create = operation(
         "create_user_token".into(),
         "Makes an API token, which is shown this once.".into(),
-        [id_parameters(), plain()].concat(),
+        [id_parameters(), vec![plain()]].concat(),
         with_problems(json_answer("The token.", any()), CHANGE_PROBLEMS),
     );
     create["requestBody"] = body(json!({

@@ -205,12 +205,6 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     Ok(Some(revision.unwrap_or(u64::MAX)))
 }
 
-/// The type that a segment names.
-pub(crate) fn record_type(segment: &str) -> Result<RecordType, Problem> {
-    let found = RecordType::ALL.into_iter().find(|known| definition(*known).path == segment);
-    found.ok_or_else(|| Problem::new(Code::NoSuchAddress, format!("there are no records of a type `{segment}`")))
-}
-
 /// The id that a segment is.
 pub(crate) fn id(segment: &str) -> Result<RecordId, Problem> {
     let detail = || format!("`{segment}` is not an id; to give a name instead, add `?by=name`");

@@ -1,26 +1,51 @@
 //! `/api/latest/<type>`: what is the same for every type of record.
 
+use std::sync::Arc;
+
+use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use flowhost::model::RecordType;
+use axum::routing::{get, post};
+use flowhost::model::{RecordType, TypeDefinition};
 use flowhost::{Code, Deletion, List, Problem, parse_setting_value};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
-use super::parameters::{Parameters, Path, if_match, record_type, resolve};
+use super::parameters::{Parameters, Path, if_match, resolve};
 use super::token::{reader, writer};
-use super::{Answer, RECORD_BYTES, Shared};
+use super::{Answer, Api, RECORD_BYTES, Shared, flow};
 use crate::answer;
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/json"))
+}
 
 fn path_and_query(uri: &Uri) -> &str {
     uri.path_and_query().map_or("", |both| both.as_str())
 }
 
-pub(super) async fn list(api: Shared, Path(segment): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {
-    list_of(api, record_type(&segment)?, uri, headers).await
+/// The routes of a type's records: those methods are taken that its definition knows.
+pub(super) fn routes(definition: &'static TypeDefinition) -> Router<Arc<Api>> {
+    let record_type = definition.record_type;
+    let mut all = get(move |api, uri, headers| list(record_type, api, uri, headers));
+    let mut one = get(move |api, path, uri, headers| read(record_type, api, path, uri, headers))
+        .patch(move |api, path, headers, request| update(record_type, api, path, headers, request));
+    let (path, mut router) = (format!("/api/latest/{}", definition.path), Router::new());
+    if definition.is_managed {
+        all = all.post(move |api, headers, request| create(record_type, api, headers, request));
+        one = one.delete(move |api, path, uri, headers| delete(record_type, api, path, uri, headers));
+        let restore = post(move |api, path, uri, headers| restore(record_type, api, path, uri, headers));
+        router = router.route(&format!("{path}/{{id}}/action/restore"), restore);
+    }
+    if record_type == RecordType::Setting {
+        one = one.put(set_setting);
+    }
+    let history = get(move |api, path, uri, headers| history(record_type, api, path, uri, headers));
+    router.route(&path, all).route(&format!("{path}/{{id}}"), one).route(&format!("{path}/{{id}}/history"), history)
 }
 
-pub(super) async fn list_of(api: Shared, record_type: RecordType, uri: Uri, headers: HeaderMap) -> Answer {
+async fn list(record_type: RecordType, api: Shared, uri: Uri, headers: HeaderMap) -> Answer {
     let by = reader(&api.host, &headers)?;
     let parameters = Parameters::parse(uri.query(), &[])?;
     let page = api.host.list_records(&by, record_type, parameters.list.clone()).await?;
@@ -28,11 +53,10 @@ pub(super) async fn list_of(api: Shared, record_type: RecordType, uri: Uri, head
     Ok(parameters.page(record_type, List { items, next: page.next }, path_and_query(&uri))?)
 }
 
-pub(super) async fn create(api: Shared, Path(segment): Path<String>, headers: HeaderMap, request: Request) -> Answer {
-    create_of(api, record_type(&segment)?, headers, request).await
-}
-
-pub(super) async fn create_of(api: Shared, record_type: RecordType, headers: HeaderMap, request: Request) -> Answer {
+async fn create(record_type: RecordType, api: Shared, headers: HeaderMap, request: Request) -> Answer {
+    if record_type == RecordType::Flow && !is_json(&headers) {
+        return flow::deploy_new(api, headers, request).await;
+    }
     let by = writer(&api.host, &headers)?;
     let parameters = Parameters::parse(request.uri().query(), &[])?;
     let members: Map<String, Value> = api.json(request).await?;
@@ -40,13 +64,7 @@ pub(super) async fn create_of(api: Shared, record_type: RecordType, headers: Hea
     Ok(parameters.record(record_type, view)?)
 }
 
-pub(super) async fn read(
-    api: Shared,
-    Path((segment, name)): Path<(String, String)>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Answer {
-    let record_type = record_type(&segment)?;
+async fn read(record_type: RecordType, api: Shared, Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {
     let by = reader(&api.host, &headers)?;
     let parameters = Parameters::parse(uri.query(), &[])?;
     let view = match record_type {
@@ -59,13 +77,13 @@ pub(super) async fn read(
     Ok(parameters.record(record_type, view)?)
 }
 
-pub(super) async fn update(
+async fn update(
+    record_type: RecordType,
     api: Shared,
-    Path((segment, name)): Path<(String, String)>,
+    Path(name): Path<String>,
     headers: HeaderMap,
     request: Request,
 ) -> Answer {
-    let record_type = record_type(&segment)?;
     let by = writer(&api.host, &headers)?;
     let parameters = Parameters::parse(request.uri().query(), &[])?;
     let id = resolve(&api.host, &by, record_type, &name, &parameters).await?;
@@ -75,17 +93,8 @@ pub(super) async fn update(
 }
 
 /// Creates a setting or replaces its value: the body is the value itself, as JSON or YAML.
-pub(super) async fn set_setting(
-    api: Shared,
-    Path((segment, name)): Path<(String, String)>,
-    headers: HeaderMap,
-    request: Request,
-) -> Answer {
-    let record_type = record_type(&segment)?;
-    if record_type != RecordType::Setting {
-        let detail = "only a setting's value is put; change other records with PATCH";
-        return Err(Problem::new(Code::MethodNotAllowed, detail).into());
-    }
+async fn set_setting(api: Shared, Path(name): Path<String>, headers: HeaderMap, request: Request) -> Answer {
+    let record_type = RecordType::Setting;
     let by = writer(&api.host, &headers)?;
     let parameters = Parameters::parse(request.uri().query(), &[])?;
     let known = match resolve(&api.host, &by, record_type, &name, &parameters).await {
@@ -110,13 +119,13 @@ pub(super) async fn set_setting(
     Ok(parameters.record(record_type, view)?)
 }
 
-pub(super) async fn delete(
+async fn delete(
+    record_type: RecordType,
     api: Shared,
-    Path((segment, name)): Path<(String, String)>,
+    Path(name): Path<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Answer {
-    let record_type = record_type(&segment)?;
     let by = writer(&api.host, &headers)?;
     let parameters = Parameters::parse(uri.query(), &[])?;
     let id = resolve(&api.host, &by, record_type, &name, &parameters).await?;
@@ -126,13 +135,13 @@ pub(super) async fn delete(
     Ok(answer::empty(StatusCode::NO_CONTENT).map(Body::new))
 }
 
-pub(super) async fn restore(
+async fn restore(
+    record_type: RecordType,
     api: Shared,
-    Path((segment, name)): Path<(String, String)>,
+    Path(name): Path<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Answer {
-    let record_type = record_type(&segment)?;
     let by = writer(&api.host, &headers)?;
     let parameters = Parameters::parse(uri.query(), &[])?;
     let id = super::parameters::id(&name)?;
@@ -140,13 +149,13 @@ pub(super) async fn restore(
     Ok(parameters.record(record_type, api.host.restore_record(&by, record_type, id, commit_message).await?)?)
 }
 
-pub(super) async fn history(
+async fn history(
+    record_type: RecordType,
     api: Shared,
-    Path((segment, name)): Path<(String, String)>,
+    Path(name): Path<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Answer {
-    let record_type = record_type(&segment)?;
     let by = reader(&api.host, &headers)?;
     let parameters = Parameters::parse(uri.query(), &[])?;
     let id = resolve(&api.host, &by, record_type, &name, &parameters).await?;

@@ -2,10 +2,10 @@
 
 use flowhost_model::{Record, Timestamp, User};
 use flowhost_store::StoredRecord;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Draft, refuse};
+use crate::activity::Deed;
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::problem::{Code, Problem};
@@ -54,12 +54,10 @@ impl Host {
 
     pub(super) fn user_property(&self, name: &str, stored: &StoredRecord, body: &Map<String, Value>) -> Option<Value> {
         Some(match name {
+            "is_enabled" => json!(body.get(name).and_then(Value::as_bool).unwrap_or(true)),
             "has_password" => json!(body.contains_key("password_hash")),
             "is_locked_out" => json!(self.is_locked_out(&stored.meta.name)),
-            "last_login" => {
-                let user = User::deserialize(&Value::Object(body.clone())).ok();
-                json!(user.and_then(|user| user.last_login))
-            }
+            "last_login" => json!(self.activities().last(Deed::Login, stored.meta.id)),
             _ => return None,
         })
     }

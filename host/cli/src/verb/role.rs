@@ -1,0 +1,164 @@
+//! `flowhost role`: what users, webhooks and tokens may do.
+
+use std::collections::HashMap;
+
+use clap::Subcommand;
+use flowhost_model::{Operation, Permission, RecordId, RecordType};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{EVERYTHING, to_trash};
+use crate::client::{Client, Connection, address, by_name};
+use crate::failure::Failure;
+use crate::output::Cell;
+
+/// What stands for any type, operation or project.
+const ANY: &str = "*";
+
+/// What to do with roles.
+#[derive(Subcommand)]
+pub(crate) enum Role {
+    /// List the roles
+    List,
+    /// Show what a role permits
+    Show {
+        /// The role's name
+        name: String,
+    },
+    /// Create a role
+    Create {
+        /// The role's name
+        name: String,
+        /// What it permits, for example FLOW:READ or WEBHOOK:*; may be given several times
+        #[arg(long, required = true, value_name = "TYPE:OPERATION", value_parser = permission)]
+        permit: Vec<Permission>,
+        /// With the records of this project only
+        #[arg(long)]
+        project: Option<String>,
+    },
+    /// Put a role into the trash; nobody has its permissions any more
+    Delete {
+        /// The role's name
+        name: String,
+    },
+}
+
+/// The part of a role that is shown.
+#[derive(Deserialize)]
+struct View {
+    id: String,
+    name: String,
+    description: Option<String>,
+    permissions: Vec<Permission>,
+}
+
+/// A record of which the name is shown.
+#[derive(Deserialize)]
+struct Named {
+    id: RecordId,
+    name: String,
+}
+
+impl Role {
+    /// Does it.
+    pub(crate) fn run(self, connection: &Connection) -> Result<(), Failure> {
+        let client = connection.operator()?;
+        let output = connection.output();
+        match self {
+            Self::List => {
+                let answer = client.get(&address(&["role"], EVERYTHING))?;
+                if output.json {
+                    return output.answer(&answer.body);
+                }
+                let roles: Vec<View> = answer.read()?;
+                let row = |role: &View| -> Vec<Cell> {
+                    let description = role.description.as_deref().unwrap_or_default();
+                    vec![
+                        role.name.as_str().into(),
+                        role.permissions.len().to_string().into(),
+                        role.id.as_str().into(),
+                        description.into(),
+                    ]
+                };
+                let rows: Vec<_> = roles.iter().map(row).collect();
+                output.table(&["NAME", "PERMISSIONS", "ID", "DESCRIPTION"], &rows)
+            }
+            Self::Show { name } => {
+                let answer = client.get(&by_name("role", &name))?;
+                if output.json {
+                    return output.answer(&answer.body);
+                }
+                let role: View = answer.read()?;
+                let projects = projects(&client)?;
+                let row = |permission: &Permission| -> Vec<Cell> {
+                    let project = permission.project_id.map(|id| projects.get(&id).cloned().unwrap_or(id.to_string()));
+                    vec![
+                        permission.record_type.map_or(ANY, RecordType::as_str).into(),
+                        permission.operation.map_or(ANY, Operation::as_str).into(),
+                        project.as_deref().unwrap_or(ANY).into(),
+                    ]
+                };
+                output.table(&["TYPE", "OPERATION", "PROJECT"], &role.permissions.iter().map(row).collect::<Vec<_>>())
+            }
+            Self::Create { name, mut permit, project } => {
+                if let Some(project) = project {
+                    let Named { id, .. } = client.get(&by_name("project", &project))?.read()?;
+                    permit.iter_mut().for_each(|permission| permission.project_id = Some(id));
+                }
+                let role = json!({ "name": name, "permissions": permit });
+                let answer = client.send_json("POST", &address(&["role"], &[]), &role)?;
+                if output.json {
+                    return output.answer(&answer.body);
+                }
+                let role: View = answer.read()?;
+                output.data(&role.id)?;
+                output.note(&format!("`flowhost user roles USER {}` gives it to a user", role.name));
+                Ok(())
+            }
+            Self::Delete { name } => to_trash(&client, output, "role", &name),
+        }
+    }
+}
+
+fn projects(client: &Client) -> Result<HashMap<RecordId, String>, Failure> {
+    let projects: Vec<Named> = client.get(&address(&["project"], EVERYTHING))?.read()?;
+    Ok(projects.into_iter().map(|project| (project.id, project.name)).collect())
+}
+
+/// `TYPE:OPERATION`, in any case, each of them `*` for any.
+fn permission(text: &str) -> Result<Permission, String> {
+    let (record_type, operation) = text.split_once(':').ok_or("write TYPE:OPERATION, for example FLOW:READ")?;
+    let (record_type, operation) = (record_type.to_ascii_uppercase(), operation.to_ascii_uppercase());
+    let known = |name: &str, all: Vec<&str>| format!("`{name}` is none of {}", all.join(", "));
+    let record_type = match record_type.as_str() {
+        ANY => None,
+        name => {
+            let found = RecordType::ALL.into_iter().find(|one| one.as_str() == name);
+            Some(found.ok_or_else(|| known(name, RecordType::ALL.map(RecordType::as_str).to_vec()))?)
+        }
+    };
+    let operations = [Operation::Create, Operation::Read, Operation::Update, Operation::Delete];
+    let operation = match operation.as_str() {
+        ANY => None,
+        name => {
+            let found = operations.into_iter().find(|one| one.as_str() == name);
+            Some(found.ok_or_else(|| known(name, operations.map(Operation::as_str).to_vec()))?)
+        }
+    };
+    Ok(Permission { record_type, operation, project_id: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permission_is_a_type_and_an_operation() {
+        let read = permission("flow:Read").unwrap();
+        assert_eq!((read.record_type, read.operation), (Some(RecordType::Flow), Some(Operation::Read)));
+        assert_eq!(permission("*:*").unwrap(), Permission::default());
+        for (wrong, why) in [("FLOW", "TYPE:OPERATION"), ("FLOWER:READ", "`FLOWER`"), ("FLOW:CALL", "CREATE, READ")] {
+            assert!(permission(wrong).unwrap_err().contains(why), "{wrong}");
+        }
+    }
+}

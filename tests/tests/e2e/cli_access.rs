@@ -1,0 +1,126 @@
+//! Users, roles, tokens and the trash by the command line.
+
+use flowhost_tests::{Host, Ran};
+use serde_json::{Value, json};
+
+/// The names in the first column of a table, without its head.
+fn names(ran: &Ran) -> Vec<&str> {
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    ran.stdout.lines().skip(1).map(|line| line.split("  ").next().unwrap()).collect()
+}
+
+#[test]
+fn a_user_gets_a_password_and_roles() {
+    let host = Host::start();
+    let created = host.cli(&["user", "create", "kevin", "--role", "User", "--json"]).json();
+    assert_eq!([&created["name"], &created["has_password"]], [&json!("kevin"), &json!(false)]);
+    let login = |password: &str| {
+        let login = json!({ "user_name": "kevin", "password": password });
+        host.post_json("/api/latest/auth/login", &login).send()
+    };
+    let set = host.cli_with_input(&["user", "password", "kevin", "-", "--json"], "correct horse\n").json();
+    assert_eq!(set["has_password"], true);
+    login("correct horse").ok();
+    let short = host.cli_with_input(&["user", "password", "kevin", "-", "--json"], "short").problem(6);
+    assert_eq!(short["code"], "record.invalid");
+    login("correct horse").ok();
+    host.cli(&["user", "roles", "kevin", "Operator", "Developer", "--json"]).json();
+    let listed = host.cli(&["user", "list"]);
+    assert_eq!(names(&listed), ["admin", "kevin"]);
+    assert!(listed.stdout.contains("Operator, Developer"), "{}", listed.stdout);
+    let unknown = host.cli(&["user", "roles", "kevin", "Nobody", "--json"]).problem(6);
+    assert_eq!(unknown["code"], "record.invalid");
+    assert_eq!(host.cli(&["user", "roles", "kevin", "--json"]).json()["roles"], json!([]));
+    assert_eq!(host.cli(&["user", "disable", "kevin", "--json"]).json()["is_enabled"], false);
+    login("correct horse").problem(401, "access.login-failed");
+    assert_eq!(host.cli(&["user", "enable", "kevin", "--json"]).json()["is_enabled"], true);
+    login("correct horse").ok();
+    assert_eq!(host.cli(&["user", "delete", "kevin"]).exit, Some(0));
+    login("correct horse").problem(401, "access.login-failed");
+    assert_eq!(host.cli(&["user", "enable", "kevin", "--json"]).problem(5)["code"], "record.not-found");
+    assert_eq!(host.cli(&["user", "password", "admin", "/no/such/file", "--json"]).problem(8)["code"], "cli.local");
+}
+
+#[test]
+fn a_role_is_made_of_types_and_operations_and_may_end_at_a_project() {
+    let host = Host::start();
+    let project = host.create("project", &json!({ "name": "harbour" })).ok();
+    let create = ["role", "create", "auditor", "--permit", "flow:READ", "--permit", "EXECUTION:*"];
+    let role = host.cli(&[&create[..], &["--project", "harbour", "--json"]].concat()).json();
+    let expected = json!([
+        { "project_id": project["id"], "record_type": "FLOW", "operation": "READ" },
+        { "project_id": project["id"], "record_type": "EXECUTION" },
+    ]);
+    assert_eq!(role["permissions"], expected);
+    let shown = host.cli(&["role", "show", "auditor"]);
+    let lines: Vec<Vec<&str>> = shown.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines, [["TYPE", "OPERATION", "PROJECT"], ["FLOW", "READ", "harbour"], ["EXECUTION", "*", "harbour"]]);
+    assert!(names(&host.cli(&["role", "list"])).contains(&"auditor"));
+    assert_eq!(host.cli(&["role", "show", "auditor", "--json"]).json(), role);
+    let everything = host.cli(&["role", "create", "all", "--permit", "*:*", "--json"]).json();
+    assert_eq!(everything["permissions"], json!([{}]));
+    assert_eq!(host.cli(&["role", "create", "none"]).exit, Some(2));
+    assert_eq!(host.cli(&["role", "create", "bad", "--permit", "FLOWER:READ"]).exit, Some(2));
+    let nowhere = host.cli(&["role", "create", "bad", "--permit", "FLOW:READ", "--project", "no", "--json"]);
+    assert_eq!(nowhere.problem(5)["code"], "record.not-found");
+    assert_eq!(host.cli(&["role", "delete", "auditor"]).exit, Some(0));
+    assert_eq!(host.cli(&["role", "show", "auditor", "--json"]).problem(5)["code"], "record.not-found");
+    assert_eq!(host.cli(&["role", "delete", "Admin", "--json"]).problem(6)["code"], "record.readonly");
+}
+
+#[test]
+fn a_token_is_shown_once_and_can_be_revoked() {
+    let host = Host::start();
+    host.cli(&["user", "create", "ci", "--role", "Developer", "--role", "Operator", "--json"]).json();
+    let create = ["token", "create", "ci", "build", "--role", "Operator", "--expires-at", "2999-01-01T00:00:00Z"];
+    let made = host.cli(&create);
+    let token = made.stdout.trim();
+    assert!(made.stderr.contains("not shown again"), "{}", made.stderr);
+    let try_it = || host.cli(&["setting", "list", "--token", token, "--json"]);
+    try_it().json();
+    // Narrowed to a role that sets none.
+    let set = ["setting", "set", "x", "-", "--token", token, "--json"];
+    assert_eq!(host.cli_with_input(&set, "1").problem(4)["code"], "access.forbidden");
+    let listed = host.cli(&["token", "list", "ci", "--json"]);
+    assert_eq!((&listed.json()[0]["name"], listed.stdout.contains(token)), (&json!("build"), false));
+    assert_eq!(names(&host.cli(&["token", "list", "ci"])), ["build"]);
+    assert_eq!(host.cli(&["token", "revoke", "ci", "deploy", "--json"]).problem(5)["code"], "cli.not-found");
+    assert_eq!(host.cli(&["token", "revoke", "ci", "build"]).exit, Some(0));
+    assert_eq!(try_it().problem(4)["code"], "access.unauthorized");
+    let id = host.cli(&["token", "create", "ci", "second", "--json"]).json()["id"].as_str().unwrap().to_owned();
+    host.cli(&["token", "create", "ci", "second", "--json"]).json();
+    assert_eq!(host.cli(&["token", "revoke", "ci", "second", "--json"]).problem(2)["code"], "cli.usage");
+    assert_eq!(host.cli(&["token", "revoke", "ci", &id]).exit, Some(0));
+    assert_eq!(host.cli(&["token", "create", "nobody", "x", "--json"]).problem(5)["code"], "record.not-found");
+}
+
+#[test]
+fn what_is_in_the_trash_comes_back_or_goes_for_good() {
+    let host = Host::start();
+    assert_eq!(host.cli(&["trash", "list", "--json"]).json(), json!([]));
+    let make = |value: u64| host.create("setting", &json!({ "name": "twice", "value": value })).ok();
+    let twice: Vec<Value> = [1, 2]
+        .into_iter()
+        .map(|value| {
+            let made = make(value);
+            assert_eq!(host.delete("setting/twice?by=name").status, 204);
+            made
+        })
+        .collect();
+    host.user("once");
+    assert_eq!(host.cli(&["user", "delete", "once"]).exit, Some(0));
+    let listed = host.cli(&["trash", "list"]);
+    assert_eq!(names(&listed), ["setting", "setting", "user"]);
+    assert_eq!(host.cli(&["trash", "list", "--json"]).json().as_array().unwrap().len(), 3);
+    let several = host.cli(&["trash", "restore", "setting", "twice"]);
+    let id = twice[1]["id"].as_str().unwrap();
+    assert_eq!(several.exit, Some(2));
+    assert!(several.stderr.contains(id), "{}", several.stderr);
+    assert_eq!(host.cli(&["trash", "restore", "setting", id, "--json"]).json()["value"], 2);
+    assert_eq!(host.cli(&["trash", "delete", "setting", "twice"]).exit, Some(0));
+    host.read(&format!("setting/{}", twice[0]["id"].as_str().unwrap())).problem(404, "record.not-found");
+    assert_eq!(host.cli(&["trash", "restore", "user", "once"]).exit, Some(0));
+    host.read("user/once?by=name").ok();
+    assert_eq!(host.cli(&["trash", "delete", "user", "once", "--json"]).problem(5)["code"], "cli.not-found");
+    assert_eq!(host.cli(&["trash", "restore", "execution", "x"]).exit, Some(2));
+}
