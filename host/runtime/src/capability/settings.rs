@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{Call, Slots, State, WholeState};
+use flowhost_engine::{Call, State, WholeState};
 use flowhost_store::{StoredRecord, Write};
 use serde_json::{Value, json};
 use tokio::sync::OwnedMutexGuard;
@@ -20,8 +20,6 @@ use crate::identity::Identity;
 /// The capability `settings`.
 pub(super) struct SettingsCapability;
 
-struct Slot(ExecutionContext);
-
 impl Capability for SettingsCapability {
     fn interfaces(&self) -> &[&str] {
         &["flowhost:flow/settings"]
@@ -29,10 +27,6 @@ impl Capability for SettingsCapability {
 
     fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
         settings::add_to_linker::<_, WholeState>(linker, |state| state)
-    }
-
-    fn prepare(&self, execution: &ExecutionContext, slots: &mut Slots) {
-        slots.insert(Slot(execution.clone()));
     }
 }
 
@@ -44,7 +38,7 @@ struct Asking {
 }
 
 fn asking(state: &mut State) -> wasmtime::Result<Asking> {
-    let Slot(context) = state.slot::<Slot>()?;
+    let context = state.slot::<ExecutionContext>()?;
     let (host, live) = (context.host().clone(), context.live().clone());
     let by = host.acting(&live);
     Ok(Asking { host, live, by })
