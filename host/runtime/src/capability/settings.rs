@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use flowhost_engine::{Call, State, WholeState};
+use flowhost_model::RecordId;
 use flowhost_store::{StoredRecord, Write};
 use serde_json::{Value, json};
 use tokio::sync::OwnedMutexGuard;
@@ -64,7 +65,9 @@ async fn change<T: serde::Serialize + serde::de::DeserializeOwned>(
     let Asking { host, live, by } = asking(state)?;
     // Held until the change is kept and effective: nobody else writes a record meanwhile.
     let writing = host.writing().await;
-    match prepare(&host, &by, name, decide).await {
+    // Where the execution is: it is the identity that makes the record.
+    let project = live.start.project_id;
+    match prepare(&host, &by, name, project, decide).await {
         Ok((told, None)) => {
             let told = Ok(told);
             state.record(call, &told)?;
@@ -92,6 +95,7 @@ async fn prepare<T>(
     host: &Host,
     by: &Identity,
     name: &str,
+    project: Option<RecordId>,
     decide: impl FnOnce(Option<Value>) -> Told<(T, Change)>,
 ) -> Told<(T, Option<Prepared>)> {
     let present = host.setting(by, name).await?.map(|(_, value)| value);
@@ -99,7 +103,7 @@ async fn prepare<T>(
     let prepared = match change {
         Change::None => None,
         Change::Save(value) => {
-            let (write, record) = host.save_setting(by, name, value).await?;
+            let (write, record) = host.save_setting(by, name, value, project).await?;
             Some((write, record, false))
         }
         Change::Delete => host.delete_setting(by, name).await?.map(|(write, record)| (write, record, true)),
