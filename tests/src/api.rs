@@ -80,6 +80,21 @@ impl Host {
         self.get(&format!("/api/latest/{what}{separator}plain=true")).as_operator().send()
     }
 
+    /// All records of a list below `/api/latest/`, from all of its pages.
+    pub fn all(&self, list: &str) -> Vec<Value> {
+        let (path, query) = list.split_once('?').unwrap_or((list, ""));
+        let (mut records, mut after) = (Vec::new(), String::new());
+        loop {
+            let target = format!("/api/latest/{path}?{query}&limit=1000{after}");
+            let mut page = self.get(&target).as_operator().send().ok();
+            records.append(page[path].as_array_mut().unwrap());
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={}", escaped(next)),
+                None => return records,
+            }
+        }
+    }
+
     /// Deletes something below `/api/latest/`.
     pub fn delete(&self, what: &str) -> Answer {
         self.request("DELETE", &format!("/api/latest/{what}")).as_operator().send()

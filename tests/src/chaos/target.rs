@@ -1,0 +1,38 @@
+//! The host that is killed again and again.
+
+use std::time::{Duration, Instant};
+
+use super::promise::Broken;
+use crate::{Host, Setup};
+
+/// What is called. Each flow has a webhook of its name, which a setting makes: its executions may do what `admin` may.
+const FLOWS: [&str; 5] = ["counter", "settings", "nap", "parent", "replayed"];
+
+/// A host that has everything that is called, and no execution.
+pub(crate) fn prepared() -> Host {
+    let host = Host::start();
+    for flow in FLOWS {
+        host.deploy(flow);
+        host.set(&format!("client.webhook.{flow}"), format!("flow_name: {flow}\nuser_name: admin\n")).ok();
+    }
+    host
+}
+
+/// A setup on this host's data folder under which no limit of time ends an execution: being killed again and again takes
+/// long.
+pub(crate) fn patient(host: &Host) -> Setup {
+    Setup::new().set("wall_ms", 3_600_000).data_of(host)
+}
+
+/// Starts a host that nothing hinders, and measures how long it takes until it is ready.
+pub(crate) fn start(setup: Setup) -> Result<(Host, Duration), Broken> {
+    let began = Instant::now();
+    let host = setup.try_start().map_err(|ended| {
+        Broken(format!("it starts after whatever happened, but it ended with {}: {}", ended.status, ended.stderr))
+    })?;
+    let answer = host.get("/api/latest/ready").send();
+    if answer.status != 200 {
+        return Err(Broken(format!("it is ready once it listens, but answered {}", answer.status)));
+    }
+    Ok((host, began.elapsed()))
+}
