@@ -54,6 +54,14 @@ impl Host {
         Webhook { record: self.create("webhook", &record).ok() }
     }
 
+    /// [`Host::webhook`], made by a setting: its executions may do what the user `admin` may.
+    pub fn webhook_of_admin(&self, name: &str, guest: &str) -> Webhook {
+        self.deploy(guest);
+        let value = format!("flow_name: {guest}\nuser_name: admin\n");
+        self.set(&format!("client.webhook.{name}"), value).ok();
+        Webhook { record: self.read(&format!("webhook/{}?by=name", escaped(name))).ok() }
+    }
+
     /// Creates a record.
     pub fn create(&self, record_type: &str, record: &Value) -> Answer {
         self.post_json(&format!("/api/latest/{record_type}?plain=true"), record).as_operator().send()

@@ -5,15 +5,14 @@ use std::time::{Duration, Instant};
 use super::promise::Broken;
 use crate::{Host, Setup};
 
-/// What is called. Each flow has a webhook of its name, which a setting makes: its executions may do what `admin` may.
+/// What is called. Each flow has a webhook of its name, whose executions may change settings and start flows.
 const FLOWS: [&str; 5] = ["counter", "settings", "nap", "parent", "replayed"];
 
 /// A host that has everything that is called, and no execution.
 pub(crate) fn prepared() -> Host {
     let host = Host::start();
     for flow in FLOWS {
-        host.deploy(flow);
-        host.set(&format!("client.webhook.{flow}"), format!("flow_name: {flow}\nuser_name: admin\n")).ok();
+        host.webhook_of_admin(flow, flow);
     }
     host
 }
