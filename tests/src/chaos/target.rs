@@ -29,9 +29,8 @@ pub(crate) fn start(setup: Setup) -> Result<(Host, Duration), Broken> {
     let host = setup.try_start().map_err(|ended| {
         Broken(format!("it starts after whatever happened, but it ended with {}: {}", ended.status, ended.stderr))
     })?;
-    let answer = host.get("/api/latest/ready").send();
-    if answer.status != 200 {
-        return Err(Broken(format!("it is ready once it listens, but answered {}", answer.status)));
+    match host.get("/api/latest/ready").try_send() {
+        Some(answer) if answer.status == 200 => Ok((host, began.elapsed())),
+        answer => Err(Broken(format!("it is ready once it listens, but answered {answer:?}"))),
     }
-    Ok((host, began.elapsed()))
 }

@@ -7,9 +7,8 @@ use crate::recovery::{forever, patient};
 
 /// A host with one that sleeps in the store, one that sleeps in memory or is about to leave it, and one that computes.
 fn busy(drain_timeout_ms: u64) -> (Host, [String; 3]) {
-    let day = 24 * 3_600_000;
-    let setup = patient().set("cpu_ms", day).set("unload_ms", 100).set("drain_timeout_ms", drain_timeout_ms);
-    let host = setup.start();
+    let setup = patient().set("cpu_ms", 24 * 3_600_000).set("unload_ms", 100);
+    let host = setup.set("drain_timeout_ms", drain_timeout_ms).start();
     let spin = host.webhook("spin", "spin");
     let asleep = host.webhook("asleep", "wait-forever").call_async(&host, &json!({}));
     until("one has left memory", || {
