@@ -1,5 +1,7 @@
 //! Ending in order with executions that take longer than anybody waits.
 
+use std::thread;
+
 use flowhost_tests::{Host, until};
 use serde_json::{Value, json};
 
@@ -51,4 +53,26 @@ fn what_a_second_signal_cuts_off_goes_on_as_after_a_crash() {
     let host = host.restart();
     host.wait_until(&running, "runs again", |execution| execution["status"] == "RUNNING" && execution["attempt"] == 2);
     host.wait_until(&asleep, "sleeps on", |execution| execution["status"] == "WAITING" && execution["attempt"] == 1);
+}
+
+#[test]
+fn what_is_in_the_midst_of_a_change_makes_it_once_and_ends() {
+    let mut host = patient().set("drain_timeout_ms", 0).start();
+    let counter = host.webhook_of_admin("counter", "counter");
+    let mut accepted: Vec<String> = Vec::new();
+    for _ in 0..15 {
+        let call = || (0..25).map(|_| counter.call_async(&host, &json!({ "name": "total", "times": 3 }))).collect();
+        thread::scope(|scope| {
+            let callers: Vec<_> = (0..4).map(|_| scope.spawn(call)).collect();
+            accepted.extend(callers.into_iter().flat_map(|caller| -> Vec<String> { caller.join().unwrap() }));
+        });
+        host.terminate();
+        assert_eq!(host.wait().code(), Some(0));
+        host = host.restart();
+    }
+    for id in &accepted {
+        let ended = host.wait_until_ended(id);
+        assert_eq!((ended.status(), &ended.record["attempt"]), ("ENDED_SUCCESS", &json!(1)));
+    }
+    assert_eq!(host.read("setting/total?by=name").ok()["value"], 3 * accepted.len());
 }

@@ -378,6 +378,11 @@ impl Live {
         &self.recorded
     }
 
+    /// Whether its row is somebody else's by now.
+    pub(crate) fn has_left(&self) -> bool {
+        self.lock().has_left
+    }
+
     /// Its row is not its own any more.
     pub(crate) fn set_left(&self) {
         self.lock().has_left = true;
@@ -397,7 +402,7 @@ impl Live {
     /// Makes sure that the store has a row of it, and that the row says where it stands.
     pub(crate) async fn record(&self, store: &dyn Store, owner: OwnerId) -> Result<(), Problem> {
         let mut recorded = self.recorded.lock().await;
-        if self.lock().has_left {
+        if self.has_left() {
             return Ok(());
         }
         let mut execution = self.execution();

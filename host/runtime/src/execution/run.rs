@@ -287,6 +287,8 @@ impl Host {
         let (live, registered, program) = match loaded {
             Some(loaded) => (loaded.live, loaded.registered, loaded.program),
             None => match self.load(ticket.id).await {
+                // Whoever ends the host may not have seen it any more: it is for the next process.
+                Some(_) if self.queue().is_closed() => return,
                 Some((live, registered)) => {
                     let program = self.programs().cell(live.start.flow.digest);
                     (live, registered, program)

@@ -26,6 +26,10 @@ impl Host {
         // In a task of its own: a flow that is stopped in the middle has made the change or not, and its row says which.
         let kept = tokio::spawn(async move {
             let mut is_known = stepped.recorded().lock().await;
+            if stepped.has_left() {
+                // It was taken out of memory before this began: it makes the change when it runs again.
+                return Err(flowhost_store::Error::NotFound);
+            }
             stepped.set_durable();
             let mut writes = Vec::with_capacity(changes.len() + 2);
             let mut execution = stepped.execution();
