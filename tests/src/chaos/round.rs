@@ -42,7 +42,7 @@ impl Round {
             clients: random.of(2..=8),
             executions: random.one(&[2, 8, 200]),
             unload_ms: random.one(&[1, 20, 10_000]),
-            drain_timeout_ms: random.one(&[50, 2_000]),
+            drain_timeout_ms: random.one(&[0, 50, 2_000]),
             death: Death::random(random),
             random: random.fork(),
         }

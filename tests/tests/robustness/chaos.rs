@@ -4,7 +4,7 @@ use flowhost_tests::chaos::{KillLoop, Until, sweep};
 
 #[test]
 fn a_host_that_is_killed_again_and_again_keeps_its_promises() {
-    let summary = KillLoop { seed: 4, until: Until::Rounds(12) }.run(|line| eprintln!("{line}"));
+    let summary = KillLoop { seed: 4, until: Until::Rounds(20) }.run(|line| eprintln!("{line}"));
     let summary = summary.unwrap_or_else(|broken| panic!("{}", broken.0));
     eprintln!("{summary}");
     assert!(summary.run_again() > 0, "the loop has cut nothing off");
