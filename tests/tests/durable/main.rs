@@ -5,3 +5,5 @@
 mod children;
 mod replay;
 mod scene;
+mod settings;
+mod sleep;
