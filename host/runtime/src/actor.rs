@@ -21,6 +21,6 @@ impl Host {
             },
         };
         let user_id = live.start.actor.map_or_else(|| live.id, |actor| actor.id);
-        Identity { user_id, user_name: format!("an execution of the flow `{}`", live.start.flow.name), access }
+        Identity { user_id, user_name: format!("an execution of {}", live.start.flow.name), access }
     }
 }

@@ -105,7 +105,7 @@ fn admit(host: &Host, parent: &Live, draft: &Draft) -> Told<Live> {
         return Err(if may_read_some {
             missing()
         } else {
-            refusal("access.forbidden", format!("{} has no permission READ for flows", by.user_name))
+            refusal("access.forbidden", format!("`{}` has no permission READ for flows", by.user_name))
         });
     }
     let start = Start {

@@ -25,7 +25,7 @@ impl Host {
         if by.access.projects(Operation::Read, RecordType::Setting) == Reach::Nothing {
             self.permit(by, Operation::Read, RecordType::Setting, None)?;
         }
-        let name = normalize_name(name)?;
+        let name = own_name(name)?;
         let stored = self.store().record_by_name(RecordType::Setting, name).await?;
         let Some(stored) = stored.filter(|stored| may_read(by, stored)) else { return Ok(None) };
         let body = members_of(&stored.body)?;
@@ -76,7 +76,7 @@ impl Host {
         value: Value,
         project: Option<RecordId>,
     ) -> Result<(Write, StoredRecord), Problem> {
-        let name = normalize_name(name)?;
+        let name = own_name(name)?;
         let former = self.store().record_by_name(RecordType::Setting, name).await?;
         let definition = definition(RecordType::Setting);
         let mut members = Map::new();
@@ -122,7 +122,7 @@ impl Host {
         by: &Identity,
         name: &str,
     ) -> Result<Option<(Write, StoredRecord)>, Problem> {
-        let name = normalize_name(name)?;
+        let name = own_name(name)?;
         let stored = self.store().record_by_name(RecordType::Setting, name).await?;
         let Some(stored) = stored.filter(|stored| may_read(by, stored)) else { return Ok(None) };
         self.permit(by, Operation::Delete, RecordType::Setting, stored.meta.project_id)?;
@@ -137,6 +137,16 @@ impl Host {
             is_remembered: false,
         };
         Ok(Some((write, stored)))
+    }
+}
+
+/// A name as flows give it, which must be written as it is kept: two names that differ are two settings.
+fn own_name(name: &str) -> Result<&str, Problem> {
+    let kept = normalize_name(name)?;
+    if kept == name {
+        Ok(name)
+    } else {
+        Err(Problem::new(Code::RecordInvalid, "`name`: must neither begin nor end with a blank"))
     }
 }
 
