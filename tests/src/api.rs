@@ -54,6 +54,14 @@ impl Host {
         Webhook { record: self.create("webhook", &record).ok() }
     }
 
+    /// [`Host::webhook`], made by a setting: its executions may do what the user `admin` may.
+    pub fn webhook_of_admin(&self, name: &str, guest: &str) -> Webhook {
+        self.deploy(guest);
+        let value = format!("flow_name: {guest}\nuser_name: admin\n");
+        self.set(&format!("client.webhook.{name}"), value).ok();
+        Webhook { record: self.read(&format!("webhook/{}?by=name", escaped(name))).ok() }
+    }
+
     /// Creates a record.
     pub fn create(&self, record_type: &str, record: &Value) -> Answer {
         self.post_json(&format!("/api/latest/{record_type}?plain=true"), record).as_operator().send()
@@ -78,6 +86,21 @@ impl Host {
     pub fn read(&self, what: &str) -> Answer {
         let separator = if what.contains('?') { '&' } else { '?' };
         self.get(&format!("/api/latest/{what}{separator}plain=true")).as_operator().send()
+    }
+
+    /// All records of a list below `/api/latest/`, from all of its pages.
+    pub fn all(&self, list: &str) -> Vec<Value> {
+        let (path, query) = list.split_once('?').unwrap_or((list, ""));
+        let (mut records, mut after) = (Vec::new(), String::new());
+        loop {
+            let target = format!("/api/latest/{path}?{query}&limit=1000{after}");
+            let mut page = self.get(&target).as_operator().send().ok();
+            records.append(page[path].as_array_mut().unwrap());
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={}", escaped(next)),
+                None => return records,
+            }
+        }
     }
 
     /// Deletes something below `/api/latest/`.

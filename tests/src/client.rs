@@ -88,6 +88,13 @@ impl Request<'_> {
         self.start().answer(&self.method)
     }
 
+    /// [`Request::send`]; none where the host is gone before there is a whole answer.
+    pub fn try_send(&self) -> Option<Answer> {
+        let mut connection = Connection::of(TcpStream::connect(self.host.address()).ok()?);
+        connection.write(self.bytes());
+        connection.try_answer(&self.method)
+    }
+
     /// Sends it on a connection of its own, which is given back before there is an answer.
     pub fn start(&self) -> Connection {
         let mut connection = self.host.connect();
@@ -107,11 +114,7 @@ pub struct Connection {
 impl Host {
     /// Opens a connection and sends nothing.
     pub fn connect(&self) -> Connection {
-        let stream = TcpStream::connect(self.address()).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Connection { stream, arrived: Vec::new() }
+        Connection::of(TcpStream::connect(self.address()).unwrap())
     }
 
     /// Sends bytes on a connection of their own, and gives the answer, whatever the bytes are.
@@ -123,6 +126,13 @@ impl Host {
 }
 
 impl Connection {
+    fn of(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self { stream, arrived: Vec::new() }
+    }
+
     /// Sends bytes. A host that has answered and left already is no error.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
         match self.stream.write_all(bytes.as_ref()) {

@@ -183,6 +183,15 @@ impl Host {
         self.restart()
     }
 
+    /// Ends its process, and moves its folder to where nobody deletes it.
+    pub fn keep(&self) -> PathBuf {
+        self.kill();
+        let name = format!("flowhost-kept-{}", self.process_id());
+        let kept = self.folder.path().with_file_name(name);
+        fs::rename(self.folder.path(), &kept).unwrap();
+        kept
+    }
+
     fn process(&self) -> std::sync::MutexGuard<'_, Process> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }

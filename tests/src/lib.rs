@@ -1,5 +1,5 @@
 //! The end-to-end tests, and what they are made of: hosts in processes of their own, a client that sends exactly what it is
-//! told to, and the REST API in a few words.
+//! told to, the REST API in a few words, and the kill loop.
 //!
 //! A test that must change nothing but its own records shares [`Host::shared`]; any other starts a host, on a data folder
 //! and a port of its own. Whatever goes wrong here panics: it is a test that fails.
@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod api;
+pub mod chaos;
 mod cli;
 mod client;
 mod guests;

@@ -14,13 +14,18 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// # Panics
 ///
 /// When [`PATIENCE`] is at its end.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    try_until(look).unwrap_or_else(|| panic!("waited in vain until {what}"))
+}
+
+/// [`until`]; none when [`PATIENCE`] is at its end.
+pub(crate) fn try_until<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + PATIENCE;
     loop {
-        if let Some(seen) = look() {
+        let seen = look();
+        if seen.is_some() || Instant::now() >= end {
             return seen;
         }
-        assert!(Instant::now() < end, "waited in vain until {what}");
         thread::sleep(PAUSE);
     }
 }

@@ -1,6 +1,7 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 
 mod bench;
+mod chaos;
 mod debian;
 mod demo;
 mod guests;
@@ -37,6 +38,8 @@ enum Command {
     Test,
     /// Measures calls, next to other servers, and writes target/bench.json
     Bench(bench::Bench),
+    /// Kills a host again and again while clients call it, and checks that it keeps its promises
+    Chaos(chaos::Chaos),
     /// Builds every example flow and test guest into target/guests/NAME.wasm
     Guests,
     /// Writes the description of the REST API to docs/openapi.json
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo::run(&demo),
         Command::Test => test::run(),
         Command::Bench(bench) => bench::run(&bench),
+        Command::Chaos(chaos) => chaos::run(&chaos),
         Command::Guests => guests::run(),
         Command::Openapi => openapi::run(),
         Command::PackagedSdk => packaged_sdk::run(),

@@ -40,8 +40,8 @@ pub trait Capability: Send + Sync + 'static {
     fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()>;
 
     /// Puts what the functions need for this execution into a slot of the capability's own type. Called before each call
-    /// of a flow; [`State::slot`] finds it again.
-    fn prepare(&self, execution: &ExecutionContext, slots: &mut Slots);
+    /// of a flow; [`State::slot`] finds it again. The [`ExecutionContext`] itself is always in a slot of its own.
+    fn prepare(&self, _execution: &ExecutionContext, _slots: &mut Slots) {}
 }
 
 /// The execution that a capability is prepared for.

@@ -39,6 +39,9 @@ const TURNED_AWAY: &str = concat!(
     r#""code":"host.busy","fault":"host","retryable":true}"#,
 );
 
+/// How long the last of those who came while the server was about to stop have to read their answer.
+const LATE_TIME: Duration = Duration::from_millis(200);
+
 /// Why a server cannot begin.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -76,8 +79,8 @@ impl Server {
         self.address
     }
 
-    /// Serves until `shutdown` is ready. Then accepts no more, refuses new executions, lets requests under way end, and
-    /// returns.
+    /// Serves until `shutdown` is ready. Then refuses new executions, lets requests under way end, answers those that come
+    /// meanwhile that it is about to stop, and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, host, options, .. } = self;
         let connections = Connections::new(Service::new(host.clone(), options.clone()), options.clone());
@@ -110,13 +113,30 @@ impl Server {
                 }
             }
         }
-        drop(listener);
         host.drain();
         stop.cancel();
         tasks.close();
-        if tokio::time::timeout(options.drain_timeout, tasks.wait()).await.is_err() {
-            tracing::warn!("some requests did not end in time and were cut off");
+        let (over, late) = (CancellationToken::new(), TaskTracker::new());
+        let mut ended = std::pin::pin!(tokio::time::timeout(options.drain_timeout, tasks.wait()));
+        loop {
+            tokio::select! {
+                biased;
+                ended = ended.as_mut() => {
+                    if ended.is_err() {
+                        tracing::warn!("some requests did not end in time and were cut off");
+                    }
+                    break;
+                }
+                // Whoever comes now is told to come back, and whoever asks whether calls are taken that they are not.
+                (stream, _) = accept(&listener, &away) => {
+                    late.spawn(connections.clone().serve(stream, over.clone().cancelled_owned()));
+                }
+            }
         }
+        drop(listener);
+        over.cancel();
+        late.close();
+        let _left = tokio::time::timeout(LATE_TIME, late.wait()).await;
     }
 }
 

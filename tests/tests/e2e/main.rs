@@ -6,6 +6,7 @@ mod brief;
 mod cli;
 mod cli_access;
 mod deploy;
+mod documentation;
 mod examples;
 mod http;
 mod problems;

@@ -251,6 +251,11 @@ fn a_host_that_is_about_to_stop_answers_what_it_has_begun_and_refuses_the_rest()
     let problem = answer.problem(503, "host.draining");
     assert_eq!((problem["fault"].as_str(), problem["retryable"].as_bool()), (Some("host"), Some(true)));
     assert_eq!(answer.header("retry-after"), Some("1"));
+    // Whoever comes now is told so, and whoever asks whether calls are taken.
+    let refused = webhook.call(&host, &json!({ "ms": 0 })).send();
+    refused.problem(503, "host.draining");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    host.get("/api/latest/ready").send().problem(503, "host.draining");
     assert_eq!(running.answer("POST").ok()["status"], "ENDED_SUCCESS");
     assert!(host.wait().success());
 }

@@ -2,12 +2,17 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod chaos;
 mod compiling;
 mod connections;
 mod data_folder;
+mod families;
+mod footprint;
 mod hostile;
 mod recovery;
 mod secrets;
+mod shutdown;
 mod signals;
 mod start;
 mod storage;
+mod waiters;

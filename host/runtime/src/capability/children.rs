@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowhost_engine::{Call, Slots, State, WaitLimit, Waited, WholeState};
+use flowhost_engine::{Call, State, WaitLimit, Waited, WholeState};
 use flowhost_model::{
     ConcurrencyLimit, Execution, Operation, Priority, RawValue, RecordId, RecordType, Status, Timestamp,
 };
@@ -27,8 +27,6 @@ const KEY_LIMIT: usize = 128;
 
 /// The capability `children`.
 pub(super) struct ChildrenCapability;
-
-struct Slot(ExecutionContext);
 
 /// A child that has not been started yet. The generated code re-exports it.
 #[allow(unreachable_pub)]
@@ -57,14 +55,10 @@ impl Capability for ChildrenCapability {
     fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
         children::add_to_linker::<_, WholeState>(linker, |state| state)
     }
-
-    fn prepare(&self, execution: &ExecutionContext, slots: &mut Slots) {
-        slots.insert(Slot(execution.clone()));
-    }
 }
 
 fn asking(state: &mut State) -> wasmtime::Result<(Host, Arc<Live>)> {
-    let Slot(context) = state.slot::<Slot>()?;
+    let context = state.slot::<ExecutionContext>()?;
     Ok((context.host().clone(), context.live().clone()))
 }
 

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{Call, Slots, State, WholeState};
+use flowhost_engine::{Call, State, WholeState};
+use flowhost_model::RecordId;
 use flowhost_store::{StoredRecord, Write};
 use serde_json::{Value, json};
 use tokio::sync::OwnedMutexGuard;
@@ -20,8 +21,6 @@ use crate::identity::Identity;
 /// The capability `settings`.
 pub(super) struct SettingsCapability;
 
-struct Slot(ExecutionContext);
-
 impl Capability for SettingsCapability {
     fn interfaces(&self) -> &[&str] {
         &["flowhost:flow/settings"]
@@ -29,10 +28,6 @@ impl Capability for SettingsCapability {
 
     fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
         settings::add_to_linker::<_, WholeState>(linker, |state| state)
-    }
-
-    fn prepare(&self, execution: &ExecutionContext, slots: &mut Slots) {
-        slots.insert(Slot(execution.clone()));
     }
 }
 
@@ -44,7 +39,7 @@ struct Asking {
 }
 
 fn asking(state: &mut State) -> wasmtime::Result<Asking> {
-    let Slot(context) = state.slot::<Slot>()?;
+    let context = state.slot::<ExecutionContext>()?;
     let (host, live) = (context.host().clone(), context.live().clone());
     let by = host.acting(&live);
     Ok(Asking { host, live, by })
@@ -70,7 +65,9 @@ async fn change<T: serde::Serialize + serde::de::DeserializeOwned>(
     let Asking { host, live, by } = asking(state)?;
     // Held until the change is kept and effective: nobody else writes a record meanwhile.
     let writing = host.writing().await;
-    match prepare(&host, &by, name, decide).await {
+    // Where the execution is: it is the identity that makes the record.
+    let project = live.start.project_id;
+    match prepare(&host, &by, name, project, decide).await {
         Ok((told, None)) => {
             let told = Ok(told);
             state.record(call, &told)?;
@@ -98,6 +95,7 @@ async fn prepare<T>(
     host: &Host,
     by: &Identity,
     name: &str,
+    project: Option<RecordId>,
     decide: impl FnOnce(Option<Value>) -> Told<(T, Change)>,
 ) -> Told<(T, Option<Prepared>)> {
     let present = host.setting(by, name).await?.map(|(_, value)| value);
@@ -105,7 +103,7 @@ async fn prepare<T>(
     let prepared = match change {
         Change::None => None,
         Change::Save(value) => {
-            let (write, record) = host.save_setting(by, name, value).await?;
+            let (write, record) = host.save_setting(by, name, value, project).await?;
             Some((write, record, false))
         }
         Change::Delete => host.delete_setting(by, name).await?.map(|(write, record)| (write, record, true)),

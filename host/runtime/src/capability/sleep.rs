@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use flowhost_engine::{Call, Slots, State, WaitLimit, WholeState};
+use flowhost_engine::{Call, State, WaitLimit, WholeState};
 use flowhost_model::Timestamp;
 use wasmtime::component::Linker;
 
 use super::bindings::flowhost::flow::sleep;
 use super::refusal::{Told, refusal};
-use crate::capability::{Capability, ExecutionContext};
+use crate::capability::Capability;
 
 /// The longest sleep: ten years. What is longer is rather a mistake in the unit.
 const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
@@ -26,8 +26,6 @@ impl Capability for SleepCapability {
     fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
         sleep::add_to_linker::<_, WholeState>(linker, |state| state)
     }
-
-    fn prepare(&self, _execution: &ExecutionContext, _slots: &mut Slots) {}
 }
 
 fn too_long() -> sleep::HostError {

@@ -12,7 +12,7 @@ use flowhost_model::{
     Timestamp, WebhookRef,
 };
 use flowhost_store::{Awaits, Ended, ExecutionRow, OwnerId, Store, Ticket};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 use super::residents::{Residents, Stay};
 use super::{Outputs, Stop, StopReason};
@@ -65,15 +65,16 @@ pub(crate) struct Live {
     pub(crate) stop: Stop,
     /// Whether somebody waits for its end.
     has_caller: AtomicBool,
-    /// Cancelled when it has left memory.
-    left: CancellationToken,
+    /// Told when it has left memory.
+    left: Notify,
+    is_gone: AtomicBool,
     residents: Arc<Residents>,
     stay: Mutex<Option<Stay>>,
     /// Whether its slot is on the way to somebody else.
     is_leaving: AtomicBool,
     moving: Mutex<Moving>,
     /// Whether the store has a row of it. Held across the insertion, so that the end waits for it.
-    recorded: Arc<tokio::sync::Mutex<bool>>,
+    recorded: tokio::sync::Mutex<bool>,
 }
 
 /// What changes while it runs.
@@ -132,12 +133,13 @@ impl Live {
             log: Arc::new(Log::new(start.budget.log_bytes)),
             stop: Stop::default(),
             has_caller: AtomicBool::new(false),
-            left: CancellationToken::new(),
+            left: Notify::new(),
+            is_gone: AtomicBool::new(false),
             residents,
             stay: Mutex::default(),
             is_leaving: AtomicBool::new(false),
             moving: Mutex::new(moving),
-            recorded: Arc::default(),
+            recorded: tokio::sync::Mutex::default(),
             start,
         })
     }
@@ -186,12 +188,13 @@ impl Live {
             log: Arc::new(Log::resumed(budget.log_bytes, row.log_lines)),
             stop: Stop::default(),
             has_caller: AtomicBool::new(false),
-            left: CancellationToken::new(),
+            left: Notify::new(),
+            is_gone: AtomicBool::new(false),
             residents,
             stay: Mutex::default(),
             is_leaving: AtomicBool::new(false),
             moving: Mutex::new(moving),
-            recorded: Arc::new(tokio::sync::Mutex::new(true)),
+            recorded: tokio::sync::Mutex::new(true),
             start,
         }
     }
@@ -288,7 +291,10 @@ impl Live {
 
     /// Ready when it has left memory.
     pub(crate) async fn left(&self) {
-        self.left.cancelled().await;
+        let told = self.left.notified();
+        if !self.is_gone.load(Ordering::Acquire) {
+            told.await;
+        }
     }
 
     /// Notes that the slot of an execution that has left is free.
@@ -368,8 +374,13 @@ impl Live {
     }
 
     /// To be held while its row is written or replaced: whether there is one.
-    pub(crate) fn recorded(&self) -> Arc<tokio::sync::Mutex<bool>> {
-        self.recorded.clone()
+    pub(crate) fn recorded(&self) -> &tokio::sync::Mutex<bool> {
+        &self.recorded
+    }
+
+    /// Whether its row is somebody else's by now.
+    pub(crate) fn has_left(&self) -> bool {
+        self.lock().has_left
     }
 
     /// Its row is not its own any more.
@@ -391,7 +402,7 @@ impl Live {
     /// Makes sure that the store has a row of it, and that the row says where it stands.
     pub(crate) async fn record(&self, store: &dyn Store, owner: OwnerId) -> Result<(), Problem> {
         let mut recorded = self.recorded.lock().await;
-        if self.lock().has_left {
+        if self.has_left() {
             return Ok(());
         }
         let mut execution = self.execution();
@@ -438,7 +449,8 @@ impl Live {
     }
 
     pub(super) fn note_left(&self) {
-        self.left.cancel();
+        self.is_gone.store(true, Ordering::Release);
+        self.left.notify_waiters();
     }
 }
 

@@ -158,6 +158,11 @@ impl Queue {
         inner.ready + aside
     }
 
+    /// Whether the queue was emptied for good.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
     /// Empties the queue, for good: what is in it goes on from the store.
     pub(crate) fn close(&self) {
         let mut inner = self.lock();

@@ -27,7 +27,7 @@ const RECORD_AFTER: Duration = Duration::from_secs(1);
 const BATCH: u32 = 1_000;
 
 /// How long after the store had no room for an execution that nobody waits for it is asked again.
-const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+pub(super) const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What an execution holds while it is in memory, beside its slot.
 pub(crate) struct Held {
@@ -109,6 +109,7 @@ impl Host {
         for capability in self.capabilities() {
             capability.prepare(&context, &mut slots);
         }
+        slots.insert(context);
         let invocation = Invocation {
             budget: live.start.budget,
             log: live.log.clone(),
@@ -168,8 +169,7 @@ impl Host {
         if leaving.status == Status::Paused {
             self.count_paused();
         }
-        let recorded = live.recorded();
-        let mut is_known = recorded.lock().await;
+        let mut is_known = live.recorded().lock().await;
         let mut suspension = Suspension {
             row: live.row(execution, self.owner_id()),
             is_known: *is_known,
@@ -287,6 +287,8 @@ impl Host {
         let (live, registered, program) = match loaded {
             Some(loaded) => (loaded.live, loaded.registered, loaded.program),
             None => match self.load(ticket.id).await {
+                // Whoever ends the host may not have seen it any more: it is for the next process.
+                Some(_) if self.queue().is_closed() => return,
                 Some((live, registered)) => {
                     let program = self.programs().cell(live.start.flow.digest);
                     (live, registered, program)

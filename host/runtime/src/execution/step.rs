@@ -6,6 +6,7 @@ use flowhost_engine::{Outcome, State};
 use flowhost_store::{JournalWrite, Write};
 
 use super::Live;
+use super::run::TRY_AGAIN_AFTER;
 use crate::host::Host;
 
 impl Host {
@@ -24,8 +25,11 @@ impl Host {
         let (host, stepped) = (self.clone(), live.clone());
         // In a task of its own: a flow that is stopped in the middle has made the change or not, and its row says which.
         let kept = tokio::spawn(async move {
-            let recorded = stepped.recorded();
-            let mut is_known = recorded.lock().await;
+            let mut is_known = stepped.recorded().lock().await;
+            if stepped.has_left() {
+                // It was taken out of memory before this began: it makes the change when it runs again.
+                return Err(flowhost_store::Error::NotFound);
+            }
             stepped.set_durable();
             let mut writes = Vec::with_capacity(changes.len() + 2);
             let mut execution = stepped.execution();
@@ -36,7 +40,15 @@ impl Host {
             let begins = stepped.begins().filter(|_| first == 0);
             writes.push(Write::Journal(JournalWrite { execution: stepped.id, begins, first, entries }));
             writes.extend(changes);
-            let revision = host.store().write(writes).await?;
+            let revision = loop {
+                match host.store().write(writes.clone()).await {
+                    // Whoever waits for an answer is told; an execution by itself goes on when there is room.
+                    Err(flowhost_store::Error::Full) if !stepped.has_caller() => {
+                        tokio::time::sleep(TRY_AGAIN_AFTER).await;
+                    }
+                    told => break told?,
+                }
+            };
             *is_known = true;
             after(&host, revision);
             Ok::<(), flowhost_store::Error>(())

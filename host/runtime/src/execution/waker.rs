@@ -12,6 +12,9 @@ use crate::host::{Host, WeakHost};
 /// How many are brought back at once, and above how many in the queue none are.
 const BATCH: u32 = 500;
 
+/// After how long a queue that was full is looked at again.
+const FULL: Duration = Duration::from_millis(20);
+
 /// How often the clock is looked at, though nobody's time has come.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -21,7 +24,7 @@ const JUMP: Duration = Duration::from_secs(2);
 /// How long a lease holds. On one machine the folder's lock says who the owner is; the lease is for those who cannot see it.
 const LEASE: Duration = Duration::from_secs(30);
 
-/// How often the executions in development mode that wait are looked at.
+/// How often the executions in development mode that wait are looked at, where inactivity is not shorter.
 const DEVELOPMENT: Duration = Duration::from_secs(60);
 
 /// When the next execution is to be brought back. Cheap to clone.
@@ -59,7 +62,7 @@ impl Host {
     async fn wake_due(&self) -> Option<Timestamp> {
         let now = self.now();
         if self.queue().len() >= BATCH as usize {
-            return Some(now);
+            return Some(now.saturating_add(FULL));
         }
         match self.store().claim_due(self.owner_id(), now, BATCH).await {
             Ok(due) => {
@@ -112,6 +115,7 @@ async fn wake(host: WeakHost, waker: Waker) {
             if let Err(error) = host.store().shift_waits(jump).await {
                 tracing::error!(%error, "waits could not be moved with the clock");
             }
+            waker.0.next.store(present.0.0, Ordering::Relaxed);
         }
         seen = present;
         if leased.elapsed() >= LEASE / 3 {
@@ -120,16 +124,18 @@ async fn wake(host: WeakHost, waker: Waker) {
                 tracing::warn!(%error, "the lease could not be extended; it is tried again");
             }
         }
-        if looked.elapsed() >= DEVELOPMENT {
+        if looked.elapsed() >= host.limits().development.clamp(TICK, DEVELOPMENT) {
             looked = Instant::now();
             if let Err(error) = host.pause_inactive().await {
                 tracing::warn!(%error, "waiting executions in development mode could not be looked at; it is tried again");
             }
         }
-        // Set before the store is asked: a wait that is kept meanwhile makes it earlier again.
-        waker.0.next.store(i64::MAX, Ordering::Relaxed);
-        if let Some(next) = host.wake_due().await {
-            waker.0.next.fetch_min(next.0, Ordering::Relaxed);
+        if waker.0.next.load(Ordering::Relaxed) <= present.0.0 {
+            // Set before the store is asked: a wait that is kept meanwhile makes it earlier again.
+            waker.0.next.store(i64::MAX, Ordering::Relaxed);
+            if let Some(next) = host.wake_due().await {
+                waker.0.next.fetch_min(next.0, Ordering::Relaxed);
+            }
         }
         let next = Timestamp(waker.0.next.load(Ordering::Relaxed));
         let left = next.since(host.now()).clamp(Duration::from_millis(1), TICK);

@@ -54,6 +54,7 @@ impl Host {
         }
         match draft.definition.record_type {
             RecordType::File => file::prepare(draft),
+            RecordType::Flow => flow::prepare(draft),
             RecordType::Role => self.prepare_role(by, draft).await,
             RecordType::Setting => self.prepare_setting(by, draft, former).await,
             RecordType::User => self.prepare_user(by, draft, former).await,

@@ -1,6 +1,8 @@
 //! Settings as flows read and change them: the same permissions and checks as over the API, one value at a time.
 
-use flowhost_model::{Comparison, Filter, Kind, Operation, RecordType, Timestamp, definition, normalize_name};
+use flowhost_model::{
+    Comparison, Filter, Kind, Operation, RecordId, RecordType, Timestamp, definition, normalize_name,
+};
 use flowhost_store::{Expected, RecordQuery, RecordWrite, StoredRecord, Write};
 use serde_json::{Map, Value};
 
@@ -65,13 +67,14 @@ impl Host {
         Ok(page.records.into_iter().map(|record| record.meta.name).collect())
     }
 
-    /// The write that gives a setting this value, checked, and the record as it is then. To be made while
-    /// [`Host::writing`] is held.
+    /// The write that gives a setting this value, checked, and the record as it is then; a new one is made in `project`, or
+    /// else in the default project. To be made while [`Host::writing`] is held.
     pub(crate) async fn save_setting(
         &self,
         by: &Identity,
         name: &str,
         value: Value,
+        project: Option<RecordId>,
     ) -> Result<(Write, StoredRecord), Problem> {
         let name = own_name(name)?;
         let former = self.store().record_by_name(RecordType::Setting, name).await?;
@@ -83,6 +86,7 @@ impl Host {
                 members.insert("name".to_owned(), Value::String(name.to_owned()));
                 let mut draft = Draft::new(definition, by.user_id);
                 draft.apply(members, None)?;
+                draft.meta.project_id = project;
                 self.place(&mut draft);
                 self.permit(by, Operation::Create, RecordType::Setting, draft.meta.project_id)?;
                 self.refuse_readonly_parent(&draft.meta).await?;

@@ -1,10 +1,24 @@
 //! Flows.
 
-use flowhost_model::RecordId;
+use flowhost_model::{FlowOptions, RecordId};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::{Draft, refuse};
 use crate::host::Host;
+use crate::problem::Problem;
 use crate::webhook::FlowTarget;
+
+/// Checks the options.
+pub(super) fn prepare(draft: &mut Draft) -> Result<(), Problem> {
+    let options = draft.body.get("options").filter(|options| !options.is_null());
+    let options = options.map(FlowOptions::deserialize).transpose().map_err(|error| refuse("options", error))?;
+    if options.as_ref().and_then(|options| options.max_executions) == Some(0) {
+        return Err(refuse("options.max_executions", "is at least 1; to stop calls, disable the webhooks"));
+    }
+    draft.body.insert("options".into(), json!(options));
+    Ok(())
+}
 
 /// Whether the active version of a flow cannot be run, as far as that is known.
 pub(super) fn flow_problem(host: &Host, target: &FlowTarget) -> bool {
