@@ -5,6 +5,7 @@
 mod admission;
 mod budgets;
 mod cancellation;
+mod clock;
 mod embedding;
 mod failures;
 mod fixture;

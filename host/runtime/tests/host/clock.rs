@@ -1,0 +1,218 @@
+//! What happens when somebody sets the clock of the machine.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use flowhost::model::{Execution, RecordId, RecordType, Status, Timestamp};
+use flowhost::{Budget, Clock, Host, Limits, Login};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::fixture::{Fixture, component, limits};
+
+/// Far more than anything takes here, and far less than the clock jumps.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const HOUR: i64 = 3600 * 1_000_000;
+
+/// The machine's clock, set by so many microseconds.
+#[derive(Debug, Default)]
+struct SetClock(AtomicI64);
+
+impl SetClock {
+    fn set(&self, by: i64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(Timestamp::now().0 + self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A host whose clock can be set and that unloads what waits after `unload`.
+async fn host(unload: Duration) -> (Fixture, Arc<SetClock>) {
+    let clock = Arc::new(SetClock::default());
+    let folder = tempfile::tempdir().unwrap();
+    let budget = Budget { handles: 1_000, ..limits().budget };
+    let limits = Limits { unload, budget, ..limits() };
+    let host = Host::builder().data(folder.path()).limits(limits).clock(clock.clone()).build().await.unwrap();
+    for guest in ["nap", "parent", "wait-forever"] {
+        host.deploy(guest, component(guest)).await.unwrap();
+    }
+    (Fixture { host, folder }, clock)
+}
+
+async fn until(fixture: &Fixture, id: RecordId, is_so: impl Fn(&Execution) -> bool) -> Execution {
+    tokio::time::timeout(PATIENCE, fixture.until(id, is_so)).await.expect("it takes as long as it should")
+}
+
+async fn until_ended(fixture: &Fixture, id: RecordId) -> Execution {
+    let ended = until(fixture, id, |execution| execution.status.is_ended()).await;
+    assert_eq!(ended.status, Status::EndedSuccess, "{:?}", ended.status_message);
+    ended
+}
+
+fn waits(execution: &Execution) -> bool {
+    execution.status == Status::Waiting
+}
+
+fn is_unloaded(execution: &Execution) -> bool {
+    waits(execution) && execution.wake_at.is_some()
+}
+
+/// Waits for so many milliseconds, each in its own way: by the host's interface, by WASI, and for a child that does not end.
+fn waiting_for(milliseconds: u64) -> [(&'static str, Value); 3] {
+    let child = json!({ "flow": "wait-forever" });
+    let wait = json!({ "children": [child], "when": "ALL_ENDED", "timeout_ms": milliseconds, "handle": true });
+    [("nap", json!({ "for_ms": milliseconds })), ("nap", json!({ "wasi_ms": milliseconds })), ("parent", wait)]
+}
+
+/// Sets the clock while executions wait that unload after `unload`, and checks that they wait as long as they should.
+async fn waits_stay_as_long(unload: Duration, by: i64, set_when: fn(&Execution) -> bool) {
+    let (fixture, clock) = host(unload).await;
+    let whole = Duration::from_secs(3);
+    let mut waiting = Vec::new();
+    for (flow, input) in waiting_for(whole.as_millis().try_into().unwrap()) {
+        let began = Instant::now();
+        waiting.push((began, fixture.host.call_async(flow, input).await.unwrap()));
+    }
+    for (_, id) in &waiting {
+        until(&fixture, *id, set_when).await;
+    }
+    clock.set(by);
+    for (began, id) in waiting {
+        until_ended(&fixture, id).await;
+        assert!(began.elapsed() >= whole, "it waited for {:?} only", began.elapsed());
+    }
+}
+
+const LONG: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn waits_in_memory_stay_as_long_when_the_clock_is_set_forward() {
+    waits_stay_as_long(LONG, HOUR, waits).await;
+}
+
+#[tokio::test]
+async fn waits_in_memory_stay_as_long_when_the_clock_is_set_back() {
+    waits_stay_as_long(LONG, -HOUR, waits).await;
+}
+
+#[tokio::test]
+async fn waits_in_the_store_stay_as_long_when_the_clock_is_set_forward() {
+    waits_stay_as_long(Duration::from_millis(1), HOUR, is_unloaded).await;
+}
+
+#[tokio::test]
+async fn waits_in_the_store_stay_as_long_when_the_clock_is_set_back() {
+    waits_stay_as_long(Duration::from_millis(1), -HOUR, is_unloaded).await;
+}
+
+// They leave memory when the host has noticed already that the clock was set.
+const AFTER_A_WHILE: Duration = Duration::from_millis(1_500);
+
+#[tokio::test]
+async fn waits_that_leave_memory_stay_as_long_when_the_clock_was_set_forward() {
+    waits_stay_as_long(AFTER_A_WHILE, HOUR, waits).await;
+}
+
+#[tokio::test]
+async fn waits_that_leave_memory_stay_as_long_when_the_clock_was_set_back() {
+    waits_stay_as_long(AFTER_A_WHILE, -HOUR, waits).await;
+}
+
+#[tokio::test]
+async fn a_sleep_that_begins_after_the_clock_was_set_back_is_not_longer() {
+    for unload in [LONG, Duration::from_millis(1)] {
+        let (fixture, clock) = host(unload).await;
+        for kind in ["for_ms", "wasi_ms"] {
+            let id = fixture.host.call_async("nap", json!({ kind: 300, "times": 3 })).await.unwrap();
+            until(&fixture, id, waits).await;
+            clock.set(-HOUR);
+            let ended = until_ended(&fixture, id).await;
+            // The flow's clock never goes back.
+            let outputs: Value = serde_json::from_str(ended.output_value.get()).unwrap();
+            let times = outputs["naps"].as_array().unwrap().iter().flat_map(|nap| [&nap["before"], &nap["after"]]);
+            let times: Vec<u64> = times.map(|time| time.as_u64().unwrap()).collect();
+            assert!(times.is_sorted(), "{times:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sleep_until_a_time_follows_the_clock() {
+    for unload in [LONG, Duration::from_millis(1)] {
+        let (fixture, clock) = host(unload).await;
+        let until_time = |from_now: i64| json!({ "until": clock.now().0 + from_now });
+        let id = fixture.host.call_async("nap", until_time(HOUR)).await.unwrap();
+        until(&fixture, id, waits).await;
+        clock.set(HOUR);
+        until_ended(&fixture, id).await;
+
+        let id = fixture.host.call_async("nap", until_time(1_000_000)).await.unwrap();
+        until(&fixture, id, if unload == LONG { waits } else { is_unloaded }).await;
+        clock.set(-HOUR);
+        // It would be over by now.
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(2_500) {
+            assert!(waits(&fixture.host.execution(id).await.unwrap()));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        clock.set(HOUR);
+        until_ended(&fixture, id).await;
+    }
+}
+
+#[tokio::test]
+async fn the_lease_is_held_and_the_host_goes_on() {
+    let (fixture, clock) = host(LONG).await;
+    let data = Connection::open(fixture.folder.path().join("flowhost.sqlite3")).unwrap();
+    for by in [HOUR, -HOUR, -HOUR] {
+        clock.set(by);
+        let is_held = async {
+            loop {
+                let until: i64 = data.query_one("SELECT lease_until FROM owner", [], |row| row.get(0)).unwrap();
+                let left = until - clock.now().0;
+                if (1..=60 * 1_000_000).contains(&left) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        // Sooner than it is extended anyway.
+        tokio::time::timeout(Duration::from_secs(5), is_held).await.expect("the lease is held after the clock was set");
+        fixture.call("nap", json!({ "for_ms": 1 })).await;
+        let id = fixture.host.call_async("nap", json!({ "for_ms": 1 })).await.unwrap();
+        until_ended(&fixture, id).await;
+    }
+}
+
+#[tokio::test]
+async fn sessions_outlive_a_clock_that_is_set() {
+    let (fixture, clock) = host(LONG).await;
+    let host = &fixture.host;
+    let user = json!({ "name": "ada", "password": "correct horse battery" });
+    let members = user.as_object().unwrap().clone();
+    host.create_record(&host.admin(), RecordType::User, members).await.unwrap();
+    let login = async || {
+        let login = json!({ "user_name": "ada", "password": "correct horse battery" });
+        let login: Login = serde_json::from_value(login).unwrap();
+        host.login(login).await.unwrap().token
+    };
+    let token = login().await;
+    for by in [HOUR, -HOUR, -HOUR, HOUR] {
+        clock.set(by);
+        host.authenticate(&token).unwrap();
+    }
+    // What was ended stays so, and who logs in again is let in, whatever the clock says.
+    let former = login().await;
+    host.logout(&host.authenticate(&former).unwrap()).await.unwrap();
+    clock.set(-HOUR);
+    assert!(host.authenticate(&former).is_err());
+    let next = login().await;
+    host.authenticate(&next).unwrap();
+    assert!(host.authenticate(&former).is_err());
+}
