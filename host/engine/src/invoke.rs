@@ -82,7 +82,10 @@ impl Program {
 
         // The instance is gone with its store; what the host kept for it stays.
         let mut state = store.into_data();
-        state.finish_output();
+        if matches!(ended, Ended::Returned(_) | Ended::TimeLimit) && !state.is_suspended() {
+            // One that is run again writes the line anew.
+            state.finish_output();
+        }
         let outcome = match ended {
             Ended::Cancelled => Outcome::Cancelled,
             Ended::TimeLimit => Outcome::TimeLimit,

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use flowhost_model::Timestamp;
+
 use crate::journal::{Divergence, Journal};
-use crate::wait::WaitLimit;
 
 /// What a call left behind, beside its log.
 #[derive(Debug)]
@@ -67,8 +68,10 @@ pub enum Outcome {
 /// A wait for which a call has left memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Suspended {
-    /// When the wait is over at the latest.
-    pub limit: WaitLimit,
+    /// When the wait is over at the latest, by the host's clock as it is now; none for as long as it takes.
+    pub wake_at: Option<Timestamp>,
+    /// Whether that moves with a clock that jumps.
+    pub is_relative: bool,
 }
 
 /// Which of the things that a flow gives to the host was too much.

@@ -169,6 +169,11 @@ impl State {
         self.panic = Some((shortened(message), place.map(shortened)));
     }
 
+    /// Whether the call waits and has left memory.
+    pub(crate) fn is_suspended(&self) -> bool {
+        matches!(self.ending, Some(Outcome::Suspended(_)))
+    }
+
     pub(crate) fn take_ending(&mut self) -> Option<Outcome> {
         self.ending.take()
     }

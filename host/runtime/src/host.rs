@@ -372,7 +372,7 @@ impl Host {
             }
         }
         for live in registry.wait_until_none(grace, |_| true).await {
-            live.stop(if live.is_durable() { StopReason::HandBack } else { StopReason::Cancel });
+            live.stop(StopReason::HandBack);
         }
         registry.wait_until_none(Duration::from_secs(1), |_| true).await;
         ends.close();

@@ -128,8 +128,12 @@ impl Server {
                     break;
                 }
                 // Whoever comes now is told to come back, and whoever asks whether calls are taken that they are not.
-                (stream, _) = accept(&listener, &away) => {
-                    late.spawn(connections.clone().serve(stream, over.clone().cancelled_owned()));
+                (stream, place) = accept(&listener, &away) => {
+                    let served = connections.clone().serve(stream, over.clone().cancelled_owned());
+                    late.spawn(async move {
+                        served.await;
+                        drop(place);
+                    });
                 }
             }
         }

@@ -112,6 +112,11 @@ pub trait Store: Send + Sync + 'static {
     /// Errors: [`Error::NotFound`] where it is neither.
     async fn pause_execution(&self, id: RecordId, message: String) -> Result<()>;
 
+    /// Makes an execution that waits in the store `PAUSED`, with a message.
+    ///
+    /// Errors: [`Error::NotFound`] where it does not.
+    async fn pause_waiting(&self, id: RecordId, message: String) -> Result<()>;
+
     /// The executions with these ids that are kept, in no order.
     async fn executions(&self, ids: Vec<RecordId>) -> Result<Vec<Execution>>;
 
@@ -189,6 +194,8 @@ pub enum Write {
     },
     /// Keeps an execution that has not ended, as [`Store::insert_execution`] does.
     Execution(Box<ExecutionRow>),
+    /// Marks an execution as cancelled, as [`Store::mark_cancelled`] does; nothing where it has ended.
+    Cancel(RecordId),
     /// Adds to the journal of an execution that has not ended, and makes it durable.
     ///
     /// Error: [`Error::NotFound`] where it has ended, so that nothing of the write is kept.

@@ -66,7 +66,8 @@ fn datetime(since_1970: Timestamp) -> wall_clock::Datetime {
 
 impl State {
     fn timer(&mut self, until: Timestamp) -> wasmtime::Result<Resource<DynPollable>> {
-        let left = until.since(self.journal.clock().now());
+        // The execution's time never goes back, though the clock may have.
+        let left = until.since(self.journal.clock().now().max(self.journal.now()));
         let timer = self.push_resource(Timer { until: Instant::now() + left.min(FOREVER) })?;
         let pollable = subscribe(&mut self.table, timer)?;
         self.wasi.timers.insert(pollable.rep(), until);

@@ -11,7 +11,7 @@ use wasmtime_wasi_io::bindings::wasi::io::poll::{Host, HostPollable};
 use crate::State;
 use crate::journal::Call;
 use crate::outcome::{Outcome, Suspended};
-use crate::wait::{WaitLimit, stay};
+use crate::wait::stay;
 
 type Polled<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
 
@@ -25,11 +25,14 @@ impl State {
         let Some(until) = earliest else {
             return poll(&mut self.table).await;
         };
+        let began = tokio::time::Instant::now();
+        let left = until.since(self.journal.clock().now().max(self.journal.now()));
         match stay(&self.residence, &self.meter, poll(&mut self.table)).await {
             Some(polled) => polled,
             None => {
-                let limit = WaitLimit { until: Some(until), is_relative: true };
-                Err(self.end(Outcome::Suspended(Suspended { limit })))
+                let left = left.saturating_sub(began.elapsed());
+                let wake_at = Some(self.journal.clock().now().saturating_add(left));
+                Err(self.end(Outcome::Suspended(Suspended { wake_at, is_relative: true })))
             }
         }
     }

@@ -17,6 +17,7 @@ use wasmtime::component::{Linker, Resource};
 
 use super::bindings::flowhost::flow::children::{self, FlowRef, HostError};
 use super::refusal::{Told, refusal};
+use super::sleep::LONGEST;
 use crate::capability::{Capability, ExecutionContext};
 use crate::execution::{Lineage, Live, Start, priority_of};
 use crate::host::Host;
@@ -194,7 +195,7 @@ impl children::HostNewChild for State {
 /// Waits until enough of the children have ended.
 async fn ended(host: Host, ids: Vec<RecordId>, when: ReturnWhen) -> EndedChildren {
     // Before the store is asked, so that no end is missed.
-    let mut ends = host.ends().of(&ids);
+    let mut ends = host.ends().of(ids.clone());
     let mut known: HashMap<RecordId, Status> = HashMap::new();
     match host.store().executions(ids.clone()).await {
         Ok(executions) => {
@@ -221,7 +222,7 @@ async fn ended(host: Host, ids: Vec<RecordId>, when: ReturnWhen) -> EndedChildre
             let ended = ids.into_iter().filter(|id| known.contains_key(id)).collect();
             return EndedChildren { ended, failed };
         }
-        match ends.recv().await {
+        match ends.next().await {
             Some((id, status)) => known.insert(id, status),
             // The host is about to end.
             None => std::future::pending().await,
@@ -289,7 +290,7 @@ impl children::Host for State {
             Some(told) => told,
             None => {
                 let now = self.journal.clock().now().max(self.journal.now());
-                let until = timeout.map(|timeout| now.saturating_add(Duration::from_micros(timeout)).0);
+                let until = timeout.map(|timeout| now.saturating_add(Duration::from_micros(timeout).min(LONGEST)).0);
                 self.record(call, &until)?;
                 until
             }
@@ -332,12 +333,13 @@ impl children::Host for State {
             return Ok(told);
         }
         let (host, live) = asking(self)?;
-        let told: Told<()> = match child_of(&live, &child) {
-            // To cancel twice is to cancel once, so that this need not be one transaction with the journal.
-            Ok(id) => host.end_cancelled(id).await.map_err(Into::into),
-            Err(refused) => Err(refused),
-        };
+        let id = child_of(&live, &child);
+        let told: Told<()> = id.as_ref().map(|_| ()).map_err(Clone::clone);
         self.record(call, &told)?;
+        if let Ok(id) = id {
+            let after = move |host: &Host, _| host.cancel_child(id);
+            host.step(self, &live, vec![Write::Cancel(id)], after).await?;
+        }
         Ok(told)
     }
 }

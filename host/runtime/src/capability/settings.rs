@@ -17,6 +17,7 @@ use crate::capability::{Capability, ExecutionContext};
 use crate::execution::Live;
 use crate::host::Host;
 use crate::identity::Identity;
+use crate::setting::WEBHOOK_PREFIX;
 
 /// The capability `settings`.
 pub(super) struct SettingsCapability;
@@ -113,6 +114,10 @@ async fn prepare<T>(
 
 fn effective(host: &Host, mut record: StoredRecord, is_deleted: bool, revision: u64, writing: OwnedMutexGuard<()>) {
     record.revision = revision;
+    if !record.meta.name.starts_with(WEBHOOK_PREFIX) {
+        // Nothing else of a setting is in the snapshot, which is copied for each change.
+        return;
+    }
     let applied = if is_deleted {
         host.forget(record.meta.id);
         Ok(())

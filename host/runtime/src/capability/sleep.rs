@@ -13,7 +13,7 @@ use super::refusal::{Told, refusal};
 use crate::capability::Capability;
 
 /// The longest sleep: ten years. What is longer is rather a mistake in the unit.
-const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+pub(super) const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
 /// The capability `sleep`.
 pub(super) struct SleepCapability;

@@ -9,8 +9,8 @@ use crate::host::{Host, WeakHost};
 /// How many executions are claimed at once.
 const CLAIM: u32 = 1_000;
 
-/// Below so many in the queue more are claimed.
-const LOW: usize = 500;
+/// Below so many from the store in the queue more are claimed.
+const LOW: usize = 2_000;
 
 /// When it is tried again where there was no room, or the store could not.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -61,7 +61,7 @@ async fn claim(host: WeakHost) {
         if host.refuse_if_draining().is_err() {
             return;
         }
-        let is_done = host.queue().len() < LOW
+        let is_done = host.queue().brought() < LOW
             && match host.claim(CLAIM).await {
                 Ok(claimed) => claimed < CLAIM as usize,
                 Err(flowhost_store::Error::Closed) => return,

@@ -58,6 +58,7 @@ pub(crate) fn ended(live: &Live, outcome: Outcome, now: Timestamp) -> Execution 
             failure(Code::HostError, "the host failed; the execution's log says more".into())
         }
         Outcome::HostFault(reason) if reason == FLOW_IS_GONE => failure(Code::FlowNotFound, reason),
+        Outcome::HostFault(reason) if reason == STORAGE_IS_FULL => failure(Code::HostStorageFull, reason),
         Outcome::HostFault(reason) => {
             tracing::error!(execution = %live.id, %reason, "the host failed while a flow ran");
             live.log.write_host(LogLevel::Error, reason);
@@ -67,6 +68,9 @@ pub(crate) fn ended(live: &Live, outcome: Outcome, now: Timestamp) -> Execution 
     fail(&mut execution, now, failure);
     execution
 }
+
+/// What an execution ends with whose change could not be kept while its caller waits.
+pub(super) const STORAGE_IS_FULL: &str = "the host's disk is full; the flow's change was not kept";
 
 /// What an execution ends with whose flow was deleted for good before it could run.
 const FLOW_IS_GONE: &str = "the flow was deleted for good before the execution could run";

@@ -22,6 +22,35 @@ enum Waiter {
     Parent(mpsc::UnboundedSender<(RecordId, Status)>),
 }
 
+/// The ends of some executions, as long as somebody listens.
+pub(crate) struct Listening {
+    ends: Ends,
+    ids: Vec<RecordId>,
+    told: mpsc::UnboundedReceiver<(RecordId, Status)>,
+}
+
+impl Listening {
+    /// The next end; none when nothing ends here any more.
+    pub(crate) async fn next(&mut self) -> Option<(RecordId, Status)> {
+        self.told.recv().await
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.told.close();
+        let mut ends = self.ends.lock();
+        for id in &self.ids {
+            if let Some(waiters) = ends.get_mut(id) {
+                waiters.retain(|waiter| !waiter.is_gone());
+                if waiters.is_empty() {
+                    ends.remove(id);
+                }
+            }
+        }
+    }
+}
+
 impl Waiter {
     fn is_gone(&self) -> bool {
         match self {
@@ -43,12 +72,12 @@ impl Ends {
     }
 
     /// The ends of these executions from now on.
-    pub(crate) fn of(&self, ids: &[RecordId]) -> mpsc::UnboundedReceiver<(RecordId, Status)> {
-        let (told, ends) = mpsc::unbounded_channel();
-        for id in ids {
-            self.add(*id, Waiter::Parent(told.clone()));
+    pub(crate) fn of(&self, ids: Vec<RecordId>) -> Listening {
+        let (teller, told) = mpsc::unbounded_channel();
+        for id in &ids {
+            self.add(*id, Waiter::Parent(teller.clone()));
         }
-        ends
+        Listening { ends: self.clone(), ids, told }
     }
 
     /// Tells everybody that an execution has ended, now that its end is kept.

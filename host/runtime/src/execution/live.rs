@@ -289,10 +289,15 @@ impl Live {
         self.lock().awaits.clone()
     }
 
+    /// Whether it has left memory.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::SeqCst)
+    }
+
     /// Ready when it has left memory.
     pub(crate) async fn left(&self) {
         let told = self.left.notified();
-        if !self.is_gone.load(Ordering::Acquire) {
+        if !self.is_gone() {
             told.await;
         }
     }
@@ -449,7 +454,7 @@ impl Live {
     }
 
     pub(super) fn note_left(&self) {
-        self.is_gone.store(true, Ordering::Release);
+        self.is_gone.store(true, Ordering::SeqCst);
         self.left.notify_waiters();
     }
 }

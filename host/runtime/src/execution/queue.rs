@@ -4,7 +4,7 @@
 //! so that a flood of one does not starve the rest. An execution whose flow or key has as many executions as it may have is
 //! set aside until one of those has ended.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -30,6 +30,16 @@ pub(crate) struct Queued {
     pub(crate) place: Option<OwnedSemaphorePermit>,
     /// Held until it ends or leaves memory.
     pub(crate) counted: Option<Counted>,
+    /// The limit for which it was set aside, and that has room for it now.
+    pub(super) called_by: Option<Limited>,
+}
+
+impl Queued {
+    /// An execution that is ready from now on.
+    pub(crate) fn new(ticket: Ticket, loaded: Option<Loaded>) -> Self {
+        let (is_woken, since) = (false, Instant::now());
+        Self { ticket, loaded, is_woken, since, place: None, counted: None, called_by: None }
+    }
 }
 
 /// An execution in memory that has not begun.
@@ -66,6 +76,10 @@ struct Inner {
     turns: u64,
     /// How many are in lanes.
     ready: usize,
+    /// How many of them came from the store.
+    brought: usize,
+    /// Those that were taken and are not in the registry yet.
+    loading: HashSet<RecordId>,
     is_closed: bool,
 }
 
@@ -80,14 +94,20 @@ struct Level {
 #[derive(Default)]
 struct Limit {
     running: u32,
-    aside: VecDeque<Aside>,
+    /// Those that were set aside, are in their lanes again, and have a place kept for them.
+    called: u32,
+    /// With how many may run.
+    aside: VecDeque<(Aside, u32)>,
 }
 
 enum Aside {
     Queued(Box<Queued>),
-    /// A caller who waits, and how many may run.
-    Caller(oneshot::Sender<Holding>, u32),
+    /// A caller who waits.
+    Caller(oneshot::Sender<Holding>),
 }
+
+/// Callers whose turn has come, to be told outside of the lock.
+type Callers = Vec<(oneshot::Sender<Holding>, Limited)>;
 
 /// What an execution counts against; dropping it lets the next one run.
 pub(crate) struct Holding {
@@ -132,47 +152,49 @@ impl Queue {
 
     /// Takes the execution whose turn it is. `limit_of` says how many executions of a flow may run.
     pub(crate) fn pop(&self, limit_of: impl Fn(RecordId) -> Option<u32>) -> Option<(Queued, Holding)> {
-        let mut inner = self.lock();
-        while let Some(queued) = inner.next() {
-            let ticket = &queued.ticket;
-            let by_flow = limit_of(ticket.flow_id).map(|limit| (Limited::Flow(ticket.flow_id), limit));
-            let by_key = ticket.concurrency.as_ref().map(|own| (Limited::Key(own.key.clone()), own.limit));
-            let limits: Vec<(Limited, u32)> = by_flow.into_iter().chain(by_key).collect();
-            let full = limits.iter().find(|(limited, limit)| inner.running(limited) >= *limit);
-            if let Some((limited, _)) = full {
-                let aside = Aside::Queued(Box::new(queued));
-                inner.limits.entry(limited.clone()).or_default().aside.push_back(aside);
-                continue;
-            }
-            let limits = inner.enter(limits.into_iter().map(|(limited, _)| limited).collect());
-            return Some((queued, Holding { queue: self.clone(), limits }));
-        }
-        None
+        let mut callers = Callers::new();
+        let popped = self.lock().pop(limit_of, &mut callers);
+        self.tell(callers);
+        popped.map(|(queued, limits)| (queued, Holding { queue: self.clone(), limits }))
     }
 
-    /// Counts an execution of a flow that is not in the queue. Gives what to wait for where there are `limit` already.
+    /// Counts an execution of a flow that is not in the queue. Gives what to wait for where there are `limit` already, or
+    /// where others wait for their turn.
     pub(crate) fn enter_flow(&self, flow: RecordId, limit: u32) -> Result<Holding, oneshot::Receiver<Holding>> {
         let limited = Limited::Flow(flow);
         let mut inner = self.lock();
-        if inner.running(&limited) < limit {
-            let limits = inner.enter(vec![limited]);
-            return Ok(Holding { queue: self.clone(), limits });
+        let place = inner.limits.entry(limited.clone()).or_default();
+        place.forget_gone();
+        if place.aside.is_empty() && place.taken() < limit {
+            place.running += 1;
+            return Ok(Holding { queue: self.clone(), limits: vec![limited] });
         }
         let (free, freed) = oneshot::channel();
-        inner.limits.entry(limited).or_default().aside.push_back(Aside::Caller(free, limit));
+        place.aside.push_back((Aside::Caller(free), limit));
         Err(freed)
     }
 
     /// Takes an execution out of the queue; none where it is not there.
     pub(crate) fn remove(&self, id: RecordId) -> Option<Queued> {
-        self.lock().remove(id)
+        let mut callers = Callers::new();
+        let removed = self.lock().remove(id, &mut callers);
+        self.tell(callers);
+        removed
     }
 
-    /// How many are ready or set aside.
-    pub(crate) fn len(&self) -> usize {
-        let inner = self.lock();
-        let aside: usize = inner.limits.values().map(|limit| limit.aside.len()).sum();
-        inner.ready + aside
+    /// Whether an execution was taken from the queue and is not in the registry yet.
+    pub(crate) fn is_loading(&self, id: RecordId) -> bool {
+        self.lock().loading.contains(&id)
+    }
+
+    /// An execution that was taken is in the registry, or cannot be.
+    pub(crate) fn note_loaded(&self, id: RecordId) {
+        self.lock().loading.remove(&id);
+    }
+
+    /// How many from the store are ready. Those that are set aside wait for others of their own.
+    pub(crate) fn brought(&self) -> usize {
+        self.lock().brought
     }
 
     /// Whether the queue was emptied for good.
@@ -185,8 +207,8 @@ impl Queue {
         let mut inner = self.lock();
         inner.is_closed = true;
         let left = std::mem::take(&mut inner.levels);
-        let aside: Vec<Aside> = inner.limits.values_mut().flat_map(|limit| limit.aside.drain(..)).collect();
-        inner.ready = 0;
+        let aside: Vec<_> = inner.limits.values_mut().flat_map(|limit| limit.aside.drain(..)).collect();
+        (inner.ready, inner.brought) = (0, 0);
         drop(inner);
         // Outside of the lock: what is dropped may come back to it.
         drop((left, aside));
@@ -195,19 +217,26 @@ impl Queue {
     }
 
     fn release(&self, limits: &[Limited]) {
+        let mut callers = Callers::new();
         let mut inner = self.lock();
-        let mut callers = Vec::new();
         for limited in limits {
-            inner.leave(limited);
-            inner.call_next(limited, &mut callers);
+            inner.leave(limited, &mut callers);
         }
-        let is_filled = inner.ready > 0;
         drop(inner);
-        for (caller, limited) in callers {
-            // One who has gone away drops what it is sent, which calls the next.
-            let _gone = caller.send(Holding { queue: self.clone(), limits: vec![limited] });
+        self.tell(callers);
+    }
+
+    /// Tells callers that their turn has come. The place of one who has gone away is the next one's: in a loop, since there
+    /// may be thousands.
+    fn tell(&self, mut callers: Callers) {
+        while let Some((caller, limited)) = callers.pop() {
+            let holding = Holding { queue: self.clone(), limits: vec![limited.clone()] };
+            if let Err(mut refused) = caller.send(holding) {
+                refused.limits.clear();
+                self.lock().leave(&limited, &mut callers);
+            }
         }
-        if is_filled {
+        if self.lock().ready > 0 {
             self.0.filled.notify_one();
         }
     }
@@ -220,7 +249,7 @@ impl Queue {
 impl Drop for Holding {
     fn drop(&mut self) {
         if !self.limits.is_empty() {
-            self.queue.clone().release(&std::mem::take(&mut self.limits));
+            self.queue.release(&std::mem::take(&mut self.limits));
         }
     }
 }
@@ -233,6 +262,7 @@ impl Inner {
         if waiting.is_empty() {
             level.turns.push_back(lane);
         }
+        self.brought += usize::from(queued.loaded.is_none());
         if is_first {
             waiting.push_front(queued)
         } else {
@@ -252,67 +282,141 @@ impl Inner {
             order.reverse();
         }
         let queued = order.into_iter().find_map(|level| self.levels[level].next());
-        if queued.is_some() {
+        if let Some(queued) = &queued {
             self.ready -= 1;
+            self.brought -= usize::from(queued.loaded.is_none());
         }
         queued
     }
 
-    fn remove(&mut self, id: RecordId) -> Option<Queued> {
+    fn pop(
+        &mut self,
+        limit_of: impl Fn(RecordId) -> Option<u32>,
+        callers: &mut Callers,
+    ) -> Option<(Queued, Vec<Limited>)> {
+        while let Some(mut queued) = self.next() {
+            let called_by = queued.called_by.take();
+            if let Some(limit) = called_by.as_ref().and_then(|limited| self.limits.get_mut(limited)) {
+                limit.called = limit.called.saturating_sub(1);
+            }
+            let ticket = &queued.ticket;
+            let by_flow = limit_of(ticket.flow_id).map(|limit| (Limited::Flow(ticket.flow_id), limit));
+            let by_key = ticket.concurrency.as_ref().map(|own| (Limited::Key(own.key.clone()), own.limit));
+            let limits: Vec<(Limited, u32)> = by_flow.into_iter().chain(by_key).collect();
+            let is_full =
+                |(limited, most): &&(Limited, u32)| self.limits.get(limited).is_some_and(|one| one.taken() >= *most);
+            let taken = match limits.iter().find(is_full) {
+                Some((limited, most)) => {
+                    let aside = &mut self.limits.entry(limited.clone()).or_default().aside;
+                    let entry = (Aside::Queued(Box::new(queued)), *most);
+                    // One that was called keeps its turn.
+                    if called_by.as_ref() == Some(limited) {
+                        aside.push_front(entry)
+                    } else {
+                        aside.push_back(entry)
+                    }
+                    None
+                }
+                None => {
+                    let limits: Vec<Limited> = limits.into_iter().map(|(limited, _)| limited).collect();
+                    for limited in &limits {
+                        self.limits.entry(limited.clone()).or_default().running += 1;
+                    }
+                    if queued.loaded.is_none() {
+                        self.loading.insert(queued.ticket.id);
+                    }
+                    Some((queued, limits))
+                }
+            };
+            // Whatever became of it: its place may be another's.
+            if let Some(limited) = called_by {
+                self.call(&limited, callers);
+            }
+            if taken.is_some() {
+                return taken;
+            }
+        }
+        None
+    }
+
+    fn remove(&mut self, id: RecordId, callers: &mut Callers) -> Option<Queued> {
         for level in &mut self.levels {
             let found = level.lanes.iter_mut().find_map(|(lane, waiting)| {
                 let place = waiting.iter().position(|queued| queued.ticket.id == id)?;
                 waiting.remove(place).map(|queued| (*lane, queued, waiting.is_empty()))
             });
-            if let Some((lane, queued, is_empty)) = found {
+            if let Some((lane, mut queued, is_empty)) = found {
                 if is_empty {
                     level.lanes.remove(&lane);
                     level.turns.retain(|known| *known != lane);
                 }
                 self.ready -= 1;
+                self.brought -= usize::from(queued.loaded.is_none());
+                if let Some(limited) = queued.called_by.take() {
+                    if let Some(limit) = self.limits.get_mut(&limited) {
+                        limit.called = limit.called.saturating_sub(1);
+                    }
+                    self.call(&limited, callers);
+                }
                 return Some(queued);
             }
         }
         for limit in self.limits.values_mut() {
-            let place = limit.aside.iter().position(|aside| matches!(aside, Aside::Queued(one) if one.ticket.id == id));
-            if let Some(Aside::Queued(queued)) = place.and_then(|place| limit.aside.remove(place)) {
+            let is_it = |(aside, _): &(Aside, u32)| matches!(aside, Aside::Queued(one) if one.ticket.id == id);
+            let place = limit.aside.iter().position(is_it);
+            if let Some((Aside::Queued(queued), _)) = place.and_then(|place| limit.aside.remove(place)) {
                 return Some(*queued);
             }
         }
         None
     }
 
-    fn running(&self, limited: &Limited) -> u32 {
-        self.limits.get(limited).map_or(0, |limit| limit.running)
-    }
-
-    fn enter(&mut self, limits: Vec<Limited>) -> Vec<Limited> {
-        for limited in &limits {
-            self.limits.entry(limited.clone()).or_default().running += 1;
-        }
-        limits
-    }
-
-    fn leave(&mut self, limited: &Limited) {
+    fn leave(&mut self, limited: &Limited, callers: &mut Callers) {
         if let Some(limit) = self.limits.get_mut(limited) {
             limit.running = limit.running.saturating_sub(1);
         }
+        self.call(limited, callers);
     }
 
-    /// Lets the next of those who were set aside for a limit try again.
-    fn call_next(&mut self, limited: &Limited, callers: &mut Vec<(oneshot::Sender<Holding>, Limited)>) {
-        let Some(limit) = self.limits.get_mut(limited) else { return };
-        match limit.aside.pop_front() {
-            Some(Aside::Queued(queued)) => self.push(*queued, true),
-            Some(Aside::Caller(caller, most)) if limit.running < most => {
-                limit.running += 1;
-                callers.push((caller, limited.clone()));
+    /// Lets those that were set aside for a limit try again, as many as it has room for.
+    fn call(&mut self, limited: &Limited, callers: &mut Callers) {
+        while let Some(limit) = self.limits.get_mut(limited) {
+            limit.forget_gone();
+            match limit.aside.pop_front() {
+                Some((aside, most)) if limit.taken() >= most => {
+                    limit.aside.push_front((aside, most));
+                    return;
+                }
+                Some((Aside::Queued(mut queued), _)) => {
+                    limit.called += 1;
+                    queued.called_by = Some(limited.clone());
+                    self.push(*queued, true);
+                }
+                Some((Aside::Caller(caller), _)) => {
+                    limit.running += 1;
+                    callers.push((caller, limited.clone()));
+                }
+                None => {
+                    if limit.taken() == 0 {
+                        self.limits.remove(limited);
+                    }
+                    return;
+                }
             }
-            Some(caller) => limit.aside.push_front(caller),
-            None if limit.running == 0 => {
-                self.limits.remove(limited);
-            }
-            None => {}
+        }
+    }
+}
+
+impl Limit {
+    /// How many run or have a place kept for them.
+    fn taken(&self) -> u32 {
+        self.running + self.called
+    }
+
+    /// Forgets callers at the front who have gone away.
+    fn forget_gone(&mut self) {
+        while matches!(self.aside.front(), Some((Aside::Caller(caller), _)) if caller.is_closed()) {
+            self.aside.pop_front();
         }
     }
 }
@@ -351,8 +455,7 @@ mod tests {
 
     fn push(queue: &Queue, ticket: Ticket) -> RecordId {
         let id = ticket.id;
-        let (since, is_woken) = (Instant::now(), false);
-        queue.push(Queued { ticket, loaded: None, is_woken, since, place: None, counted: None });
+        queue.push(Queued::new(ticket, None));
         id
     }
 
@@ -412,7 +515,6 @@ mod tests {
         let others = [pop(&queue).unwrap(), pop(&queue).unwrap()];
         assert_eq!((first.0, others[0].0, others[1].0), (ids[0], ids[2], ids[3]));
         assert!(pop(&queue).is_none());
-        assert_eq!(queue.len(), 1);
         drop(first);
         assert_eq!(pop(&queue).unwrap().0, ids[1]);
     }
@@ -440,6 +542,63 @@ mod tests {
         assert_eq!(queue.remove(ids[1]).unwrap().ticket.id, ids[1]);
         assert!(queue.remove(ids[1]).is_none());
         drop(holding);
-        assert_eq!(queue.len(), 0);
+        assert!(queue.pop(|_| Some(1)).is_none());
+    }
+
+    #[test]
+    fn what_is_set_aside_is_called_though_the_limit_or_the_one_before_it_is_gone() {
+        let flow = RecordId::new();
+        for is_removed in [false, true] {
+            let queue = Queue::default();
+            let ids: Vec<RecordId> = (0..4).map(|_| push(&queue, ticket(flow, Priority::Normal))).collect();
+            let running = queue.pop(|_| Some(1)).unwrap();
+            assert!(queue.pop(|_| Some(1)).is_none());
+            drop(running);
+            // The second is called; it goes away, or runs without a limit.
+            if is_removed {
+                queue.remove(ids[1]).unwrap();
+            } else {
+                assert_eq!(pop(&queue).unwrap().0, ids[1]);
+            }
+            assert_eq!(pop(&queue).unwrap().0, ids[2]);
+            assert_eq!(pop(&queue).unwrap().0, ids[3]);
+        }
+    }
+
+    #[test]
+    fn what_waits_for_a_key_keeps_no_place_of_its_flow() {
+        let queue = Queue::default();
+        let flow = RecordId::new();
+        let key = Some(ConcurrencyLimit { key: "a".into(), limit: 1 });
+        let other = push(&queue, Ticket { concurrency: key.clone(), ..ticket(RecordId::new(), Priority::High) });
+        let of_key = queue.pop(|_| None).unwrap();
+        assert_eq!(of_key.0.ticket.id, other);
+        let first = push(&queue, ticket(flow, Priority::Normal));
+        let blocked = push(&queue, Ticket { concurrency: key, ..ticket(flow, Priority::Normal) });
+        let last = push(&queue, ticket(flow, Priority::Normal));
+        let take = || queue.pop(|id| (id == flow).then_some(1)).map(|(queued, holding)| (queued.ticket.id, holding));
+        let running = take().unwrap();
+        assert_eq!(running.0, first);
+        assert!(take().is_none());
+        drop(running);
+        let running = take().unwrap();
+        assert_eq!(running.0, last);
+        drop((running, of_key));
+        assert_eq!(take().unwrap().0, blocked);
+    }
+
+    #[tokio::test]
+    async fn callers_who_went_away_leave_their_turn_to_others_however_many_they_are() {
+        let queue = Queue::default();
+        let flow = RecordId::new();
+        let held = queue.enter_flow(flow, 1).ok().unwrap();
+        let mut gone: Vec<_> = (0..100_000).map(|_| queue.enter_flow(flow, 1).err().unwrap()).collect();
+        let last = queue.enter_flow(flow, 1).err().unwrap();
+        let first = gone.remove(0);
+        drop(gone);
+        drop(held);
+        drop(first.await.unwrap());
+        drop(last.await.unwrap());
+        assert!(queue.lock().limits.is_empty());
     }
 }

@@ -3,11 +3,11 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flowhost_engine::{Invocation, Journal, Outcome, Program, Slots, Suspended};
 use flowhost_model::{Execution, JournalEntry, LogLevel, RecordId, Status, Timestamp};
-use flowhost_store::{Ended, Suspension};
+use flowhost_store::{Ended, Suspension, Ticket};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -136,17 +136,17 @@ impl Host {
             Run::Left(Leaving { status, message, wake_at, is_relative, first, entries })
         };
         match (report.outcome, live.stop.reason()) {
-            (Outcome::Suspended(Suspended { limit }), None) => {
-                leaving(Status::Waiting, live.execution().status_message, limit.until, limit.is_relative)
+            (Outcome::Suspended(Suspended { wake_at, is_relative }), None) => {
+                leaving(Status::Waiting, live.execution().status_message, wake_at, is_relative)
             }
             (Outcome::Cancelled | Outcome::Suspended(_), Some(StopReason::Pause)) => {
                 leaving(Status::Paused, Some(super::PAUSED.to_owned()), None, false)
             }
-            (Outcome::Cancelled | Outcome::Suspended(_), Some(StopReason::HandBack)) => {
+            (Outcome::Cancelled | Outcome::Suspended(_), Some(StopReason::HandBack)) if live.is_durable() => {
                 note_hand_back(live);
                 leaving(Status::Scheduled, None, None, false)
             }
-            (Outcome::Suspended(_), Some(StopReason::Cancel)) => Run::Ended(Outcome::Cancelled),
+            (Outcome::Suspended(_), Some(StopReason::Cancel | StopReason::HandBack)) => Run::Ended(Outcome::Cancelled),
             (outcome, _) => Run::Ended(outcome),
         }
     }
@@ -163,9 +163,6 @@ impl Host {
         execution.status_message = leaving.message;
         execution.wake_at = leaving.wake_at;
         let awaits = live.awaits().filter(|_| leaving.status == Status::Waiting);
-        if leaving.status == Status::Paused {
-            self.count_paused();
-        }
         let mut is_known = live.recorded().lock().await;
         let mut suspension = Suspension {
             row: live.row(execution, self.owner_id()),
@@ -179,7 +176,11 @@ impl Host {
         let kept = loop {
             match self.store().suspend_execution(suspension.clone()).await {
                 // Nobody else runs it: whatever waits for it waits until there is room.
-                Err(flowhost_store::Error::Full) => tokio::time::sleep(TRY_AGAIN_AFTER).await,
+                Err(flowhost_store::Error::Full) => {
+                    let full = || Problem::from(flowhost_store::Error::Full).with_execution(live.execution());
+                    self.ends().fail(live.id, full);
+                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
+                }
                 kept => break kept,
             }
             suspension.is_known = *is_known;
@@ -192,6 +193,9 @@ impl Host {
         match kept {
             Ok(true) => self.enqueue_ticket(live.ticket(), false).await,
             Ok(false) => {
+                if leaving.status == Status::Paused {
+                    self.count_paused();
+                }
                 if let Some(wake_at) = leaving.wake_at {
                     self.waker().wake_by(wake_at);
                 }
@@ -205,12 +209,36 @@ impl Host {
                 self.ends().fail(live.id, problem);
             }
         }
+        // Somebody may have stopped it while it left, and met nothing that runs.
+        match live.stop.reason() {
+            Some(StopReason::Cancel) => self.cancel_child(live.id),
+            Some(StopReason::Pause) if leaving.status == Status::Waiting => {
+                if self.store().pause_waiting(live.id, super::PAUSED.to_owned()).await.is_ok() {
+                    self.count_paused();
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Keeps the end of an execution, then tells it to whoever waits for it.
     async fn finish(&self, live: &Arc<Live>, outcome: Outcome, held: Held, answer: Option<Answer>) {
         let ended = end::ended(live, outcome, self.now());
-        let kept = self.keep_end(live, &ended, answer.is_some() || self.ends().has_caller(live.id)).await;
+        let mut answer = answer;
+        let kept = loop {
+            match live.record_end(self.store(), ended.clone()).await {
+                // Its caller is told at once; it ends when there is room.
+                Err(flowhost_store::Error::Full) if live.is_durable() => {
+                    let full = || Problem::from(flowhost_store::Error::Full).with_execution(live.execution());
+                    self.ends().fail(live.id, full);
+                    if let Some(answer) = answer.take() {
+                        let _gone = answer.send(Err(full()));
+                    }
+                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
+                }
+                told => break told,
+            }
+        };
         let Held { registered, counted, holding } = held;
         // In this order: whoever sees the end may call again at once.
         drop((counted, holding, registered));
@@ -240,23 +268,6 @@ impl Host {
         }
     }
 
-    async fn keep_end(
-        &self,
-        live: &Arc<Live>,
-        ended: &Execution,
-        has_caller: bool,
-    ) -> Result<Ended, flowhost_store::Error> {
-        loop {
-            match live.record_end(self.store(), ended.clone()).await {
-                // A caller is told at once; without one it waits until there is room.
-                Err(flowhost_store::Error::Full) if !has_caller && live.is_durable() => {
-                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
-                }
-                told => return told,
-            }
-        }
-    }
-
     /// Does what the end of an execution means for others: parents that waited for it go on, its children are cancelled.
     pub(crate) async fn settle(&self, others: Ended) {
         for ticket in others.woken {
@@ -267,8 +278,8 @@ impl Host {
         }
     }
 
-    /// Ends a child in a task of its own, since it may have children again.
-    fn cancel_child(&self, child: RecordId) {
+    /// Ends an execution in a task of its own, since it may have children again.
+    pub(crate) fn cancel_child(&self, child: RecordId) {
         let host = self.clone();
         let ended: BoxFuture<'static, ()> = Box::pin(async move {
             if let Err(problem) = host.end_cancelled(child).await {
@@ -280,10 +291,10 @@ impl Host {
 
     /// Runs an execution from the queue.
     pub(super) async fn run_queued(&self, queued: super::Queued, holding: Holding, slot: Slot) {
-        let super::Queued { ticket, loaded, is_woken, since, place, counted } = queued;
+        let super::Queued { ticket, loaded, is_woken, since, place, counted, .. } = queued;
         let (live, registered, program) = match loaded {
             Some(loaded) => (loaded.live, loaded.registered, loaded.program),
-            None => match self.load(ticket.id).await {
+            None => match self.load(&ticket).await {
                 // Whoever ends the host may not have seen it any more: it is for the next process.
                 Some(_) if self.queue().is_closed() => return,
                 Some((live, registered)) => {
@@ -303,8 +314,17 @@ impl Host {
     }
 
     /// Brings an execution from the store into memory; none where it has ended or cannot be read.
-    async fn load(&self, id: RecordId) -> Option<(Arc<Live>, Registered)> {
+    async fn load(&self, ticket: &Ticket) -> Option<(Arc<Live>, Registered)> {
+        let loaded = self.load_from_store(ticket).await;
+        self.queue().note_loaded(ticket.id);
+        loaded
+    }
+
+    async fn load_from_store(&self, ticket: &Ticket) -> Option<(Arc<Live>, Registered)> {
+        let id = ticket.id;
         match self.store().load_execution(id).await {
+            // Somebody paused it, or has it.
+            Ok(row) if row.execution.status != Status::Scheduled || row.owner != Some(self.owner_id()) => None,
             Ok(row) => {
                 let is_cancelled = row.is_cancelled;
                 let budget = self.limits().budget;
@@ -322,7 +342,12 @@ impl Host {
                 None
             }
             Err(error) => {
-                tracing::error!(execution = %id, %error, "an execution could not be read; it runs after the next start");
+                tracing::error!(execution = %id, %error, "an execution could not be read; it is tried again");
+                let (host, ticket) = (self.clone(), ticket.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
+                    host.queue().push(super::Queued::new(ticket, None));
+                });
                 None
             }
         }
@@ -371,7 +396,8 @@ impl Host {
         match self.registry().get(id) {
             Some(live) => {
                 live.stop(StopReason::Cancel);
-                Ok(())
+                // It may have left just before: then nothing of it is stopped here.
+                if live.is_gone() { self.end_cancelled_in_store(id).await } else { Ok(()) }
             }
             None => self.end_cancelled_in_store(id).await,
         }
@@ -398,14 +424,8 @@ impl Host {
     ) {
         let program = self.programs().cell(live.start.flow.digest);
         let loaded = super::Loaded { registered: self.registry().add(live.clone()), program, live: live.clone() };
-        self.queue().push(super::Queued {
-            ticket: live.ticket(),
-            loaded: Some(loaded),
-            is_woken: false,
-            since: Instant::now(),
-            place,
-            counted,
-        });
+        let queued = super::Queued::new(live.ticket(), Some(loaded));
+        self.queue().push(super::Queued { place, counted, ..queued });
     }
 
     /// Puts a child that the store has into the queue; in development mode only while its user is active.
@@ -419,7 +439,7 @@ impl Host {
     }
 
     /// Puts an execution of the store that this host owns into the queue; in development mode only while its user is active.
-    pub(crate) async fn enqueue_ticket(&self, ticket: flowhost_store::Ticket, is_woken: bool) {
+    pub(crate) async fn enqueue_ticket(&self, ticket: Ticket, is_woken: bool) {
         if !ticket.is_productive && !self.is_active(ticket.user_id) {
             match self.store().pause_execution(ticket.id, super::INACTIVE.to_owned()).await {
                 Ok(()) => self.count_paused(),
@@ -428,8 +448,7 @@ impl Host {
             }
             return;
         }
-        let (since, place, counted) = (Instant::now(), None, None);
-        self.queue().push(super::Queued { ticket, loaded: None, is_woken, since, place, counted });
+        self.queue().push(super::Queued { is_woken, ..super::Queued::new(ticket, None) });
     }
 }
 

@@ -278,30 +278,45 @@ impl Host {
     /// Takes an execution out of memory, until somebody resumes it. What its flow was told is told again then; what it did
     /// since its last change of something outside is done again.
     ///
-    /// Problem: `record.conflict` where it is paused already or has ended.
+    /// Problem: `record.conflict` where it has ended.
     pub async fn pause(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
         self.steerable(by, id).await?;
+        loop {
+            self.pause_once(id).await?;
+            let execution = self.execution(id).await?;
+            match execution.status {
+                Status::Paused => return Ok(execution),
+                status if status.is_ended() => {
+                    let detail = format!("the execution is {status}; only one that has not ended can be paused");
+                    return Err(Problem::new(Code::RecordConflict, detail));
+                }
+                // It was on its way from one place to another.
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    async fn pause_once(&self, id: RecordId) -> Result<(), Problem> {
+        if self.queue().is_loading(id) {
+            return Ok(());
+        }
         let queued = self.queue().remove(id);
-        match self.registry().get(id).filter(|_| queued.is_none()) {
-            Some(live) => {
-                live.stop(StopReason::Pause);
-                live.left().await;
-            }
-            None => match self.store().pause_execution(id, super::PAUSED.to_owned()).await {
-                Ok(()) => self.count_paused(),
-                Err(flowhost_store::Error::NotFound) => {}
-                Err(error) => return Err(error.into()),
-            },
+        if let Some(live) = self.registry().get(id).filter(|_| queued.is_none()) {
+            live.stop(StopReason::Pause);
+            live.left().await;
+            return Ok(());
         }
-        drop(queued);
-        let execution = self.execution(id).await?;
-        match execution.status {
-            Status::Paused => Ok(execution),
-            status => {
-                let detail = format!("the execution is {status}; only one that has not ended can be paused");
-                Err(Problem::new(Code::RecordConflict, detail))
+        match self.store().pause_execution(id, super::PAUSED.to_owned()).await {
+            Ok(()) => self.count_paused(),
+            Err(flowhost_store::Error::NotFound) => {}
+            Err(error) => {
+                if let Some(queued) = queued {
+                    self.queue().push(queued);
+                }
+                return Err(error.into());
             }
         }
+        Ok(())
     }
 
     /// Lets a paused execution run.
@@ -316,14 +331,7 @@ impl Host {
         let ticket = self.store().resume_execution(self.owner_id(), id).await?;
         self.discount_paused();
         // By hand, so whether or not its user was active.
-        self.queue().push(super::Queued {
-            ticket,
-            loaded: None,
-            is_woken: false,
-            since: std::time::Instant::now(),
-            place: Some(place),
-            counted: None,
-        });
+        self.queue().push(super::Queued { place: Some(place), ..super::Queued::new(ticket, None) });
         self.execution(id).await
     }
 

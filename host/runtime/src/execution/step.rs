@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{Outcome, State};
+use flowhost_engine::{Outcome, State, Suspended};
 use flowhost_store::{JournalWrite, Write};
 
 use super::Live;
+use super::end::STORAGE_IS_FULL;
 use super::run::TRY_AGAIN_AFTER;
 use crate::host::Host;
 
@@ -40,15 +41,7 @@ impl Host {
             let begins = stepped.begins().filter(|_| first == 0);
             writes.push(Write::Journal(JournalWrite { execution: stepped.id, begins, first, entries }));
             writes.extend(changes);
-            let revision = loop {
-                match host.store().write(writes.clone()).await {
-                    // Whoever waits for an answer is told; an execution by itself goes on when there is room.
-                    Err(flowhost_store::Error::Full) if !stepped.has_caller() => {
-                        tokio::time::sleep(TRY_AGAIN_AFTER).await;
-                    }
-                    told => break told?,
-                }
-            };
+            let revision = host.store().write(writes).await?;
             *is_known = true;
             after(&host, revision);
             Ok::<(), flowhost_store::Error>(())
@@ -56,6 +49,14 @@ impl Host {
         match kept.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(flowhost_store::Error::NotFound)) => Err(state.end(Outcome::Cancelled)),
+            Ok(Err(flowhost_store::Error::Full)) if live.has_caller() => {
+                Err(state.end(Outcome::HostFault(STORAGE_IS_FULL.to_owned())))
+            }
+            // By itself it leaves memory, as soon as there is room for that, and tries the change again.
+            Ok(Err(flowhost_store::Error::Full)) => {
+                let wake_at = Some(self.now().saturating_add(TRY_AGAIN_AFTER));
+                Err(state.end(Outcome::Suspended(Suspended { wake_at, is_relative: true })))
+            }
             Ok(Err(error)) => Err(state.end(Outcome::HostFault(format!("a change of the flow was not kept: {error}")))),
             Err(error) => Err(state.end(Outcome::HostFault(error.to_string()))),
         }

@@ -9,8 +9,11 @@ use tokio::sync::Notify;
 
 use crate::host::{Host, WeakHost};
 
-/// How many are brought back at once, and above how many in the queue none are.
+/// How many are brought back at once.
 const BATCH: u32 = 500;
+
+/// Above so many from the store in the queue none are.
+const ENOUGH: usize = 2_000;
 
 /// After how long a queue that was full is looked at again.
 const FULL: Duration = Duration::from_millis(20);
@@ -61,7 +64,7 @@ impl Host {
     /// Brings back those whose time has come. Gives when the next one's comes.
     async fn wake_due(&self) -> Option<Timestamp> {
         let now = self.now();
-        if self.queue().len() >= BATCH as usize {
+        if self.queue().brought() >= ENOUGH {
             return Some(now.saturating_add(FULL));
         }
         match self.store().claim_due(self.owner_id(), now, BATCH).await {
@@ -86,7 +89,7 @@ impl Host {
         loop {
             let waiting = self.store().waiting_in_development(after, BATCH).await?;
             for (id, _) in waiting.iter().filter(|(_, user)| !self.is_active(*user)) {
-                match self.store().pause_execution(*id, super::INACTIVE.to_owned()).await {
+                match self.store().pause_waiting(*id, super::INACTIVE.to_owned()).await {
                     Ok(()) => self.count_paused(),
                     // It goes on at this moment.
                     Err(flowhost_store::Error::NotFound) => {}
@@ -104,6 +107,7 @@ impl Host {
 async fn wake(host: WeakHost, waker: Waker) {
     let mut seen = host.upgrade().map_or((Timestamp(0), Instant::now()), |host| (host.now(), Instant::now()));
     let (mut leased, mut looked) = (Instant::now(), Instant::now());
+    let mut unshifted = 0;
     loop {
         let Some(host) = host.upgrade() else { return };
         if host.refuse_if_draining().is_err() {
@@ -112,12 +116,18 @@ async fn wake(host: WeakHost, waker: Waker) {
         let present = (host.now(), Instant::now());
         if let Some(jump) = jump(seen, present) {
             tracing::warn!(seconds = jump / 1_000_000, "the clock was set; waits for some time go on as before");
-            if let Err(error) = host.store().shift_waits(jump).await {
-                tracing::error!(%error, "waits could not be moved with the clock");
+            unshifted += jump;
+            // By the clock as it is now.
+            leased = leased.checked_sub(LEASE).unwrap_or(leased);
+        }
+        seen = present;
+        if unshifted != 0 {
+            match host.store().shift_waits(unshifted).await {
+                Ok(()) => unshifted = 0,
+                Err(error) => tracing::error!(%error, "waits could not be moved with the clock; it is tried again"),
             }
             waker.0.next.store(present.0.0, Ordering::Relaxed);
         }
-        seen = present;
         if leased.elapsed() >= LEASE / 3 {
             leased = Instant::now();
             if let Err(error) = host.store().hold_lease(Some(host.owner_id()), host.lease_end()).await {

@@ -211,6 +211,10 @@ impl Store for SqliteStore {
         self.writer.write(Extent::Several, move |connection| queue::pause(connection, id, &message)).await
     }
 
+    async fn pause_waiting(&self, id: RecordId, message: String) -> Result<()> {
+        self.writer.write(Extent::Several, move |connection| queue::pause_waiting(connection, id, &message)).await
+    }
+
     async fn executions(&self, ids: Vec<RecordId>) -> Result<Vec<Execution>> {
         self.readers.read(move |connection| executions::executions(connection, &ids)).await
     }

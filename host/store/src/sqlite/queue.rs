@@ -58,10 +58,19 @@ pub(super) fn schedule(connection: &Connection, seq: i64, owner: Option<OwnerId>
 
 /// Makes a waiting or scheduled execution paused.
 pub(super) fn pause(connection: &Connection, id: RecordId, message: &str) -> Result<()> {
-    let mut statement = connection.prepare_cached(
+    pause_where(connection, id, message, "(status = 0 OR status = 2 AND owner IS NULL)")
+}
+
+/// Makes an execution paused that waits in the store.
+pub(super) fn pause_waiting(connection: &Connection, id: RecordId, message: &str) -> Result<()> {
+    pause_where(connection, id, message, "status = 2 AND owner IS NULL")
+}
+
+fn pause_where(connection: &Connection, id: RecordId, message: &str, condition: &str) -> Result<()> {
+    let mut statement = connection.prepare_cached(&format!(
         "UPDATE execution SET status = ?2, status_message = ?3, owner = NULL, wake_at = NULL
-         WHERE id = ?1 AND (status = 0 OR status = 2 AND owner IS NULL) RETURNING seq",
-    )?;
+         WHERE id = ?1 AND {condition} RETURNING seq"
+    ))?;
     let parameters = params![id.as_bytes(), status_number(Status::Paused), message];
     let seq = statement.query_row(parameters, |row| row.get(0)).optional()?.ok_or(Error::NotFound)?;
     waits::forget(connection, seq)

@@ -11,7 +11,7 @@ use crate::{Change, Error, Expected, HistoryEntry, HistoryOperation, RecordWrite
 pub(super) fn write(connection: &Connection, changes: &[Write]) -> Result<u64> {
     let is_of_records = |change: &Write| match change {
         Write::Record(_) | Write::DeleteRecord { .. } | Write::FlowVersion { .. } => true,
-        Write::Execution(_) | Write::Journal(_) => false,
+        Write::Execution(_) | Write::Cancel(_) | Write::Journal(_) => false,
     };
     let revision = if changes.iter().any(is_of_records) { next_revision(connection)? } else { revision(connection)? };
     for change in changes {
@@ -36,6 +36,10 @@ pub(super) fn write(connection: &Connection, changes: &[Write]) -> Result<u64> {
                 }
             }
             Write::Execution(row) => executions::insert(connection, row, false).map(drop)?,
+            Write::Cancel(id) => match executions::mark_cancelled(connection, *id) {
+                Err(Error::NotFound) => {}
+                marked => marked?,
+            },
             Write::Journal(more) => journal::write(connection, more)?,
             Write::FlowVersion { version, component } => flow_versions::insert(connection, version, component)?,
         }

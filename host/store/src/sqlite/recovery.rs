@@ -16,6 +16,11 @@ const OWNED: &str = "INDEXED BY execution_by_owner WHERE owner IS NOT NULL AND s
 /// Ends what cannot run again, and schedules what can, for whoever claims it. Both get a line in their log. All owners are
 /// gone then: who has the folder's lock knows that none of them lives.
 pub(super) fn recover(connection: &Connection, now: Timestamp) -> Result<Recovered> {
+    // What runs is somebody's, whatever its row says.
+    connection.execute(
+        "UPDATE execution INDEXED BY execution_by_status SET owner = 0 WHERE status = 1 AND owner IS NULL",
+        [],
+    )?;
     connection.execute(
         &format!(
             "INSERT INTO execution_log (execution, line, at, level, source, message)

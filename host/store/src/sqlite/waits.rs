@@ -99,7 +99,7 @@ pub(super) fn next_wake(connection: &Connection) -> Result<Option<Timestamp>> {
 pub(super) fn shift(connection: &Connection, micros: i64) -> Result<()> {
     connection.execute(
         "UPDATE execution INDEXED BY execution_by_wake SET wake_at = wake_at + ?
-         WHERE status = 2 AND owner IS NULL AND wake_at IS NOT NULL AND wake_is_relative",
+         WHERE status = 2 AND owner IS NULL AND wake_at IS NOT NULL AND wake_is_relative AND wake_at < 4611686018427387904",
         [micros],
     )?;
     Ok(())

@@ -84,6 +84,11 @@ fn assert_few_are_read(what: &str, connection: &Connection) {
             assert_eq!(plan, ["SEARCH execution USING COVERING INDEX execution_by_status (status=?)"], "{what}: {sql}");
             continue;
         }
+        // What runs is few.
+        if sql.contains("status = 1 AND owner IS NULL") {
+            assert_eq!(plan, ["SEARCH execution USING INDEX execution_by_status (status=?)"], "{what}: {sql}");
+            continue;
+        }
         assert!(steps < STEPS, "{what}: {steps} steps of {sql}: {plan:?}");
         for step in plan {
             assert!(is_narrow(&step), "{what}: {step} in {sql}");
