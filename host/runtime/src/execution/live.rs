@@ -486,3 +486,49 @@ impl Residence for Live {
         self.is_leaving.store(true, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use flowhost_engine::Outcome;
+    use flowhost_model::Digest;
+    use flowhost_store::sqlite::{SqliteOptions, SqliteStore};
+
+    use super::*;
+    use crate::execution::end::ended;
+
+    fn start() -> Start {
+        Start {
+            flow: FlowRef { id: RecordId::new(), name: "hello".into(), version: 1, digest: Digest([0; 32]) },
+            webhook: None,
+            project_id: None,
+            bundle_id: None,
+            created_by: None,
+            user_id: None,
+            actor: None,
+            lineage: Lineage::default(),
+            priority: Priority::Normal,
+            concurrency: None,
+            is_productive: true,
+            input: RawValue::NULL.to_owned(),
+            request: None,
+            budget: Budget::default(),
+            is_durable: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_execution_that_ends_while_it_is_recorded_stays_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
+        let owner = store.hold_lease(None, Timestamp::now()).await.unwrap();
+        let residents = Residents::new(Duration::from_secs(10));
+        let live = Live::new(start(), residents, Timestamp::now()).unwrap();
+        live.begin(Timestamp::now(), Duration::ZERO);
+        live.record(&store, owner).await.unwrap();
+        assert_eq!(store.execution(live.id).await.unwrap().unwrap().status, Status::Running);
+        let outcome = Outcome::Success("{}".into());
+        live.record_end(&store, ended(&live, outcome, Timestamp::now())).await.unwrap();
+        live.record(&store, owner).await.unwrap();
+        assert_eq!(store.execution(live.id).await.unwrap().unwrap().status, Status::EndedSuccess);
+    }
+}
