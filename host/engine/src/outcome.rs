@@ -1,7 +1,7 @@
 //! How a call ended.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::journal::{Divergence, Journal};
 use crate::wait::WaitLimit;
@@ -69,6 +69,8 @@ pub enum Outcome {
 pub struct Suspended {
     /// When the wait is over at the latest.
     pub limit: WaitLimit,
+    /// When that is, whatever is done to the clock; none where there is no limit.
+    pub due: Option<Instant>,
 }
 
 /// Which of the things that a flow gives to the host was too much.

@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flowhost_model::Timestamp;
@@ -145,6 +145,7 @@ impl State {
         }
         let is_over = self.journal.take_woken() && limit.until.is_some();
         let clock = self.journal.clock();
+        let due = limit.until.and_then(|until| Instant::now().checked_add(until.since(clock.now())));
         let timer = async {
             match limit.until {
                 _ if is_over => {}
@@ -166,7 +167,7 @@ impl State {
                 self.journal.note_wait(since);
                 Ok(told.map_or(Waited::Time, Waited::Event))
             }
-            None => Err(self.end(Outcome::Suspended(Suspended { limit }))),
+            None => Err(self.end(Outcome::Suspended(Suspended { limit, due }))),
         }
     }
 }

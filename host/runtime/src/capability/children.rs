@@ -288,7 +288,7 @@ impl children::Host for State {
         let until: Option<i64> = match self.replay(&call)? {
             Some(told) => told,
             None => {
-                let now = self.journal.clock().now().max(self.journal.now());
+                let now = self.journal.clock().now();
                 let until = timeout.map(|timeout| now.saturating_add(Duration::from_micros(timeout)).0);
                 self.record(call, &until)?;
                 until

@@ -25,6 +25,8 @@ pub(crate) struct Queued {
     pub(crate) loaded: Option<Loaded>,
     /// Whether the time of its wait has come.
     pub(crate) is_woken: bool,
+    /// The limit for which it was set aside, and whose free place it was given; whoever does not take it gives it on.
+    pub(crate) called_for: Option<Limited>,
     pub(crate) since: Instant,
     /// Held until it begins.
     pub(crate) place: Option<OwnedSemaphorePermit>,
@@ -116,21 +118,36 @@ impl Queue {
     /// Takes the execution whose turn it is. `limit_of` says how many executions of a flow may run.
     pub(crate) fn pop(&self, limit_of: impl Fn(RecordId) -> Option<u32>) -> Option<(Queued, Holding)> {
         let mut inner = self.lock();
-        while let Some(queued) = inner.next() {
+        let mut callers = Vec::new();
+        let mut popped = None;
+        while let Some(mut queued) = inner.next() {
             let ticket = &queued.ticket;
             let by_flow = limit_of(ticket.flow_id).map(|limit| (Limited::Flow(ticket.flow_id), limit));
             let by_key = ticket.concurrency.as_ref().map(|own| (Limited::Key(own.key.clone()), own.limit));
             let limits: Vec<(Limited, u32)> = by_flow.into_iter().chain(by_key).collect();
             let full = limits.iter().find(|(limited, limit)| inner.running(limited) >= *limit);
             if let Some((limited, _)) = full {
+                let called_for = queued.called_for.take();
                 let aside = Aside::Queued(Box::new(queued));
-                inner.limits.entry(limited.clone()).or_default().aside.push_back(aside);
+                let waiting = &mut inner.limits.entry(limited.clone()).or_default().aside;
+                match called_for {
+                    // Somebody else was faster.
+                    Some(called_for) if called_for == *limited => waiting.push_front(aside),
+                    Some(called_for) => {
+                        waiting.push_back(aside);
+                        inner.call_next(&called_for, &mut callers);
+                    }
+                    None => waiting.push_back(aside),
+                }
                 continue;
             }
             let limits = inner.enter(limits.into_iter().map(|(limited, _)| limited).collect());
-            return Some((queued, Holding { queue: self.clone(), limits }));
+            popped = Some((queued, Holding { queue: self.clone(), limits }));
+            break;
         }
-        None
+        drop(inner);
+        self.call(callers);
+        popped
     }
 
     /// Counts an execution of a flow that is not in the queue. Gives what to wait for where there are `limit` already.
@@ -148,7 +165,19 @@ impl Queue {
 
     /// Takes an execution out of the queue; none where it is not there.
     pub(crate) fn remove(&self, id: RecordId) -> Option<Queued> {
-        self.lock().remove(id)
+        let mut inner = self.lock();
+        let mut callers = Vec::new();
+        let removed = inner.remove(id);
+        if let Some(called_for) = removed.as_ref().and_then(|queued| queued.called_for.as_ref()) {
+            inner.call_next(called_for, &mut callers);
+        }
+        let is_filled = inner.ready > 0;
+        drop(inner);
+        self.call(callers);
+        if is_filled {
+            self.0.filled.notify_one();
+        }
+        removed
     }
 
     /// How many are ready or set aside.
@@ -184,12 +213,16 @@ impl Queue {
         }
         let is_filled = inner.ready > 0;
         drop(inner);
+        self.call(callers);
+        if is_filled {
+            self.0.filled.notify_one();
+        }
+    }
+
+    fn call(&self, callers: Vec<(oneshot::Sender<Holding>, Limited)>) {
         for (caller, limited) in callers {
             // One who has gone away drops what it is sent, which calls the next.
             let _gone = caller.send(Holding { queue: self.clone(), limits: vec![limited] });
-        }
-        if is_filled {
-            self.0.filled.notify_one();
         }
     }
 
@@ -284,7 +317,10 @@ impl Inner {
     fn call_next(&mut self, limited: &Limited, callers: &mut Vec<(oneshot::Sender<Holding>, Limited)>) {
         let Some(limit) = self.limits.get_mut(limited) else { return };
         match limit.aside.pop_front() {
-            Some(Aside::Queued(queued)) => self.push(*queued, true),
+            Some(Aside::Queued(mut queued)) => {
+                queued.called_for = Some(limited.clone());
+                self.push(*queued, true);
+            }
             Some(Aside::Caller(caller, most)) if limit.running < most => {
                 limit.running += 1;
                 callers.push((caller, limited.clone()));
@@ -333,7 +369,7 @@ mod tests {
     fn push(queue: &Queue, ticket: Ticket) -> RecordId {
         let id = ticket.id;
         let (since, is_woken) = (Instant::now(), false);
-        queue.push(Queued { ticket, loaded: None, is_woken, since, place: None, counted: None });
+        queue.push(Queued { ticket, loaded: None, is_woken, called_for: None, since, place: None, counted: None });
         id
     }
 
@@ -396,6 +432,34 @@ mod tests {
         assert_eq!(queue.len(), 1);
         drop(first);
         assert_eq!(pop(&queue).unwrap().0, ids[1]);
+    }
+
+    #[test]
+    fn a_place_that_is_not_taken_goes_to_the_next() {
+        let queue = Queue::default();
+        let (flow, other) = (RecordId::new(), RecordId::new());
+        let key = Some(ConcurrencyLimit { key: "a".into(), limit: 1 });
+        let keyed = |flow| Ticket { concurrency: key.clone(), ..ticket(flow, Priority::Normal) };
+        let take = || queue.pop(|of| (of == flow).then_some(1)).map(|(queued, holding)| (queued.ticket.id, holding));
+        let in_flow = push(&queue, ticket(flow, Priority::Normal));
+        let with_key = push(&queue, keyed(other));
+        let held = [take().unwrap(), take().unwrap()];
+        assert_eq!([held[0].0, held[1].0], [in_flow, with_key]);
+        let both = push(&queue, keyed(flow));
+        let rest: Vec<RecordId> = (0..3).map(|_| push(&queue, ticket(flow, Priority::Normal))).collect();
+        assert!(take().is_none());
+        let [(_, flow_held), key_held] = held;
+        // The first of those behind it waits for its key, so the second runs.
+        drop(flow_held);
+        let second = take().unwrap();
+        assert_eq!(second.0, rest[0]);
+        assert!(take().is_none());
+        // One that was called is taken out: the next is called.
+        drop(second);
+        assert_eq!(queue.remove(rest[1]).unwrap().ticket.id, rest[1]);
+        assert_eq!(take().unwrap().0, rest[2]);
+        drop(key_held);
+        assert_eq!(take().unwrap().0, both);
     }
 
     #[tokio::test]

@@ -49,7 +49,8 @@ struct Leaving {
     status: Status,
     message: Option<String>,
     wake_at: Option<Timestamp>,
-    is_relative: bool,
+    /// When that is, whatever is done to the clock, where the wait is for some time and not until a time.
+    due: Option<Instant>,
     first: u64,
     entries: Vec<JournalEntry>,
 }
@@ -134,20 +135,21 @@ impl Host {
         };
         live.add_run_time(report.run_time);
         let mut journal: Journal = report.journal;
-        let mut leaving = |status, message, wake_at, is_relative| {
+        let mut leaving = |status, message, wake_at, due| {
             let (first, entries) = journal.take_pending();
-            Run::Left(Leaving { status, message, wake_at, is_relative, first, entries })
+            Run::Left(Leaving { status, message, wake_at, due, first, entries })
         };
         match (report.outcome, live.stop.reason()) {
-            (Outcome::Suspended(Suspended { limit }), None) => {
-                leaving(Status::Waiting, live.execution().status_message, limit.until, limit.is_relative)
+            (Outcome::Suspended(Suspended { limit, due }), None) => {
+                let due = due.filter(|_| limit.is_relative);
+                leaving(Status::Waiting, live.execution().status_message, limit.until, due)
             }
             (Outcome::Cancelled | Outcome::Suspended(_), Some(StopReason::Pause)) => {
-                leaving(Status::Paused, Some(super::PAUSED.to_owned()), None, false)
+                leaving(Status::Paused, Some(super::PAUSED.to_owned()), None, None)
             }
             (Outcome::Cancelled | Outcome::Suspended(_), Some(StopReason::HandBack)) => {
                 note_hand_back(live);
-                leaving(Status::Scheduled, None, None, false)
+                leaving(Status::Scheduled, None, None, None)
             }
             (Outcome::Suspended(_), Some(StopReason::Cancel)) => Run::Ended(Outcome::Cancelled),
             (outcome, _) => Run::Ended(outcome),
@@ -176,11 +178,18 @@ impl Host {
             first: leaving.first,
             entries: leaving.entries,
             log: live.log.take(),
-            is_relative: leaving.is_relative,
+            is_relative: leaving.due.is_some(),
             awaits,
         };
         let kept = loop {
-            match self.store().suspend_execution(suspension.clone()).await {
+            // Held until the time is kept: it is moved with all others when the host notices that the clock was set.
+            let seen = self.waker().seen().await;
+            if let Some(due) = leaving.due {
+                suspension.row.execution.wake_at = Some(seen.at(due));
+            }
+            let kept = self.store().suspend_execution(suspension.clone()).await;
+            drop(seen);
+            match kept {
                 // Nobody else runs it: whatever waits for it waits until there is room.
                 Err(flowhost_store::Error::Full) => tokio::time::sleep(TRY_AGAIN_AFTER).await,
                 kept => break kept,
@@ -195,7 +204,7 @@ impl Host {
         match kept {
             Ok(true) => self.enqueue_ticket(live.ticket(), false).await,
             Ok(false) => {
-                if let Some(wake_at) = leaving.wake_at {
+                if let Some(wake_at) = suspension.row.execution.wake_at {
                     self.waker().wake_by(wake_at);
                 }
             }
@@ -283,7 +292,7 @@ impl Host {
 
     /// Runs an execution from the queue.
     pub(super) async fn run_queued(&self, queued: super::Queued, holding: Holding, slot: Slot) {
-        let super::Queued { ticket, loaded, is_woken, since, place, counted } = queued;
+        let super::Queued { ticket, loaded, is_woken, called_for: _, since, place, counted } = queued;
         let (live, registered, program) = match loaded {
             Some(loaded) => (loaded.live, loaded.registered, loaded.program),
             None => match self.load(ticket.id).await {
@@ -308,6 +317,8 @@ impl Host {
     /// Brings an execution from the store into memory; none where it has ended or cannot be read.
     async fn load(&self, id: RecordId) -> Option<(Arc<Live>, Registered)> {
         match self.store().load_execution(id).await {
+            // It was paused when it was in the queue no more.
+            Ok(row) if row.execution.status == Status::Paused => None,
             Ok(row) => {
                 let is_cancelled = row.is_cancelled;
                 let budget = self.limits().budget;
@@ -405,6 +416,7 @@ impl Host {
             ticket: live.ticket(),
             loaded: Some(loaded),
             is_woken: false,
+            called_for: None,
             since: Instant::now(),
             place,
             counted,
@@ -432,7 +444,7 @@ impl Host {
             return;
         }
         let (since, place, counted) = (Instant::now(), None, None);
-        self.queue().push(super::Queued { ticket, loaded: None, is_woken, since, place, counted });
+        self.queue().push(super::Queued { ticket, loaded: None, is_woken, called_for: None, since, place, counted });
     }
 }
 

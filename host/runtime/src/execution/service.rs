@@ -20,6 +20,9 @@ use crate::problem::{Code, Problem};
 use crate::record::{List, ListRequest, Parents};
 use crate::webhook::FlowTarget;
 
+/// How often an execution that is to be paused is looked for, in memory and in the store.
+const PAUSE_ATTEMPTS: u32 = 10;
+
 fn no_execution(id: RecordId) -> Problem {
     Problem::new(Code::RecordNotFound, format!("there is no execution `{id}`"))
 }
@@ -280,28 +283,32 @@ impl Host {
     ///
     /// Problem: `record.conflict` where it is paused already or has ended.
     pub async fn pause(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
-        self.steerable(by, id).await?;
-        let queued = self.queue().remove(id);
-        match self.registry().get(id).filter(|_| queued.is_none()) {
-            Some(live) => {
-                live.stop(StopReason::Pause);
-                live.left().await;
+        let mut execution = self.steerable(by, id).await?;
+        // One that leaves memory by itself at this moment, or comes back, is looked for again.
+        for _ in 0..PAUSE_ATTEMPTS {
+            let queued = self.queue().remove(id);
+            match self.registry().get(id).filter(|_| queued.is_none()) {
+                Some(live) => {
+                    live.stop(StopReason::Pause);
+                    live.left().await;
+                }
+                None => match self.store().pause_execution(id, super::PAUSED.to_owned()).await {
+                    Ok(()) => self.count_paused(),
+                    Err(flowhost_store::Error::NotFound) => {}
+                    Err(error) => return Err(error.into()),
+                },
             }
-            None => match self.store().pause_execution(id, super::PAUSED.to_owned()).await {
-                Ok(()) => self.count_paused(),
-                Err(flowhost_store::Error::NotFound) => {}
-                Err(error) => return Err(error.into()),
-            },
-        }
-        drop(queued);
-        let execution = self.execution(id).await?;
-        match execution.status {
-            Status::Paused => Ok(execution),
-            status => {
-                let detail = format!("the execution is {status}; only one that has not ended can be paused");
-                Err(Problem::new(Code::RecordConflict, detail))
+            drop(queued);
+            execution = self.execution(id).await?;
+            if execution.status == Status::Paused {
+                return Ok(execution);
+            }
+            if execution.status.is_ended() {
+                break;
             }
         }
+        let detail = format!("the execution is {}; only one that has not ended can be paused", execution.status);
+        Err(Problem::new(Code::RecordConflict, detail))
     }
 
     /// Lets a paused execution run.
@@ -320,6 +327,7 @@ impl Host {
             ticket,
             loaded: None,
             is_woken: false,
+            called_for: None,
             since: std::time::Instant::now(),
             place: Some(place),
             counted: None,
