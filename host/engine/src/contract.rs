@@ -142,7 +142,8 @@ mod tests {
     fn the_contract_is_offered_up_to_its_own_version() {
         assert!(contract().offers("flowhost:flow/types@1.0.0"));
         assert!(contract().offers("flowhost:flow/execution@1.0.3"));
-        assert!(!contract().offers("flowhost:flow/execution@1.1.0"));
+        assert!(contract().offers("flowhost:flow/execution@1.1.0"));
+        assert!(!contract().offers("flowhost:flow/execution@1.2.0"));
         assert!(!contract().offers("flowhost:flow/execution@2.0.0"));
         assert!(!contract().offers("flowhost:flow/unknown@1.0.0"));
     }

@@ -69,6 +69,14 @@ struct Shared {
     is_draining: AtomicBool,
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Its tasks end, also where nobody has shut it down.
+        self.queue.close();
+        self.admission.close();
+    }
+}
+
 /// What a host says about itself.
 #[derive(Clone, Debug, Serialize)]
 pub struct HostInfo {

@@ -1,5 +1,7 @@
 //! Brings executions from the queue to slots, and from the store to the queue.
 
+use std::time::Duration;
+
 use flowhost_model::RecordId;
 
 use crate::host::{Host, WeakHost};
@@ -10,6 +12,9 @@ const CLAIM: u32 = 1_000;
 /// Below so many in the queue more are claimed.
 const LOW: usize = 500;
 
+/// When it is tried again where there was no room, or the store could not.
+const AGAIN: Duration = Duration::from_millis(100);
+
 impl Host {
     /// Starts the tasks that keep executions going, as long as the host lives.
     pub(crate) fn start_dispatch(&self) {
@@ -18,7 +23,7 @@ impl Host {
     }
 
     /// Puts executions of the store that nobody owns into the queue. Gives how many.
-    pub(crate) async fn claim(&self, limit: u32) -> Result<usize, flowhost_store::Error> {
+    async fn claim(&self, limit: u32) -> Result<usize, flowhost_store::Error> {
         let tickets = self.store().claim_executions(self.owner_id(), limit).await?;
         let claimed = tickets.len();
         for ticket in tickets {
@@ -36,7 +41,9 @@ impl Host {
 async fn dispatch(host: WeakHost) {
     loop {
         let Some(queue) = host.upgrade().map(|host| host.queue().clone()) else { return };
-        queue.filled().await;
+        if !queue.filled().await {
+            return;
+        }
         let Some(admission) = host.upgrade().map(|host| host.admission().clone()) else { return };
         let Some(slot) = admission.queued_slot().await else { return };
         let Some(host) = host.upgrade() else { return };
@@ -46,23 +53,29 @@ async fn dispatch(host: WeakHost) {
     }
 }
 
-/// Claims what a former process left in the queue, as there is room for it.
+/// Claims executions of the store that nobody owns, as there is room for them: those that a former process left, then
+/// whatever is noted.
 async fn claim(host: WeakHost) {
     loop {
         let Some(host) = host.upgrade() else { return };
         if host.refuse_if_draining().is_err() {
             return;
         }
-        if host.queue().len() < LOW {
-            match host.claim(CLAIM).await {
-                // Whatever comes from now on comes through this process.
-                Ok(claimed) if claimed < CLAIM as usize => return,
-                Ok(_) => {}
+        let is_done = host.queue().len() < LOW
+            && match host.claim(CLAIM).await {
+                Ok(claimed) => claimed < CLAIM as usize,
                 Err(flowhost_store::Error::Closed) => return,
-                Err(error) => tracing::error!(%error, "executions could not be claimed; it is tried again"),
-            }
-        }
+                Err(error) => {
+                    tracing::error!(%error, "executions could not be claimed; it is tried again");
+                    false
+                }
+            };
+        let queue = host.queue().clone();
         drop(host);
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        if is_done {
+            queue.unclaimed().await;
+        } else {
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 }

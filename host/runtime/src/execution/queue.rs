@@ -58,6 +58,7 @@ pub(crate) struct Queue(Arc<Shared>);
 struct Shared {
     inner: Mutex<Inner>,
     filled: Notify,
+    unclaimed: Notify,
 }
 
 #[derive(Default)]
@@ -108,11 +109,27 @@ impl Queue {
         self.0.filled.notify_one();
     }
 
-    /// Ready when there is somebody to take. To be called by one task.
-    pub(crate) async fn filled(&self) {
-        while self.lock().ready == 0 {
+    /// Ready when there is somebody to take; false when there will be nobody any more. To be called by one task.
+    pub(crate) async fn filled(&self) -> bool {
+        loop {
+            {
+                let inner = self.lock();
+                if inner.is_closed || inner.ready > 0 {
+                    return !inner.is_closed;
+                }
+            }
             self.0.filled.notified().await;
         }
+    }
+
+    /// The store has executions that nobody owns.
+    pub(crate) fn note_unclaimed(&self) {
+        self.0.unclaimed.notify_one();
+    }
+
+    /// Ready when the store has executions that nobody owns, or the queue is closed. To be called by one task.
+    pub(crate) async fn unclaimed(&self) {
+        self.0.unclaimed.notified().await;
     }
 
     /// Takes the execution whose turn it is. `limit_of` says how many executions of a flow may run.
@@ -202,6 +219,8 @@ impl Queue {
         drop(inner);
         // Outside of the lock: what is dropped may come back to it.
         drop((left, aside));
+        self.0.filled.notify_one();
+        self.0.unclaimed.notify_one();
     }
 
     fn release(&self, limits: &[Limited]) {

@@ -23,9 +23,6 @@ use crate::problem::{Code, Problem};
 /// happens to this process.
 const RECORD_AFTER: Duration = Duration::from_secs(1);
 
-/// How many executions are claimed at once.
-const BATCH: u32 = 1_000;
-
 /// How long after the store had no room for an execution that nobody waits for it is asked again.
 pub(super) const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -362,7 +359,7 @@ impl Host {
                 self.settle(others).await;
                 if execution.parent_id.is_some() {
                     // A parent that waited for it in the store is nobody's now.
-                    self.claim(BATCH).await?;
+                    self.queue().note_unclaimed();
                 }
                 Ok(())
             }
