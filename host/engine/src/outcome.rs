@@ -1,11 +1,10 @@
 //! How a call ended.
 
 use std::fmt;
-use std::time::Duration;
-
-use flowhost_model::Timestamp;
+use std::time::{Duration, Instant};
 
 use crate::journal::{Divergence, Journal};
+use crate::wait::WaitLimit;
 
 /// What a call left behind, beside its log.
 #[derive(Debug)]
@@ -68,10 +67,10 @@ pub enum Outcome {
 /// A wait for which a call has left memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Suspended {
-    /// When the wait is over at the latest, by the host's clock as it is now; none for as long as it takes.
-    pub wake_at: Option<Timestamp>,
-    /// Whether that moves with a clock that jumps.
-    pub is_relative: bool,
+    /// When the wait is over at the latest.
+    pub limit: WaitLimit,
+    /// When that is, whatever is done to the clock; none where there is no limit.
+    pub due: Option<Instant>,
 }
 
 /// Which of the things that a flow gives to the host was too much.

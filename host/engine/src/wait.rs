@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flowhost_model::Timestamp;
@@ -101,9 +101,10 @@ pub(crate) async fn stay<T>(
     stayed
 }
 
-/// Ready after some time, whatever is done to the clock meanwhile.
-async fn sleep_for(whole: Duration) {
+/// Ready at a time by the clock of the moment in which this is called: a jump of the clock changes nothing any more.
+pub(crate) async fn sleep_until(until: Timestamp, present: Timestamp) {
     let begun = tokio::time::Instant::now();
+    let whole = until.since(present);
     loop {
         let left = whole.saturating_sub(begun.elapsed());
         if left.is_zero() {
@@ -144,15 +145,13 @@ impl State {
         }
         let is_over = self.journal.take_woken() && limit.until.is_some();
         let clock = self.journal.clock();
-        // The execution's time never goes back, though the clock may have.
-        let began = tokio::time::Instant::now();
-        let left = limit.until.map(|until| until.since(clock.now().max(since)));
+        let due = limit.until.and_then(|until| Instant::now().checked_add(until.since(clock.now())));
         let timer = async {
-            match limit.until.zip(left) {
+            match limit.until {
                 _ if is_over => {}
                 None => std::future::pending().await,
-                Some((_, left)) if limit.is_relative => sleep_for(left).await,
-                Some((until, _)) => clock_shows(until, clock.clone()).await,
+                Some(until) if limit.is_relative => sleep_until(until, clock.now()).await,
+                Some(until) => clock_shows(until, clock.clone()).await,
             }
         };
         let either = async {
@@ -168,13 +167,7 @@ impl State {
                 self.journal.note_wait(since);
                 Ok(told.map_or(Waited::Time, Waited::Event))
             }
-            None => {
-                let wake_at = match left.filter(|_| limit.is_relative) {
-                    Some(left) => Some(clock.now().saturating_add(left.saturating_sub(began.elapsed()))),
-                    None => limit.until,
-                };
-                Err(self.end(Outcome::Suspended(Suspended { wake_at, is_relative: limit.is_relative })))
-            }
+            None => Err(self.end(Outcome::Suspended(Suspended { limit, due }))),
         }
     }
 }

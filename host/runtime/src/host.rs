@@ -210,7 +210,7 @@ impl HostBuilder {
             registry: Registry::default(),
             queue: Queue::default(),
             ends: Ends::default(),
-            waker: Waker::default(),
+            waker: Waker::new(&*self.clock),
             clock: self.clock,
             capabilities,
             programs,

@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod children;
+mod pause;
+mod queue;
 mod replay;
 mod scene;
 mod settings;

@@ -104,6 +104,61 @@ fn order_form_prices_an_order() {
     form("customer=A&email=a%40b.org&product=cake&quantity=1").problem(422, "flow.invalid-input");
 }
 
+/// A webhook for an example whose executions start flows and keep settings.
+fn webhook_with_role(host: &Host, example: &str) -> Webhook {
+    let name = format!("example-{example}");
+    host.webhook_with(&name, example, &json!({ "roles": [{ "role_name": "Developer" }] }))
+}
+
+#[test]
+fn fan_out_counts_texts_side_by_side() {
+    let host = Host::shared();
+    host.deploy("fan-out-worker");
+    let webhook = webhook_with_role(host, "fan-out");
+    let execution = send(host, &webhook, "fan-out/requests/texts.json", None).ok();
+    let expected = json!({
+        "words": 14,
+        "most_frequent": [["sea", 3], ["the", 3], ["each", 1], ["fall", 1], ["into", 1]],
+        "texts": { "sea": 7, "rain": 7 },
+        "failed": { "blank": "the text has no words" },
+    });
+    assert_eq!(execution["output_value"], expected);
+    host.post(webhook.path(), r#"{"texts":{}}"#).send().problem(422, "flow.invalid-input");
+    let log = host.log_of(execution["id"].as_str().unwrap());
+    assert_eq!(log[0]["fields"]["title"], "blank");
+}
+
+#[test]
+fn reminder_reminds_after_a_restart() {
+    let host = Setup::new().set("unload_ms", 1).start();
+    let webhook = webhook_with_role(&host, "reminder");
+    let set = |payload: &Value| {
+        let id = webhook.call_async(&host, payload);
+        host.wait_until(&id, "sleeps", |execution| execution["wake_at"].is_string())
+    };
+    let of_file = |file: &str| serde_json::from_slice(&workspace_file(&format!("examples/reminder/{file}"))).unwrap();
+    let birthday = set(&of_file("requests/birthday.json"));
+    assert_eq!(birthday["wake_at"], "2030-12-10T07:00:00.000000+00:00");
+    assert_eq!(birthday["status_message"], "reminds at 2030-12-10T07:00:00Z");
+    let mut tea: Value = of_file("requests/tea.json");
+    tea["in_seconds"] = json!(2);
+    let called_off = set(&json!({ "name": "walk", "text": "Walk the dog", "in_seconds": 4 }));
+    assert_eq!(host.delete("setting/reminder.walk?by=name&permanently=true").status, 204);
+    let tea = set(&tea);
+    host.terminate();
+    assert!(host.wait().success());
+    let host = host.restart();
+    let kept = |name: &str| host.read(&format!("setting/reminder.{name}?by=name"));
+    let reminded = host.wait_until_ended(tea["id"].as_str().unwrap());
+    assert_eq!((reminded.status(), &reminded.outputs()["text"]), ("ENDED_SUCCESS", &json!("The tea is ready")));
+    assert!(reminded.outputs()["reminded_at"].as_str() >= reminded.outputs()["due"].as_str());
+    assert_eq!(kept("tea").ok()["value"], *reminded.outputs());
+    let called_off = host.wait_until_ended(called_off["id"].as_str().unwrap());
+    assert_eq!((called_off.status(), &called_off.outputs()["reminded_at"]), ("ENDED_SUCCESS", &Value::Null));
+    kept("walk").problem(404, "record.not-found");
+    assert_eq!(host.read(&format!("execution/{}", birthday["id"].as_str().unwrap())).ok()["status"], "WAITING");
+}
+
 #[test]
 fn the_settings_beside_the_examples_make_their_webhooks() {
     let host = Setup::new().start();

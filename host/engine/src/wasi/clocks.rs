@@ -32,10 +32,10 @@ impl Pollable for Timer {
 
 /// The timers that a flow holds, by the number of their pollable, with the times that they stand for.
 #[derive(Default)]
-pub(super) struct Timers(Vec<(u32, Timestamp)>);
+pub(super) struct Timers(Vec<(u32, Instant)>);
 
 impl Timers {
-    fn insert(&mut self, pollable: u32, until: Timestamp) {
+    fn insert(&mut self, pollable: u32, until: Instant) {
         self.0.push((pollable, until));
     }
 
@@ -45,7 +45,7 @@ impl Timers {
     }
 
     /// The time that a pollable stands for; none for what is no timer.
-    pub(super) fn get(&self, pollable: u32) -> Option<Timestamp> {
+    pub(super) fn get(&self, pollable: u32) -> Option<Instant> {
         self.0.iter().find(|(known, _)| *known == pollable).map(|(_, until)| *until)
     }
 }
@@ -65,10 +65,9 @@ fn datetime(since_1970: Timestamp) -> wall_clock::Datetime {
 }
 
 impl State {
-    fn timer(&mut self, until: Timestamp) -> wasmtime::Result<Resource<DynPollable>> {
-        // The execution's time never goes back, though the clock may have.
-        let left = until.since(self.journal.clock().now().max(self.journal.now()));
-        let timer = self.push_resource(Timer { until: Instant::now() + left.min(FOREVER) })?;
+    fn timer(&mut self, left: Duration) -> wasmtime::Result<Resource<DynPollable>> {
+        let until = Instant::now() + left.min(FOREVER);
+        let timer = self.push_resource(Timer { until })?;
         let pollable = subscribe(&mut self.table, timer)?;
         self.wasi.timers.insert(pollable.rep(), until);
         Ok(pollable)
@@ -95,15 +94,23 @@ impl monotonic_clock::Host for State {
     }
 
     fn subscribe_instant(&mut self, when: monotonic_clock::Instant) -> wasmtime::Result<Resource<DynPollable>> {
-        self.timer(self.journal.began().saturating_add(at_least(when)))
+        let until = self.journal.began().saturating_add(at_least(when));
+        // The flow's clock is ahead where the host's was set back.
+        let present = self.journal.now().max(self.journal.clock().now());
+        self.timer(until.since(present))
     }
 
     fn subscribe_duration(&mut self, when: monotonic_clock::Duration) -> wasmtime::Result<Resource<DynPollable>> {
         // The present is a journal point: the time since the last one must not shorten the sleep.
         let call = Call::new("wasi:clocks/monotonic-clock.subscribe-duration", &when);
-        if self.replay::<()>(&call)?.is_none() {
-            self.record(call, &())?;
-        }
-        self.timer(self.journal.now().saturating_add(at_least(when)))
+        let until = match self.replay::<i64>(&call)? {
+            Some(told) => told,
+            None => {
+                let until = self.journal.clock().now().saturating_add(at_least(when)).as_micros();
+                self.record(call, &until)?;
+                until
+            }
+        };
+        self.timer(Timestamp(until).since(self.journal.clock().now()))
     }
 }

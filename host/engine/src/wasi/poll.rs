@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use flowhost_model::Timestamp;
+use tokio::time::Instant;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi_io::bindings::wasi::io::poll::{Host, HostPollable};
@@ -11,7 +11,7 @@ use wasmtime_wasi_io::bindings::wasi::io::poll::{Host, HostPollable};
 use crate::State;
 use crate::journal::Call;
 use crate::outcome::{Outcome, Suspended};
-use crate::wait::stay;
+use crate::wait::{WaitLimit, stay};
 
 type Polled<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
 
@@ -19,25 +19,24 @@ impl State {
     /// Waits for pollables, whose timers are `timers`. The flow may leave memory meanwhile.
     async fn poll_for<T: Send>(
         &mut self,
-        earliest: Option<Timestamp>,
+        earliest: Option<Instant>,
         poll: impl for<'a> FnOnce(&'a mut ResourceTable) -> Polled<'a, T>,
     ) -> wasmtime::Result<T> {
-        let Some(until) = earliest else {
+        let Some(due) = earliest else {
             return poll(&mut self.table).await;
         };
-        let began = tokio::time::Instant::now();
-        let left = until.since(self.journal.clock().now().max(self.journal.now()));
         match stay(&self.residence, &self.meter, poll(&mut self.table)).await {
             Some(polled) => polled,
             None => {
-                let left = left.saturating_sub(began.elapsed());
-                let wake_at = Some(self.journal.clock().now().saturating_add(left));
-                Err(self.end(Outcome::Suspended(Suspended { wake_at, is_relative: true })))
+                let left = due.saturating_duration_since(Instant::now());
+                let until = self.journal.clock().now().saturating_add(left);
+                let limit = WaitLimit { until: Some(until), is_relative: true };
+                Err(self.end(Outcome::Suspended(Suspended { limit, due: Some(due.into_std()) })))
             }
         }
     }
 
-    fn timer_of(&self, pollable: &Resource<DynPollable>) -> Option<Timestamp> {
+    fn timer_of(&self, pollable: &Resource<DynPollable>) -> Option<Instant> {
         self.wasi.timers.get(pollable.rep())
     }
 }
@@ -52,7 +51,7 @@ impl Host for State {
             self.journal.note_wait(since);
             return Ok(ready);
         }
-        let timers: Vec<Option<Timestamp>> = pollables.iter().map(|pollable| self.timer_of(pollable)).collect();
+        let timers: Vec<Option<Instant>> = pollables.iter().map(|pollable| self.timer_of(pollable)).collect();
         let earliest = timers.iter().flatten().min().copied();
         let ready = if earliest.is_some() && self.journal.take_woken() {
             let woken = timers.iter().zip(0..).filter(|(until, _)| until.is_some() && **until <= earliest);

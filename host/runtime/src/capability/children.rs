@@ -289,8 +289,9 @@ impl children::Host for State {
         let until: Option<i64> = match self.replay(&call)? {
             Some(told) => told,
             None => {
-                let now = self.journal.clock().now().max(self.journal.now());
-                let until = timeout.map(|timeout| now.saturating_add(Duration::from_micros(timeout).min(LONGEST)).0);
+                let now = self.journal.clock().now();
+                let longest = |timeout| Duration::from_micros(timeout).min(LONGEST);
+                let until = timeout.map(|timeout| now.saturating_add(longest(timeout)).0);
                 self.record(call, &until)?;
                 until
             }

@@ -519,6 +519,34 @@ mod tests {
         assert_eq!(pop(&queue).unwrap().0, ids[1]);
     }
 
+    #[test]
+    fn a_place_that_is_not_taken_goes_to_the_next() {
+        let queue = Queue::default();
+        let (flow, other) = (RecordId::new(), RecordId::new());
+        let key = Some(ConcurrencyLimit { key: "a".into(), limit: 1 });
+        let keyed = |flow| Ticket { concurrency: key.clone(), ..ticket(flow, Priority::Normal) };
+        let take = || queue.pop(|of| (of == flow).then_some(1)).map(|(queued, holding)| (queued.ticket.id, holding));
+        let in_flow = push(&queue, ticket(flow, Priority::Normal));
+        let with_key = push(&queue, keyed(other));
+        let held = [take().unwrap(), take().unwrap()];
+        assert_eq!([held[0].0, held[1].0], [in_flow, with_key]);
+        let both = push(&queue, keyed(flow));
+        let rest: Vec<RecordId> = (0..3).map(|_| push(&queue, ticket(flow, Priority::Normal))).collect();
+        assert!(take().is_none());
+        let [(_, flow_held), key_held] = held;
+        // The first of those behind it waits for its key, so the second runs.
+        drop(flow_held);
+        let second = take().unwrap();
+        assert_eq!(second.0, rest[0]);
+        assert!(take().is_none());
+        // One that was called is taken out: the next is called.
+        drop(second);
+        assert_eq!(queue.remove(rest[1]).unwrap().ticket.id, rest[1]);
+        assert_eq!(take().unwrap().0, rest[2]);
+        drop(key_held);
+        assert_eq!(take().unwrap().0, both);
+    }
+
     #[tokio::test]
     async fn a_caller_waits_for_its_turn_among_those_of_its_flow() {
         let queue = Queue::default();

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flowhost_engine::{Invocation, Journal, Outcome, Program, Slots, Suspended};
 use flowhost_model::{Execution, JournalEntry, LogLevel, RecordId, Status, Timestamp};
@@ -46,7 +46,8 @@ struct Leaving {
     status: Status,
     message: Option<String>,
     wake_at: Option<Timestamp>,
-    is_relative: bool,
+    /// When that is, whatever is done to the clock, where the wait is for some time and not until a time.
+    due: Option<Instant>,
     first: u64,
     entries: Vec<JournalEntry>,
 }
@@ -131,20 +132,21 @@ impl Host {
         };
         live.add_run_time(report.run_time);
         let mut journal: Journal = report.journal;
-        let mut leaving = |status, message, wake_at, is_relative| {
+        let mut leaving = |status, message, wake_at, due| {
             let (first, entries) = journal.take_pending();
-            Run::Left(Leaving { status, message, wake_at, is_relative, first, entries })
+            Run::Left(Leaving { status, message, wake_at, due, first, entries })
         };
         match (report.outcome, live.stop.reason()) {
-            (Outcome::Suspended(Suspended { wake_at, is_relative }), None) => {
-                leaving(Status::Waiting, live.execution().status_message, wake_at, is_relative)
+            (Outcome::Suspended(Suspended { limit, due }), None) => {
+                let due = due.filter(|_| limit.is_relative);
+                leaving(Status::Waiting, live.execution().status_message, limit.until, due)
             }
             (Outcome::Cancelled | Outcome::Suspended(_), Some(StopReason::Pause)) => {
-                leaving(Status::Paused, Some(super::PAUSED.to_owned()), None, false)
+                leaving(Status::Paused, Some(super::PAUSED.to_owned()), None, None)
             }
             (Outcome::Cancelled | Outcome::Suspended(_), Some(StopReason::HandBack)) if live.is_durable() => {
                 note_hand_back(live);
-                leaving(Status::Scheduled, None, None, false)
+                leaving(Status::Scheduled, None, None, None)
             }
             (Outcome::Suspended(_), Some(StopReason::Cancel | StopReason::HandBack)) => Run::Ended(Outcome::Cancelled),
             (outcome, _) => Run::Ended(outcome),
@@ -170,11 +172,18 @@ impl Host {
             first: leaving.first,
             entries: leaving.entries,
             log: live.log.take(),
-            is_relative: leaving.is_relative,
+            is_relative: leaving.due.is_some(),
             awaits,
         };
         let kept = loop {
-            match self.store().suspend_execution(suspension.clone()).await {
+            // Held until the time is kept: it is moved with all others when the host notices that the clock was set.
+            let seen = self.waker().seen().await;
+            if let Some(due) = leaving.due {
+                suspension.row.execution.wake_at = Some(seen.at(due));
+            }
+            let kept = self.store().suspend_execution(suspension.clone()).await;
+            drop(seen);
+            match kept {
                 // Nobody else runs it: whatever waits for it waits until there is room.
                 Err(flowhost_store::Error::Full) => {
                     let full = || Problem::from(flowhost_store::Error::Full).with_execution(live.execution());
@@ -196,7 +205,7 @@ impl Host {
                 if leaving.status == Status::Paused {
                     self.count_paused();
                 }
-                if let Some(wake_at) = leaving.wake_at {
+                if let Some(wake_at) = suspension.row.execution.wake_at {
                     self.waker().wake_by(wake_at);
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{Outcome, State, Suspended};
+use flowhost_engine::{Outcome, State, Suspended, WaitLimit};
 use flowhost_store::{JournalWrite, Write};
 
 use super::Live;
@@ -54,8 +54,9 @@ impl Host {
             }
             // By itself it leaves memory, as soon as there is room for that, and tries the change again.
             Ok(Err(flowhost_store::Error::Full)) => {
-                let wake_at = Some(self.now().saturating_add(TRY_AGAIN_AFTER));
-                Err(state.end(Outcome::Suspended(Suspended { wake_at, is_relative: true })))
+                let limit = WaitLimit { until: Some(self.now().saturating_add(TRY_AGAIN_AFTER)), is_relative: true };
+                let due = Some(std::time::Instant::now() + TRY_AGAIN_AFTER);
+                Err(state.end(Outcome::Suspended(Suspended { limit, due })))
             }
             Ok(Err(error)) => Err(state.end(Outcome::HostFault(format!("a change of the flow was not kept: {error}")))),
             Err(error) => Err(state.end(Outcome::HostFault(error.to_string()))),

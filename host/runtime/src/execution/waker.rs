@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use flowhost_engine::Clock;
 use flowhost_model::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 
 use crate::host::{Host, WeakHost};
 
@@ -38,15 +39,39 @@ pub(crate) struct Waker(Arc<Shared>);
 struct Shared {
     next: AtomicI64,
     sooner: Notify,
+    seen: RwLock<Seen>,
 }
 
-impl Default for Waker {
-    fn default() -> Self {
-        Self(Arc::new(Shared { next: AtomicI64::new(i64::MIN), sooner: Notify::new() }))
+/// What the clock showed when the host looked at it, and when that was. The times of waits in the store that are for some
+/// time are those of this clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    clock: Timestamp,
+    at: Instant,
+}
+
+impl Seen {
+    fn now(clock: &dyn Clock) -> Self {
+        Self { clock: clock.now(), at: Instant::now() }
+    }
+
+    /// What the clock shows then if nobody sets it.
+    pub(crate) fn at(&self, due: Instant) -> Timestamp {
+        self.clock.saturating_add(due.saturating_duration_since(self.at))
     }
 }
 
 impl Waker {
+    pub(crate) fn new(clock: &dyn Clock) -> Self {
+        let seen = RwLock::new(Seen::now(clock));
+        Self(Arc::new(Shared { next: AtomicI64::new(i64::MIN), sooner: Notify::new(), seen }))
+    }
+
+    /// The clock as the host has seen it. That it was set is not noticed as long as this is held.
+    pub(crate) async fn seen(&self) -> RwLockReadGuard<'_, Seen> {
+        self.0.seen.read().await
+    }
+
     /// Somebody's time comes then.
     pub(crate) fn wake_by(&self, at: Timestamp) {
         if self.0.next.fetch_min(at.0, Ordering::Relaxed) > at.0 {
@@ -56,6 +81,28 @@ impl Waker {
 }
 
 impl Host {
+    /// Looks at the clock, and moves the waits for some time with it if it was set. Gives whether it was.
+    async fn look_at_clock(&self) -> bool {
+        let present = Seen::now(&**self.clock());
+        let seen = *self.waker().seen().await;
+        if jump(seen, present).is_none() && present.at.duration_since(seen.at) < TICK {
+            return false;
+        }
+        // What leaves memory at this moment is kept first, in the time of the clock as it was seen.
+        let mut seen = self.waker().0.seen.write().await;
+        let present = Seen::now(&**self.clock());
+        let jump = jump(*seen, present);
+        if let Some(jump) = jump {
+            tracing::warn!(seconds = jump / 1_000_000, "the clock was set; waits for some time go on as before");
+            if let Err(error) = self.store().shift_waits(jump).await {
+                tracing::error!(%error, "waits could not be moved with the clock; it is tried again");
+                return false;
+            }
+        }
+        *seen = present;
+        jump.is_some()
+    }
+
     /// Starts the task that brings executions back, as long as the host lives.
     pub(crate) fn start_waker(&self) {
         tokio::spawn(wake(self.downgrade(), self.waker().clone()));
@@ -105,30 +152,17 @@ impl Host {
 }
 
 async fn wake(host: WeakHost, waker: Waker) {
-    let mut seen = host.upgrade().map_or((Timestamp(0), Instant::now()), |host| (host.now(), Instant::now()));
     let (mut leased, mut looked) = (Instant::now(), Instant::now());
-    let mut unshifted = 0;
     loop {
         let Some(host) = host.upgrade() else { return };
         if host.refuse_if_draining().is_err() {
             return;
         }
-        let present = (host.now(), Instant::now());
-        if let Some(jump) = jump(seen, present) {
-            tracing::warn!(seconds = jump / 1_000_000, "the clock was set; waits for some time go on as before");
-            unshifted += jump;
-            // By the clock as it is now.
-            leased = leased.checked_sub(LEASE).unwrap_or(leased);
+        let is_set = host.look_at_clock().await;
+        if is_set {
+            waker.0.next.store(i64::MIN, Ordering::Relaxed);
         }
-        seen = present;
-        if unshifted != 0 {
-            match host.store().shift_waits(unshifted).await {
-                Ok(()) => unshifted = 0,
-                Err(error) => tracing::error!(%error, "waits could not be moved with the clock; it is tried again"),
-            }
-            waker.0.next.store(present.0.0, Ordering::Relaxed);
-        }
-        if leased.elapsed() >= LEASE / 3 {
+        if is_set || leased.elapsed() >= LEASE / 3 {
             leased = Instant::now();
             if let Err(error) = host.store().hold_lease(Some(host.owner_id()), host.lease_end()).await {
                 tracing::warn!(%error, "the lease could not be extended; it is tried again");
@@ -140,7 +174,7 @@ async fn wake(host: WeakHost, waker: Waker) {
                 tracing::warn!(%error, "waiting executions in development mode could not be looked at; it is tried again");
             }
         }
-        if waker.0.next.load(Ordering::Relaxed) <= present.0.0 {
+        if waker.0.next.load(Ordering::Relaxed) <= host.now().0 {
             // Set before the store is asked: a wait that is kept meanwhile makes it earlier again.
             waker.0.next.store(i64::MAX, Ordering::Relaxed);
             if let Some(next) = host.wake_due().await {
@@ -158,9 +192,9 @@ async fn wake(host: WeakHost, waker: Waker) {
 }
 
 /// By how many microseconds the clock is off from where it should be after the time that has passed, if that is a jump.
-fn jump(seen: (Timestamp, Instant), present: (Timestamp, Instant)) -> Option<i64> {
-    let passed = i64::try_from(present.1.duration_since(seen.1).as_micros()).unwrap_or(i64::MAX);
-    let shown = present.0.0.saturating_sub(seen.0.0);
+fn jump(seen: Seen, present: Seen) -> Option<i64> {
+    let passed = i64::try_from(present.at.duration_since(seen.at).as_micros()).unwrap_or(i64::MAX);
+    let shown = present.clock.0.saturating_sub(seen.clock.0);
     let jump = shown.saturating_sub(passed);
     (jump.unsigned_abs() >= JUMP.as_micros() as u64).then_some(jump)
 }
@@ -180,10 +214,10 @@ mod tests {
     fn a_clock_that_is_set_is_told_from_one_that_runs() {
         let began = Instant::now();
         let later = began + Duration::from_secs(1);
-        let at = |seconds: i64| Timestamp(seconds * 1_000_000);
-        assert_eq!(jump((at(100), began), (at(101), later)), None);
-        assert_eq!(jump((at(100), began), (at(102), later)), None);
-        assert_eq!(jump((at(100), began), (at(3_701), later)), Some(3_600_000_000));
-        assert_eq!(jump((at(4_000), began), (at(401), later)), Some(-3_600_000_000));
+        let seen = |seconds: i64, at: Instant| Seen { clock: Timestamp(seconds * 1_000_000), at };
+        assert_eq!(jump(seen(100, began), seen(101, later)), None);
+        assert_eq!(jump(seen(100, began), seen(102, later)), None);
+        assert_eq!(jump(seen(100, began), seen(3_701, later)), Some(3_600_000_000));
+        assert_eq!(jump(seen(4_000, began), seen(401, later)), Some(-3_600_000_000));
     }
 }

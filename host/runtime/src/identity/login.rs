@@ -56,8 +56,12 @@ impl Host {
         self.refuse_locked_out(&login.user_name)?;
         let known = self.snapshot().user_named(&login.user_name).map(|(id, user)| (id, user.clone()));
         let hash = known.as_ref().and_then(|(_, user)| user.password_hash.clone());
-        // Before the check: a session that the former password opened ends with a change under way.
-        let now = self.now();
+        // Before the check: a session that the former password opened ends with a change under way. Where the clock was set
+        // back since the sessions before it were ended, it begins right behind them.
+        let ended = known
+            .as_ref()
+            .and_then(|(id, user)| user.sessions_valid_from.max(self.activities().last(Deed::Logout, *id)));
+        let now = self.now().max(ended.map_or(Timestamp(i64::MIN), |ended| Timestamp(ended.0.saturating_add(1))));
         let is_right = self.passwords().verify(login.password, hash).await?;
         let Some((user_id, user)) = known.filter(|_| is_right) else {
             self.lockouts().failed(&login.user_name, self.now());
