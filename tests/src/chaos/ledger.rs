@@ -71,6 +71,11 @@ impl Ledger {
                     return Meaning::Stops;
                 }
             }
+            // A stop in order ends synchronous executions that are not durable and do not end in time; nobody else cancels here.
+            409 if !call.is_async && body["code"] == "execution.cancelled" => {
+                told.refused += 1;
+                return Meaning::Stops;
+            }
             status => {
                 told.unfinished.extend(answer.header("flowhost-execution-id").map(str::to_owned));
                 told.wrong.get_or_insert_with(|| format!("{status} {body} to {call:?}"));

@@ -222,7 +222,8 @@ impl Host {
         match live.stop.reason() {
             Some(StopReason::Cancel) => self.cancel_child(live.id),
             Some(StopReason::Pause) if leaving.status == Status::Waiting => {
-                if self.store().pause_waiting(live.id, super::PAUSED.to_owned()).await.is_ok() {
+                let paused = self.store().pause_waiting(live.id, super::PAUSED.to_owned()).await;
+                if paused.is_ok() {
                     self.count_paused();
                 }
             }
