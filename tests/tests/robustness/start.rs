@@ -55,6 +55,8 @@ fn an_idle_host_is_small() {
         host.deploy(example);
     }
     let hello = host.webhook("hello", "hello");
+    // What an upload took is not what an idle host has.
+    let host = host.crash();
     for _ in 0..20 {
         hello.call(&host, &json!({})).send().ok();
     }
