@@ -11,6 +11,9 @@ use crate::recovery::patient;
 /// How many callers there are at the same time.
 const CALLERS: usize = 8;
 
+/// How many are called at once.
+const WAVE: usize = 1_000;
+
 /// How much the host may grow by 8,000 that sleep, in KiB: less than a page for each.
 const GROWTH_KIB: u64 = 32 << 10;
 
@@ -35,9 +38,14 @@ fn ten_thousand_sleep_without_memory_or_threads() {
     let host = patient().set("executions", 50).set("queued", 20_000).set("unload_ms", 50).start();
     let sleepers = host.webhook("sleepers", "wait-forever");
     let hello = host.webhook("hello", "hello");
-    let first = fall_asleep(&host, &sleepers, 2_000, 2_000);
+    // In waves, since those that are accepted and have not begun are in memory.
+    let in_waves = |asleep: usize, more: usize| -> Vec<String> {
+        let waves = (1..=more / WAVE).map(|wave| fall_asleep(&host, &sleepers, WAVE, asleep + wave * WAVE));
+        waves.flatten().collect()
+    };
+    let first = in_waves(0, 2_000);
     let few = Footprint::of(&host);
-    let rest = fall_asleep(&host, &sleepers, 8_000, 10_000);
+    let rest = in_waves(2_000, 8_000);
     let many = Footprint::of(&host);
     assert!(many.threads <= few.threads + 2, "{few:?} {many:?}");
     assert!(many.memory_kib <= few.memory_kib + GROWTH_KIB, "{few:?} {many:?}");
