@@ -27,7 +27,7 @@ pub(crate) use run::problem_of;
 pub(crate) use service::priority_of;
 pub(crate) use stop::{Stop, StopReason};
 pub use view::ExecutionView;
-pub(crate) use waker::Waker;
+pub(crate) use waker::{LEASE, Waker};
 
 /// Why an execution is paused that somebody paused.
 pub(crate) const PAUSED: &str = "paused by hand; resume it";

@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use crate::activity::{Activities, Deed};
 use crate::bootstrap::{self, Foundations};
 use crate::capability::{self, Capability};
-use crate::execution::{Admission, Ends, Queue, Registry, Residents, StopReason, Waker};
+use crate::execution::{Admission, Ends, LEASE, Queue, Registry, Residents, StopReason, Waker};
 use crate::flow::Programs;
 use crate::identity::{ADMIN, Identity, Lockouts, Passwords, Sessions};
 use crate::limits::Limits;
@@ -189,7 +189,7 @@ impl HostBuilder {
         let session_key = signing_key(&*store, "session-key").await?;
         let activities = Activities::new(store.activities().await?);
         let Recovered { again, interrupted, paused, waiting } = store.recover(self.clock.now()).await?;
-        let owner = store.hold_lease(None, self.clock.now().saturating_add(Duration::from_secs(30))).await?;
+        let owner = store.hold_lease(None, self.clock.now().saturating_add(LEASE)).await?;
 
         let limits = self.limits;
         let shared = Shared {

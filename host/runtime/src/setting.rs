@@ -18,7 +18,7 @@ pub(crate) const MASK: &str = "********";
 pub(crate) const KEY_LIMIT: usize = 128;
 
 /// The largest value of a setting, as text in bytes.
-const VALUE_LIMIT: usize = 1 << 20;
+pub(crate) const VALUE_LIMIT: usize = 1 << 20;
 
 /// The value of a setting that is a webhook, without its key.
 #[derive(Clone, Debug, Deserialize)]

@@ -78,7 +78,7 @@ pub(crate) struct Live {
 }
 
 /// What changes while it runs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Moving {
     /// Whether this attempt has begun.
     is_begun: bool,
@@ -109,22 +109,7 @@ impl Live {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Problem::host)?;
         let is_durable = start.is_durable;
-        let moving = Moving {
-            is_begun: false,
-            is_waiting: false,
-            is_durable,
-            has_left: false,
-            started_at: None,
-            deadline: None,
-            journal: Vec::new(),
-            is_woken: false,
-            awaits: None,
-            children: HashSet::new(),
-            progress: None,
-            outputs: Outputs::default(),
-            queue_wait: Duration::ZERO,
-            run_time: Duration::ZERO,
-        };
+        let moving = Moving { is_durable, ..Moving::default() };
         Ok(Self {
             id: RecordId::new(),
             attempt: 1,
@@ -148,20 +133,13 @@ impl Live {
     pub(crate) fn recovered(row: ExecutionRow, budget: Budget, residents: Arc<Residents>) -> Self {
         let execution = row.execution;
         let moving = Moving {
-            is_begun: false,
-            is_waiting: false,
             is_durable: execution.is_durable,
-            has_left: false,
             started_at: execution.started_at,
             deadline: row.deadline,
             journal: row.journal,
-            is_woken: false,
-            awaits: None,
-            children: HashSet::new(),
-            progress: None,
-            outputs: Outputs::default(),
             queue_wait: Duration::from_micros(execution.queue_wait_us),
             run_time: Duration::from_micros(execution.run_time_us),
+            ..Moving::default()
         };
         let start = Start {
             flow: execution.flow,

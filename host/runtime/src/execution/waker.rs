@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_secs(1);
 const JUMP: Duration = Duration::from_secs(2);
 
 /// How long a lease holds. On one machine the folder's lock says who the owner is; the lease is for those who cannot see it.
-const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 /// How often the executions in development mode that wait are looked at, where inactivity is not shorter.
 const DEVELOPMENT: Duration = Duration::from_secs(60);

@@ -12,12 +12,10 @@ use crate::access::Reach;
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::problem::{Code, Problem};
+use crate::setting::VALUE_LIMIT;
 
 /// The most names that are listed at once.
 const NAMES_LIMIT: u32 = 1_000;
-
-/// The largest value of a setting, as text in bytes.
-pub(crate) const VALUE_LIMIT: usize = 1 << 20;
 
 impl Host {
     /// The setting of this name that the identity may read, with its value as it is read.
