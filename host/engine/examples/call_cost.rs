@@ -27,8 +27,8 @@ mod bindings {
         inline: "
             package flowhost:example;
             world measured {
-                import flowhost:flow/execution@1.1.0;
-                export flowhost:flow/handler@1.1.0;
+                import flowhost:flow/execution@1.2.0;
+                export flowhost:flow/handler@1.2.0;
             }
         ",
         imports: { default: trappable },

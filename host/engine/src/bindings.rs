@@ -7,7 +7,7 @@ wasmtime::component::bindgen!({
     inline: "
         package flowhost:engine;
         world flow {
-            export flowhost:flow/handler@1.1.0;
+            export flowhost:flow/handler@1.2.0;
         }
     ",
     exports: { default: async },

@@ -8,7 +8,7 @@ use crate::error::InvalidComponent;
 pub(crate) const HANDLER: &str = "flowhost:flow/handler";
 
 /// The newest version of the contract that this host knows.
-const CONTRACT_VERSION: Version = Version { major: 1, minor: 1 };
+const CONTRACT_VERSION: Version = Version { major: 1, minor: 2 };
 
 /// The packages of WASI that are linked, with every interface they have in version 0.2.
 const WASI_PACKAGES: [&str; 6] =
@@ -142,7 +142,7 @@ mod tests {
     fn the_contract_is_offered_up_to_its_own_version() {
         assert!(contract().offers("flowhost:flow/types@1.0.0"));
         assert!(contract().offers("flowhost:flow/execution@1.0.3"));
-        assert!(contract().offers("flowhost:flow/execution@1.1.0"));
+        assert!(contract().offers("flowhost:flow/execution@1.2.0"));
         assert!(!contract().offers("flowhost:flow/execution@1.2.0"));
         assert!(!contract().offers("flowhost:flow/execution@2.0.0"));
         assert!(!contract().offers("flowhost:flow/unknown@1.0.0"));

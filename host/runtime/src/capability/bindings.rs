@@ -7,14 +7,15 @@ wasmtime::component::bindgen!({
     inline: "
         package flowhost:runtime;
         world capabilities {
-            import flowhost:flow/execution@1.1.0;
-            import flowhost:flow/request@1.1.0;
-            import flowhost:flow/settings@1.1.0;
-            import flowhost:flow/sleep@1.1.0;
-            import flowhost:flow/children@1.1.0;
+            import flowhost:flow/execution@1.2.0;
+            import flowhost:flow/request@1.2.0;
+            import flowhost:flow/settings@1.2.0;
+            import flowhost:flow/sleep@1.2.0;
+            import flowhost:flow/children@1.2.0;
         }
     ",
     imports: {
+        "flowhost:flow/execution.clone": async | trappable,
         "flowhost:flow/settings": async | trappable,
         "flowhost:flow/sleep": async | trappable,
         "flowhost:flow/children.wait": async | trappable,

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{Call, LimitedOutput, LogFull, Slots, State, WholeState};
+use flowhost_engine::{Call, LimitedOutput, LogFull, Outcome, Slots, State, WholeState};
 use flowhost_model::{LogLevel, LogSource, RawValue};
 use wasmtime::component::Linker;
 
@@ -110,6 +110,46 @@ impl execution::Host for State {
         message.truncate(message.floor_char_boundary(PROGRESS_LIMIT));
         live(self)?.set_progress(message);
         Ok(())
+    }
+
+    fn input(&mut self) -> wasmtime::Result<Json> {
+        Err(self.end(Outcome::HostFault("not there yet".into())))
+    }
+
+    fn acting_identity(&mut self) -> wasmtime::Result<Option<execution::Identity>> {
+        Err(self.end(Outcome::HostFault("not there yet".into())))
+    }
+
+    fn attempt(&mut self) -> wasmtime::Result<u32> {
+        Err(self.end(Outcome::HostFault("not there yet".into())))
+    }
+
+    fn merge_outputs(&mut self, _values: Json) -> wasmtime::Result<Result<(), HostError>> {
+        Err(self.end(Outcome::HostFault("not there yet".into())))
+    }
+
+    fn replace_outputs(&mut self, _values: Json) -> wasmtime::Result<Result<(), HostError>> {
+        Err(self.end(Outcome::HostFault("not there yet".into())))
+    }
+
+    fn append_output(&mut self, _name: String, _value: Json) -> wasmtime::Result<Result<(), HostError>> {
+        Err(self.end(Outcome::HostFault("not there yet".into())))
+    }
+
+    fn end_success(&mut self, _message: Option<String>) -> wasmtime::Result<()> {
+        Err(self.end(Outcome::HostFault("not there yet".into())))
+    }
+
+    fn end_error(&mut self, _error: execution::FlowError) -> wasmtime::Result<()> {
+        Err(self.end(Outcome::HostFault("not there yet".into())))
+    }
+
+    fn end_cancelled(&mut self, _message: Option<String>) -> wasmtime::Result<()> {
+        Err(self.end(Outcome::HostFault("not there yet".into())))
+    }
+
+    async fn clone(&mut self, _input: Option<Json>) -> wasmtime::Result<Result<String, HostError>> {
+        Err(self.end(Outcome::HostFault("not there yet".into())))
     }
 
     fn report_panic(&mut self, message: String, place: Option<String>) -> wasmtime::Result<()> {
