@@ -13,6 +13,7 @@ mod client;
 mod guests;
 mod host;
 mod patience;
+pub mod scene;
 
 pub use api::{Ended, Webhook};
 pub use cli::Ran;

@@ -2,10 +2,6 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-mod children;
 mod pause;
 mod queue;
 mod replay;
-mod scene;
-mod settings;
-mod sleep;

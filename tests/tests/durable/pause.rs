@@ -4,7 +4,7 @@ use flowhost_model::Timestamp;
 use flowhost_tests::{Host, Setup, until};
 use serde_json::{Value, json};
 
-use crate::scene::{
+use flowhost_tests::scene::{
     DAY, act, children_of, execution, parent_of, resident_and_unloaded, said, settings, text, unloading, until_status,
     until_unloaded, webhook, webhook_with,
 };

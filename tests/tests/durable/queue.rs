@@ -3,7 +3,7 @@
 use flowhost_tests::{Host, Setup, Webhook, component, until};
 use serde_json::{Value, json};
 
-use crate::scene::{DAY, act, execution, text, until_status, webhook, webhook_with};
+use flowhost_tests::scene::{DAY, act, execution, text, until_status, webhook, webhook_with};
 
 /// A host on which whatever sleeps keeps its slot, unless others want it.
 fn host() -> Host {
@@ -102,7 +102,7 @@ fn a_call_beyond_the_flows_limit_waits_for_its_turn_and_is_refused_in_the_end() 
     // In time, it gets its turn, and is served before who comes later.
     let host = Setup::new().set("unload_ms", DAY).set("admission_wait_ms", DAY).start();
     sleeper_with(&host, &json!({ "max_executions": 1 }));
-    let webhook = crate::scene::webhook(&host, "sleeper", "sleeper");
+    let webhook = flowhost_tests::scene::webhook(&host, "sleeper", "sleeper");
     let first = webhook.call_async(&host, &asleep());
     until_status(&host, &first, "WAITING");
     let mut waiting = webhook.call(&host, &json!({ "ms": 0 })).start();

@@ -7,7 +7,7 @@ use flowhost_tests::{Ended, Host, Setup, Webhook, component, workspace_file};
 use rusqlite::params;
 use serde_json::{Value, json};
 
-use crate::scene::{
+use flowhost_tests::scene::{
     DAY, act, children_of, database, items, key, said, setting, settings, text, until_unloaded, webhook,
 };
 

@@ -1,109 +1,109 @@
-//! What many of the tests do.
+//! What tests of several suites do.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use crate::{Answer, Host, Setup, Webhook};
 use flowhost_model::RecordId;
-use flowhost_tests::{Answer, Host, Setup, Webhook};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 /// More milliseconds than any test takes.
-pub(crate) const DAY: u64 = 24 * 3_600_000;
+pub const DAY: u64 = 24 * 3_600_000;
 
 /// The host that tests share on which whatever waits leaves memory at once. It lives as long as this program.
-pub(crate) fn unloading() -> &'static Host {
+pub fn unloading() -> &'static Host {
     static UNLOADING: OnceLock<Host> = OnceLock::new();
     UNLOADING.get_or_init(|| Setup::new().set("unload_ms", 1).start())
 }
 
 /// Hosts that tests share: one on which waits are spent in memory, at first, and one on which they are spent in the store.
-pub(crate) fn resident_and_unloaded() -> [&'static Host; 2] {
+pub fn resident_and_unloaded() -> [&'static Host; 2] {
     [Host::shared(), unloading()]
 }
 
 /// A webhook for a guest, whose executions may do with flows, settings and webhooks what they like.
-pub(crate) fn webhook(host: &Host, name: &str, guest: &str) -> Webhook {
+pub fn webhook(host: &Host, name: &str, guest: &str) -> Webhook {
     webhook_with(host, name, guest, json!({}))
 }
 
 /// [`webhook`], with more members of its record.
-pub(crate) fn webhook_with(host: &Host, name: &str, guest: &str, members: Value) -> Webhook {
+pub fn webhook_with(host: &Host, name: &str, guest: &str, members: Value) -> Webhook {
     let mut all = json!({ "roles": [{ "role_name": "Developer" }] });
     all.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     host.webhook_with(name, guest, &all)
 }
 
 /// The text of a member.
-pub(crate) fn text<'a>(record: &'a Value, member: &str) -> &'a str {
+pub fn text<'a>(record: &'a Value, member: &str) -> &'a str {
     record[member].as_str().unwrap_or_else(|| panic!("`{member}` is no text: {record}"))
 }
 
 /// The items of a list.
-pub(crate) fn items(list: &Value) -> &Vec<Value> {
+pub fn items(list: &Value) -> &Vec<Value> {
     list.as_array().unwrap_or_else(|| panic!("no list: {list}"))
 }
 
 /// An action of an execution.
-pub(crate) fn act(host: &Host, id: &str, action: &str) -> Answer {
+pub fn act(host: &Host, id: &str, action: &str) -> Answer {
     let target = format!("/api/latest/execution/{id}/action/{action}?plain=true");
     host.request("POST", &target).as_operator().send()
 }
 
 /// An execution as it stands.
-pub(crate) fn execution(host: &Host, id: &str) -> Value {
+pub fn execution(host: &Host, id: &str) -> Value {
     host.read(&format!("execution/{id}")).ok()
 }
 
 /// Waits until an execution has this status.
-pub(crate) fn until_status(host: &Host, id: &str, status: &str) -> Value {
+pub fn until_status(host: &Host, id: &str, status: &str) -> Value {
     host.wait_until(id, &format!("is {status}"), |execution| execution["status"] == status)
 }
 
 /// Waits until an execution has left memory, to wait for a time in the store.
-pub(crate) fn until_unloaded(host: &Host, id: &str) -> Value {
+pub fn until_unloaded(host: &Host, id: &str) -> Value {
     let has_left = |execution: &Value| execution["status"] == "WAITING" && execution["wake_at"].is_string();
     host.wait_until(id, "has left memory", has_left)
 }
 
 /// The executions that another has started, in the order of their start.
-pub(crate) fn children_of(host: &Host, parent: &str) -> Vec<Value> {
+pub fn children_of(host: &Host, parent: &str) -> Vec<Value> {
     let filter = format!("%7B%22field%22:%22parent_id%22,%22value%22:%22{parent}%22%7D");
     let list = host.read(&format!("execution?filter={filter}&order=created_at&limit=1000")).ok();
     items(&list).clone()
 }
 
 /// The values of the settings that begin with a prefix, by what follows it.
-pub(crate) fn settings(host: &Host, prefix: &str) -> BTreeMap<String, Value> {
+pub fn settings(host: &Host, prefix: &str) -> BTreeMap<String, Value> {
     let list = host.read("setting?limit=1000").ok();
     let named = items(&list).iter();
     named.filter_map(|one| Some((text(one, "name").strip_prefix(prefix)?.to_owned(), one["value"].clone()))).collect()
 }
 
 /// The value of a setting; none where there is no such setting.
-pub(crate) fn setting(host: &Host, name: &str) -> Option<Value> {
+pub fn setting(host: &Host, name: &str) -> Option<Value> {
     settings(host, name).remove("")
 }
 
 /// The messages of a flow in the log of its execution.
-pub(crate) fn said(host: &Host, id: &str) -> Vec<String> {
+pub fn said(host: &Host, id: &str) -> Vec<String> {
     let log = host.log_of(id);
     let lines = log.iter().filter(|line| line["source"] == "flow");
     lines.map(|line| text(line, "message").to_owned()).collect()
 }
 
 /// The database of a host whose process has ended.
-pub(crate) fn database(host: &Host) -> Connection {
+pub fn database(host: &Host) -> Connection {
     Connection::open(host.data().join("flowhost.sqlite3")).unwrap()
 }
 
 /// The bytes of an execution's id, as the database has it.
-pub(crate) fn key(id: &str) -> [u8; 16] {
+pub fn key(id: &str) -> [u8; 16] {
     *id.parse::<RecordId>().unwrap().as_bytes()
 }
 
 /// The payload of a `parent` with these children.
-pub(crate) fn parent_of(children: Value, more: Value) -> Value {
+pub fn parent_of(children: Value, more: Value) -> Value {
     let mut payload = json!({ "children": children });
     payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     payload

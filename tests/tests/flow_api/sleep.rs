@@ -4,7 +4,7 @@ use flowhost_model::Timestamp;
 use flowhost_tests::{Host, Setup};
 use serde_json::{Value, json};
 
-use crate::scene::{
+use flowhost_tests::scene::{
     DAY, act, database, execution, items, parent_of, resident_and_unloaded, said, text, unloading, until_status,
     until_unloaded, webhook,
 };
@@ -31,7 +31,7 @@ fn journal(host: &Host, id: &str) -> Vec<String> {
     let sql =
         "SELECT call FROM execution_journal WHERE execution = (SELECT seq FROM execution WHERE id = ?) ORDER BY entry";
     let mut statement = database.prepare(sql).unwrap();
-    let calls = statement.query_map([crate::scene::key(id)], |row| row.get(0)).unwrap();
+    let calls = statement.query_map([flowhost_tests::scene::key(id)], |row| row.get(0)).unwrap();
     calls.map(Result::unwrap).collect()
 }
 

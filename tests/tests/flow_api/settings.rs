@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use flowhost_tests::{Ended, Host, Setup, Webhook};
 use serde_json::{Value, json};
 
-use crate::scene::{DAY, children_of, items, parent_of, setting, settings, text, until_status, webhook, webhook_with};
+use flowhost_tests::scene::{
+    DAY, children_of, items, parent_of, setting, settings, text, until_status, webhook, webhook_with,
+};
 
 /// What operations on settings gave: a value, or a code as `[code]`.
 fn perform(host: &Host, webhook: &Webhook, operations: Value) -> Vec<Value> {

@@ -5,7 +5,7 @@ use std::fs;
 use flowhost_tests::{Ended, Host, Setup, Webhook};
 use serde_json::{Value, json};
 
-use crate::scene::{
+use flowhost_tests::scene::{
     DAY, act, children_of, database, execution, items, parent_of, resident_and_unloaded, text, unloading, until_status,
     until_unloaded, webhook, webhook_with,
 };
@@ -242,7 +242,7 @@ fn queued_and_paused_children_are_cancelled_with_their_parent() {
 fn children_end_with_their_parent_however_that_ends() {
     let host = Setup::new().set("cpu_ms", 50).start();
     let webhook = family(&host, "family");
-    let busy = crate::scene::webhook(&host, "busy", "busy-parent");
+    let busy = flowhost_tests::scene::webhook(&host, "busy", "busy-parent");
     let detached = json!({ "flow": "wait-forever", "detached": true });
     let children = json!([forever(), detached]);
     let success = webhook.call_async(&host, &parent_of(children.clone(), json!({})));
@@ -263,7 +263,7 @@ fn children_end_with_their_parent_however_that_ends() {
     // A time limit ends a parent that computes, however little CPU it may use up.
     let host = Setup::new().set("cpu_ms", DAY).set("wall_ms", 200).start();
     host.deploy("wait-forever");
-    let busy = crate::scene::webhook(&host, "busy", "busy-parent");
+    let busy = flowhost_tests::scene::webhook(&host, "busy", "busy-parent");
     let wall = busy.call_async(&host, &json!({ "flow": "wait-forever" }));
     assert_eq!(host.wait_until_ended(&wall).failure(), Some("flow.time-limit"));
     until_children(&host, &wall, 1, "ENDED_CANCELLED");

@@ -1,0 +1,7 @@
+//! End to end: what a flow may do, one capability a file.
+
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod children;
+mod settings;
+mod sleep;
