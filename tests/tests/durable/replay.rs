@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use flowhost_tests::{Ended, Host, Setup, Webhook, component, workspace_file};
+use flowhost_tests::{Ended, Host, Setup, Webhook, component};
 use rusqlite::params;
 use serde_json::{Value, json};
 
@@ -227,39 +227,4 @@ fn an_execution_goes_on_with_the_version_that_it_began_with() {
     let ended = host.wait_until_ended(&id);
     assert_eq!((ended.status(), &ended.outputs()["variant"]), ("ENDED_SUCCESS", &json!("a")));
     assert_eq!(ended.record["flow"]["version"], 1);
-}
-
-#[test]
-fn components_built_for_the_first_contract_run_unchanged() {
-    let host = Host::shared();
-    let old = |name: &str| {
-        let flow = format!("old-{name}");
-        host.deploy_as(&flow, workspace_file(&format!("tests/components/1.0.0/{name}.wasm"))).ok();
-        let webhook = host.create("webhook", &json!({ "name": flow, "flow_name": flow, "is_enabled": true })).ok();
-        Webhook { record: webhook }
-    };
-    let same = |name: &str, payloads: &[&[u8]], headers: &[(&str, &str)]| {
-        let call = |webhook: &Webhook, payload: &[u8]| {
-            let request = host.post(webhook.path(), payload);
-            let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
-            let answer = request.send();
-            assert!(matches!(answer.status, 200 | 422), "{}", answer.text());
-            let answered = answer.json();
-            if answer.status == 200 { answered["output_value"].clone() } else { answered["detail"].clone() }
-        };
-        let (old, new) = (old(name), host.webhook(&format!("new-{name}"), name));
-        let outputs: Vec<Value> = payloads.iter().map(|payload| call(&old, payload)).collect();
-        let as_now: Vec<Value> = payloads.iter().map(|payload| call(&new, payload)).collect();
-        assert_eq!(outputs, as_now, "{name}");
-        outputs[0].clone()
-    };
-    assert_eq!(same("hello", &[br#"{"name":"Ada"}"#], &[]), json!({ "greeting": "Hello, Ada!" }));
-    assert_eq!(same("outputs", &[br#"{"set":{"a":1},"return":{"b":2}}"#], &[]), json!({ "a": 1, "b": 2 }));
-    let signup = workspace_file("examples/signup/requests/signup.json");
-    assert_eq!(same("signup", &[&signup, b"{}"], &[])["name"], "Ada Lovelace");
-    let push = workspace_file("examples/github-push/requests/push.json");
-    assert_eq!(same("github-push", &[&push], &[("X-GitHub-Event", "push")])["event"], "push");
-    let form = workspace_file("examples/order-form/requests/order.form");
-    let is_form = [("Content-Type", "application/x-www-form-urlencoded")];
-    assert_eq!(same("order-form", &[&form], &is_form)["quantity"], 4);
 }

@@ -3,5 +3,6 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod children;
+mod contract;
 mod settings;
 mod sleep;
