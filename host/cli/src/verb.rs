@@ -4,6 +4,7 @@ mod call;
 mod compile_worker;
 mod deploy;
 mod executions;
+mod flow;
 mod logs;
 mod role;
 mod serve;
@@ -30,6 +31,8 @@ pub(crate) enum Verb {
     Serve(serve::Serve),
     /// Bring a flow, or a new version of it, to the server
     Deploy(Client<deploy::Deploy>),
+    /// List and show flows; allow them to call hosts outside
+    Flow(Group<flow::Flow>),
     /// Create, list, enable and disable webhooks
     Webhook(Group<webhook::Webhook>),
     /// Create, list and delete users; give them passwords and roles
@@ -80,6 +83,7 @@ impl Verb {
             Self::Deploy(it) => it.run(deploy::Deploy::run),
             Self::Call(it) => it.run(call::Call::run),
             Self::Logs(it) => it.run(logs::Logs::run),
+            Self::Flow(it) => it.run(flow::Flow::run),
             Self::Webhook(it) => it.run(webhook::Webhook::run),
             Self::User(it) => it.run(user::User::run),
             Self::Role(it) => it.run(role::Role::run),

@@ -53,6 +53,34 @@ fn the_tour_from_deploy_to_logs() {
 }
 
 #[test]
+fn a_webhook_is_made_with_the_roles_of_its_executions() {
+    let host = Host::start();
+    host.deploy("settings");
+    let create = ["webhook", "create", "keeper", "--flow", "settings", "--enable", "--role"];
+    let problem = host.cli(&[&create[..], &["Nobody", "--json"]].concat()).problem(6);
+    assert!(problem["detail"].as_str().unwrap().contains("roles[0]"), "{problem}");
+    let created = host.cli(&[&create[..], &["Developer", "--json"]].concat()).json();
+    assert_eq!(created["roles"].as_array().unwrap().len(), 1, "{created}");
+    let save = json!({ "ops": [{ "op": "save", "name": "kept", "value": 1 }] }).to_string();
+    let called = host.cli(&["call", "keeper", "-d", &save, "--json"]).json();
+    assert_eq!(called["output_value"]["results"], json!([{ "ok": null }]));
+}
+
+#[test]
+fn flows_are_listed_and_shown() {
+    let host = Host::start();
+    host.deploy("hello");
+    let listed = host.cli(&["flow", "list", "--json"]).json();
+    assert_eq!(listed[0]["name"], "hello");
+    assert_eq!(host.cli(&["flow", "show", "hello", "--json"]).json()["active_version"], 1);
+    let shown = host.cli(&["flow", "show", "hello"]).stdout;
+    assert!(shown.contains("sha256:"), "{shown}");
+    assert_eq!(host.cli(&["flow", "show", "nobody", "--json"]).problem(5)["code"], "record.not-found");
+    assert_eq!(host.cli(&["flow", "delete", "hello"]).exit, Some(0));
+    assert_eq!(host.cli(&["flow", "list", "--json"]).json(), json!([]));
+}
+
+#[test]
 fn a_setting_makes_a_webhook_that_is_called_by_client_and_name() {
     let host = Setup::new().flag("--workspace", "acme").start();
     host.deploy("hello");

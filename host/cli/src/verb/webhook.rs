@@ -30,6 +30,9 @@ pub(crate) enum Webhook {
         /// What the answer to a successful call holds
         #[arg(long, value_parser = ["execution", "outputs"])]
         answer: Option<String>,
+        /// What its executions may do beside computing; may be given several times. `flowhost role list` names the roles
+        #[arg(long)]
+        role: Vec<String>,
     },
     /// List the webhooks, those of settings too
     List,
@@ -64,7 +67,7 @@ impl Webhook {
     /// Does it.
     pub(crate) fn run(self, connection: &Connection) -> Result<(), Failure> {
         match self {
-            Self::Create { name, flow, key, dev, enable, answer } => {
+            Self::Create { name, flow, key, dev, enable, answer, role } => {
                 let mut webhook = json!({
                     "name": name, "flow_name": flow, "is_productive": !dev, "is_enabled": enable,
                 });
@@ -73,6 +76,9 @@ impl Webhook {
                 }
                 if let Some(answer) = answer {
                     webhook["options"] = json!({ "answer": answer });
+                }
+                if !role.is_empty() {
+                    webhook["roles"] = role.iter().map(|role| json!({ "role_name": role })).collect();
                 }
                 change(connection, "POST", &address(&["webhook"], &[]), &webhook)
             }
