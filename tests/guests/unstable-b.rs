@@ -1,5 +1,6 @@
 //! Differs from `unstable-a`, which says what for, as its payload's `differs` says: by the `order` of the two increments, by what
-//! it asks (`argument`), by another `call`, by one call `more` or one `fewer` before the sleep, or by its `end` before it.
+//! it asks (`argument`), by another `call`, by one call `more` or one `fewer` before the sleep, by its `end` before it,
+//! or by a `stop` there, an end that does not return.
 
 #![cfg(target_family = "wasm")]
 
@@ -23,6 +24,7 @@ enum Difference {
     More,
     Fewer,
     End,
+    Stop,
 }
 
 #[flow]
@@ -52,6 +54,10 @@ fn unstable(this: &Execution, plan: Input<Plan>) -> Result<Outputs, FlowError> {
         Difference::End => {
             settings.increment("unstable.first", 1)?;
             return Ok(Outputs::new().set("variant", "b"));
+        }
+        Difference::Stop => {
+            settings.increment("unstable.first", 1)?;
+            this.end_success("enough");
         }
     }
     this.sleep().for_duration(Duration::from_millis(plan.for_ms))?;

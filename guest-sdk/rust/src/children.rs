@@ -248,7 +248,7 @@ impl<'a> Children<'a> {
 #[derive(Clone, Debug)]
 #[must_use = "a child does nothing until it is started"]
 pub struct NewChild<'a> {
-    backend: &'a Backend,
+    pub(crate) backend: &'a Backend,
     pub(crate) flow: FlowRef,
     pub(crate) input: String,
     pub(crate) is_detached: bool,
@@ -289,8 +289,8 @@ impl<'a> NewChild<'a> {
 /// A child that was started. Two are equal if they are the same execution.
 #[derive(Clone, Debug)]
 pub struct Child<'a> {
-    id: String,
-    backend: &'a Backend,
+    pub(crate) id: String,
+    pub(crate) backend: &'a Backend,
 }
 
 impl PartialEq for Child<'_> {

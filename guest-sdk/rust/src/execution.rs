@@ -4,13 +4,14 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::backend::Backend;
-use crate::children::Children;
-use crate::crossing::to_json;
+use crate::children::{Child, Children};
+use crate::crossing::{from_json, to_json};
 use crate::settings::Settings;
 use crate::sleep::Sleep;
-use crate::{HostError, Request};
+use crate::{FlowError, HostError, Request};
 
 /// The execution that runs the flow: who it is, and what it tells while it runs.
 ///
@@ -27,6 +28,17 @@ pub enum Mode {
     Development,
     /// The real thing.
     Productive,
+}
+
+/// Who an execution acts as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The type of the record that acts: `USER` or `WEBHOOK`.
+    pub identity_type: String,
+    /// The record's id.
+    pub id: String,
+    /// The record's name.
+    pub name: String,
 }
 
 /// How much a log line matters.
@@ -69,6 +81,34 @@ impl Execution {
     /// When the host ends the execution if it is still running then.
     pub fn deadline(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_micros(self.backend.deadline())
+    }
+
+    /// What the execution was started with, all of it, as a `T`: of a webhook call the object with `method`, `path`, `query`,
+    /// `headers` and `json`.
+    ///
+    /// Refused with `json.invalid` where it is none.
+    ///
+    /// ```
+    /// # use flowhost_guest::{Execution, HostError, json};
+    /// # use serde_json::Value;
+    /// let this = Execution::for_test().with_input(json!({ "path": "/orders" }));
+    /// let input: Value = this.input()?;
+    /// assert_eq!(input["path"], "/orders");
+    /// # Ok::<(), HostError>(())
+    /// ```
+    pub fn input<T: DeserializeOwned>(&self) -> Result<T, HostError> {
+        from_json("the input", &self.backend.input())
+    }
+
+    /// With whose permissions the execution acts; none where it has none, since who gave them is gone.
+    pub fn acting_identity(&self) -> Option<Identity> {
+        self.backend.acting_identity()
+    }
+
+    /// How often the execution was begun, this time included: 1 unless it was cut off. It is told once, so that it says in
+    /// which attempt the flow came to this call first.
+    pub fn attempt(&self) -> u32 {
+        self.backend.attempt()
     }
 
     /// The webhook request that the execution serves, or none where something else started it.
@@ -131,6 +171,88 @@ impl Execution {
     /// Refused with the code `json.invalid` where the value cannot be written as JSON.
     pub fn set_output(&self, name: &str, value: &impl Serialize) -> Result<(), HostError> {
         self.backend.set_output(name, &to_json(format_args!("output `{name}`"), value)?)
+    }
+
+    /// Sets several outputs, the members of a map or a struct, each of which replaces what its name held.
+    ///
+    /// Refused with `json.invalid` where the values are no JSON object.
+    pub fn merge_outputs(&self, values: &impl Serialize) -> Result<(), HostError> {
+        self.backend.merge_outputs(&to_json("the outputs", values)?)
+    }
+
+    /// Puts the members of a map or a struct in place of all outputs that were set.
+    ///
+    /// Refused with `json.invalid` where the values are no JSON object.
+    pub fn replace_outputs(&self, values: &impl Serialize) -> Result<(), HostError> {
+        self.backend.replace_outputs(&to_json("the outputs", values)?)
+    }
+
+    /// Adds a value to the end of the list that is the output of this name; the list is made where there is none.
+    ///
+    /// ```
+    /// # use flowhost_guest::{Execution, HostError, json};
+    /// let this = Execution::for_test();
+    /// for line in ["rye", "spelt"] {
+    ///     this.append_output("sold", &line)?;
+    /// }
+    /// assert_eq!(this.outputs_set()["sold"], json!(["rye", "spelt"]));
+    /// # Ok::<(), HostError>(())
+    /// ```
+    ///
+    /// Refused with `execution.not-a-list` where the output is something else.
+    pub fn append_output(&self, name: &str, value: &impl Serialize) -> Result<(), HostError> {
+        self.backend.append_output(name, &to_json(format_args!("output `{name}`"), value)?)
+    }
+
+    /// Ends the execution with the status `ENDED_SUCCESS` and the outputs that were set: nothing of the flow runs after it, no
+    /// destructor either. The message becomes its `status_message`, unless it is empty.
+    ///
+    /// ```
+    /// # use flowhost_guest::{Execution, FlowError, Outputs};
+    /// use flowhost_guest::Ending;
+    ///
+    /// fn flow(this: &Execution) -> Result<Outputs, FlowError> {
+    ///     this.set_output("orders", &0)?;
+    ///     this.end_success("nothing to do")
+    /// }
+    ///
+    /// // In a test, `ending` shows how the flow ended.
+    /// let this = Execution::for_test();
+    /// assert_eq!(this.ending(|| flow(&this)), Ending::Success("nothing to do".into()));
+    /// assert_eq!(this.outputs_set()["orders"], 0);
+    /// ```
+    pub fn end_success(&self, message: impl fmt::Display) -> ! {
+        self.backend.end_success(message.to_string())
+    }
+
+    /// Ends the execution with the status `ENDED_ERROR`, as if the flow had returned the error: from wherever it is.
+    pub fn end_error(&self, error: impl Into<FlowError>) -> ! {
+        self.backend.end_error(error.into())
+    }
+
+    /// Ends the execution with the status `ENDED_CANCELLED`. The message becomes its `status_message`, unless it is empty. A caller
+    /// who waits is answered `execution.cancelled`.
+    pub fn end_cancelled(&self, message: impl fmt::Display) -> ! {
+        self.backend.end_cancelled(message.to_string())
+    }
+
+    /// Starts the active version of this flow once more with the same input, and goes on. The clone is a child that goes on
+    /// when this execution has ended; it serves no request.
+    ///
+    /// Refused as [`NewChild::start`](crate::children::NewChild::start) is.
+    pub fn clone_execution(&self) -> Result<Child<'_>, HostError> {
+        self.cloned(None)
+    }
+
+    /// [`Execution::clone_execution`] with another input.
+    ///
+    /// Refused with `json.invalid` where the input cannot be written as JSON, too.
+    pub fn clone_execution_with(&self, input: &(impl Serialize + ?Sized)) -> Result<Child<'_>, HostError> {
+        self.cloned(Some(to_json("the input of the clone", input)?))
+    }
+
+    fn cloned(&self, input: Option<String>) -> Result<Child<'_>, HostError> {
+        Ok(Child { id: self.backend.clone_execution(input.as_deref())?, backend: &self.backend })
     }
 
     /// Says in a few words how far the execution has come. The last message stands in its `status_message` while it runs.

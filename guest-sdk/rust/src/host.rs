@@ -4,12 +4,13 @@ mod children;
 mod settings;
 mod sleep;
 
+use std::io::{self, Write};
 use std::time::SystemTime;
 
 use crate::bindings::flowhost::flow::execution;
 use crate::bindings::flowhost::flow::request::{self, IncomingRequest};
 use crate::bindings::flowhost::flow::types;
-use crate::{Execution, HostError, Level, Mode};
+use crate::{Execution, FlowError, HostError, Identity, Level, Mode};
 
 /// The one execution of this instance; there is nothing to hold on to.
 #[derive(Debug)]
@@ -62,6 +63,61 @@ impl Backend {
         Ok(execution::set_output(name, json)?)
     }
 
+    pub(crate) fn input(&self) -> String {
+        execution::input()
+    }
+
+    pub(crate) fn acting_identity(&self) -> Option<Identity> {
+        execution::acting_identity().map(|acting| Identity {
+            identity_type: acting.identity_type,
+            id: acting.id,
+            name: acting.name,
+        })
+    }
+
+    pub(crate) fn attempt(&self) -> u32 {
+        execution::attempt()
+    }
+
+    pub(crate) fn merge_outputs(&self, json: &str) -> Result<(), HostError> {
+        Ok(execution::merge_outputs(json)?)
+    }
+
+    pub(crate) fn replace_outputs(&self, json: &str) -> Result<(), HostError> {
+        Ok(execution::replace_outputs(json)?)
+    }
+
+    pub(crate) fn append_output(&self, name: &str, json: &str) -> Result<(), HostError> {
+        Ok(execution::append_output(name, json)?)
+    }
+
+    pub(crate) fn end_success(&self, message: String) -> ! {
+        flush();
+        execution::end_success(Some(&message).filter(|message| !message.is_empty()).map(String::as_str));
+        unreachable!("the host has ended the execution")
+    }
+
+    pub(crate) fn end_error(&self, error: FlowError) -> ! {
+        flush();
+        execution::end_error(&types::FlowError {
+            message: error.message().into(),
+            code: error.code().map(Into::into),
+            details: error.details().map(ToString::to_string),
+            retryable: error.is_retryable(),
+        });
+        unreachable!("the host has ended the execution")
+    }
+
+    pub(crate) fn end_cancelled(&self, message: String) -> ! {
+        flush();
+        execution::end_cancelled(Some(&message).filter(|message| !message.is_empty()).map(String::as_str));
+        unreachable!("the host has ended the execution")
+    }
+
+    pub(crate) fn clone_execution(&self, json: Option<&str>) -> Result<String, HostError> {
+        Ok(execution::clone(json)?)
+    }
+
     pub(crate) fn progress(&self, message: &str) {
         execution::progress(message);
     }
@@ -69,6 +125,11 @@ impl Backend {
     pub(crate) fn request(&self) -> Option<RequestBackend> {
         request::current()
     }
+}
+
+/// Hands over what was printed without a line break: what the standard library still has is lost with the instance.
+fn flush() {
+    let _closed = (io::stdout().flush(), io::stderr().flush());
 }
 
 impl From<types::HostError> for HostError {

@@ -58,9 +58,9 @@ use host as backend;
 use testing as backend;
 
 #[cfg(not(target_family = "wasm"))]
-pub use backend::{LogLine, StartedChild};
+pub use backend::{Ending, LogLine, StartedChild};
 pub use error::{FlowError, HostError};
-pub use execution::{Execution, Level, Mode};
+pub use execution::{Execution, Identity, Level, Mode};
 pub use input::{FromInput, Input};
 pub use outputs::Outputs;
 pub use request::Request;

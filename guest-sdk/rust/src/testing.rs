@@ -1,6 +1,7 @@
 //! Executions and requests in memory, for the tests of flows.
 
 mod children;
+mod ending;
 mod settings;
 mod sleep;
 
@@ -11,8 +12,9 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value};
 
 pub use self::children::StartedChild;
+pub use self::ending::Ending;
 use crate::crossing::{from_json, microseconds};
-use crate::{Execution, HostError, Level, Mode, Request};
+use crate::{Execution, HostError, Identity, Level, Mode, Request};
 
 /// The time that an execution in memory has left, whenever it asks: computing takes none on the test's clock, and waiting
 /// does not count.
@@ -23,6 +25,9 @@ const TIME_LEFT: Duration = Duration::from_secs(60);
 pub(crate) struct Backend {
     name: String,
     mode: Mode,
+    input: Value,
+    acting_identity: Option<Identity>,
+    attempt: u32,
     now: Cell<SystemTime>,
     request: Option<RequestBackend>,
     told: RefCell<Told>,
@@ -52,12 +57,15 @@ pub struct LogLine {
 /// Tests: native only.
 impl Execution {
     /// An execution in memory: productive, named `test`, without a request, with a minute to go, with no settings and
-    /// nothing that it could start.
+    /// nothing that it could start, with the input null, in its first attempt and acting as nobody.
     pub fn for_test() -> Self {
         Self {
             backend: Backend {
                 name: "test".into(),
                 mode: Mode::Productive,
+                input: Value::Null,
+                acting_identity: None,
+                attempt: 1,
                 now: Cell::new(in_whole_microseconds(SystemTime::now())),
                 request: None,
                 told: RefCell::default(),
@@ -72,6 +80,27 @@ impl Execution {
     #[must_use]
     pub fn with_mode(mut self, mode: Mode) -> Self {
         self.backend.mode = mode;
+        self
+    }
+
+    /// The same execution, started with this: what [`Execution::input`] gives and a clone is started with.
+    #[must_use]
+    pub fn with_input(mut self, input: impl Into<Value>) -> Self {
+        self.backend.input = input.into();
+        self
+    }
+
+    /// The same execution, acting as somebody.
+    #[must_use]
+    pub fn with_acting_identity(mut self, identity: Identity) -> Self {
+        self.backend.acting_identity = Some(identity);
+        self
+    }
+
+    /// The same execution in another attempt.
+    #[must_use]
+    pub fn with_attempt(mut self, attempt: u32) -> Self {
+        self.backend.attempt = attempt;
         self
     }
 
@@ -135,6 +164,43 @@ impl Backend {
         let value = from_json(format_args!("output `{name}`"), json)?;
         self.told.borrow_mut().outputs.insert(name.into(), value);
         Ok(())
+    }
+
+    pub(crate) fn input(&self) -> String {
+        self.input.to_string()
+    }
+
+    pub(crate) fn acting_identity(&self) -> Option<Identity> {
+        self.acting_identity.clone()
+    }
+
+    pub(crate) fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    pub(crate) fn merge_outputs(&self, json: &str) -> Result<(), HostError> {
+        let values: Map<String, Value> = from_json("the outputs", json)?;
+        self.told.borrow_mut().outputs.extend(values);
+        Ok(())
+    }
+
+    pub(crate) fn replace_outputs(&self, json: &str) -> Result<(), HostError> {
+        self.told.borrow_mut().outputs = from_json("the outputs", json)?;
+        Ok(())
+    }
+
+    pub(crate) fn append_output(&self, name: &str, json: &str) -> Result<(), HostError> {
+        let value = from_json(format_args!("output `{name}`"), json)?;
+        match self.told.borrow_mut().outputs.entry(name).or_insert_with(|| Value::Array(Vec::new())) {
+            Value::Array(list) => {
+                list.push(value);
+                Ok(())
+            }
+            _ => {
+                let message = format_args!("the output `{name}` is not a list that could be added to");
+                Err(HostError::new("execution.not-a-list", message))
+            }
+        }
     }
 
     pub(crate) fn progress(&self, message: &str) {
@@ -250,11 +316,13 @@ mod tests {
         this.log(Level::Info, "odd", &7);
         this.set_output("count", &1).unwrap();
         this.set_output("count", &2).unwrap();
+        this.merge_outputs(&json!({ "more": [1] })).unwrap();
+        this.append_output("more", &2).unwrap();
         this.progress("half");
 
         let fields: Vec<Value> = this.logged().into_iter().map(|line| line.fields).collect();
         assert_eq!(fields, [json!({"seconds": 3}), Value::Null, json!({"value": "7"})]);
-        assert_eq!(Value::from(this.outputs_set()), json!({"count": 2}));
+        assert_eq!(Value::from(this.outputs_set()), json!({"count": 2, "more": [1, 2]}));
         assert_eq!(this.progress_told(), ["half"]);
         assert_eq!(this.mode(), Mode::Development);
         assert!(this.deadline() > this.now());
@@ -265,6 +333,11 @@ mod tests {
         let odd = std::collections::BTreeMap::from([(vec![1], 2)]);
         let refused = Execution::for_test().set_output("odd", &odd).unwrap_err();
         assert_eq!(refused.code(), "json.invalid");
+        let this = Execution::for_test();
+        assert_eq!(this.merge_outputs(&7).unwrap_err().code(), "json.invalid");
+        assert_eq!(this.replace_outputs(&[7]).unwrap_err().code(), "json.invalid");
+        this.replace_outputs(&json!({ "count": 1 })).unwrap();
+        assert_eq!(this.append_output("count", &2).unwrap_err().code(), "execution.not-a-list");
     }
 
     #[test]

@@ -123,7 +123,12 @@ fn size(returned: &Result<String, types::FlowError>) -> usize {
 /// Finds out why a call ended without returning.
 fn failed(state: &mut State, error: &wasmtime::Error) -> Outcome {
     if let Some(outcome) = state.take_ending() {
-        return outcome;
+        // What a flow does itself is held against its journal, in whatever way it ends.
+        let is_its_own = matches!(outcome, Outcome::Ended(_) | Outcome::FlowError(_));
+        return match state.journal.unfinished().filter(|_| is_its_own) {
+            Some(divergence) => Outcome::Diverged(divergence),
+            None => outcome,
+        };
     }
     if state.memory.denied() {
         return Outcome::MemoryLimit;

@@ -36,7 +36,7 @@ pub use error::{CompileError, EngineError, InvalidComponent};
 pub use invoke::Invocation;
 pub use journal::{Call, Divergence, Journal, Kept};
 pub use log::{Log, LogFull};
-pub use outcome::{FlowError, LimitedOutput, Outcome, Report, Suspended};
+pub use outcome::{Ending, FlowError, LimitedOutput, Outcome, Report, Suspended};
 pub use state::{Slots, State, WholeState};
 pub use wait::{Residence, StaysInMemory, WaitLimit, Waited};
 pub use wasmtime;

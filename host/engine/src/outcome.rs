@@ -28,6 +28,8 @@ pub enum Outcome {
     Success(String),
     /// The flow returned an error.
     FlowError(FlowError),
+    /// The flow ended itself, by a call that does not return. An error that it ended with so is a [`Self::FlowError`].
+    Ended(Ending),
     /// Somebody wished the end.
     Cancelled,
     /// The flow panicked and said so.
@@ -62,6 +64,15 @@ pub enum Outcome {
     JournalDamaged(String),
     /// The host failed. The text is for operators, never for callers.
     HostFault(String),
+}
+
+/// How a flow ended itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Well, with the outputs that it set, and with a message for whoever reads its execution.
+    Success(Option<String>),
+    /// As if somebody had wished it, and why.
+    Cancelled(Option<String>),
 }
 
 /// A wait for which a call has left memory.

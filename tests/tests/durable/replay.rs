@@ -126,6 +126,7 @@ fn a_flow_that_does_otherwise_is_stopped_and_the_first_difference_is_shown() {
         ("more", 3, "sleep.for-duration 86400000000", r#"called `settings.increment ["unstable.more",1]`"#),
         ("fewer", 2, r#"settings.increment ["unstable.second",1]"#, "called `sleep.for-duration 86400000000`"),
         ("end", 2, r#"settings.increment ["unstable.second",1]"#, "ended"),
+        ("stop", 2, r#"settings.increment ["unstable.second",1]"#, "ended"),
     ];
     let ids =
         differences.map(|(differs, ..)| unstable.call_async(&host, &json!({ "for_ms": DAY, "differs": differs })));
@@ -145,7 +146,7 @@ fn a_flow_that_does_otherwise_is_stopped_and_the_first_difference_is_shown() {
         assert_eq!(ended.record["status_message"], *message);
     }
     // None of them did anything more.
-    let expected = [("first".to_owned(), json!(6)), ("second".to_owned(), json!(6))];
+    let expected = [("first".to_owned(), json!(7)), ("second".to_owned(), json!(7))];
     assert_eq!(settings(&host, "unstable."), BTreeMap::from(expected));
 }
 

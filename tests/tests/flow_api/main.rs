@@ -4,5 +4,6 @@
 
 mod children;
 mod contract;
+mod execution;
 mod settings;
 mod sleep;

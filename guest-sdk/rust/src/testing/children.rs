@@ -110,6 +110,13 @@ impl Execution {
 }
 
 impl Backend {
+    pub(crate) fn clone_execution(&self, input: Option<&str>) -> Result<String, HostError> {
+        let flow = FlowRef::Name(self.name.clone());
+        let input = input.map_or_else(|| self.input.to_string(), str::to_owned);
+        let clone = NewChild { backend: self, flow, input, is_detached: true, priority: None, concurrency: None };
+        self.start_child(clone)
+    }
+
     pub(crate) fn start_child(&self, child: NewChild<'_>) -> Result<String, HostError> {
         let mut children = self.children.borrow_mut();
         let Some(flow) = children.flows.iter().find(|flow| flow.flow == child.flow) else {
@@ -382,6 +389,17 @@ mod tests {
             concurrency: Some(("customer-7".into(), 1)),
         };
         assert_eq!(this.children_started(), [expected]);
+    }
+
+    #[test]
+    fn a_clone_is_a_detached_child_of_the_same_flow() {
+        let this = Execution::for_test().with_input(json!([1])).with_child("test", |_| Ok(Outputs::new()));
+        this.clone_execution().unwrap().wait().unwrap();
+        this.clone_execution_with(&"other").unwrap();
+        let started = this.children_started();
+        assert_eq!([&started[0].input, &started[1].input], [&json!([1]), &json!("other")]);
+        assert!(started.iter().all(|child| child.is_detached && child.flow == FlowRef::from("test")));
+        assert_eq!(parent().clone_execution().unwrap_err().code(), "flow.not-found");
     }
 
     #[test]

@@ -15,6 +15,7 @@ wasmtime::component::bindgen!({
         }
     ",
     imports: {
+        "flowhost:flow/execution.acting-identity": async | trappable,
         "flowhost:flow/execution.clone": async | trappable,
         "flowhost:flow/settings": async | trappable,
         "flowhost:flow/sleep": async | trappable,

@@ -31,12 +31,25 @@ pub(super) struct ChildrenCapability;
 
 /// A child that has not been started yet. The generated code re-exports it.
 #[allow(unreachable_pub)]
+#[derive(Clone)]
 pub struct Draft {
     flow: FlowRef,
     input: String,
     is_detached: bool,
     priority: Option<Priority>,
     concurrency: Option<ConcurrencyLimit>,
+}
+
+impl Draft {
+    /// A child of the flow with this input, of which nothing else was said.
+    pub(super) fn new(flow: FlowRef, input: String) -> Self {
+        Self { flow, input, is_detached: false, priority: None, concurrency: None }
+    }
+
+    /// One that goes on when its parent has ended.
+    pub(super) fn detached(self) -> Self {
+        Self { is_detached: true, ..self }
+    }
 }
 
 /// How a wait for children ended.
@@ -74,7 +87,7 @@ fn child_of(live: &Live, child: &str) -> Told<RecordId> {
 }
 
 /// The child that a draft becomes, unless it is refused.
-fn admit(host: &Host, parent: &Live, draft: &Draft) -> Told<Live> {
+fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<Live> {
     let limits = host.limits();
     if parent.child_count() >= limits.children as usize {
         let detail = format!("an execution starts at most {} children", limits.children);
@@ -91,7 +104,7 @@ fn admit(host: &Host, parent: &Live, draft: &Draft) -> Told<Live> {
         let detail = format!("a limit is at least 1, and its key has 1 to {KEY_LIMIT} characters");
         return Err(refusal("children.invalid-limit", detail));
     }
-    let input = RawValue::from_string(draft.input.clone());
+    let input = RawValue::from_string(draft.input);
     let input = input.map_err(|error| refusal("json.invalid", format!("the input: {error}")))?;
     let (target, shown) = match &draft.flow {
         FlowRef::Name(name) => (Some(FlowTarget::Name(name.trim().to_owned())), name),
@@ -119,7 +132,7 @@ fn admit(host: &Host, parent: &Live, draft: &Draft) -> Told<Live> {
         user_id: parent.start.user_id,
         actor: parent.start.actor,
         lineage: Lineage { parent_id: Some(parent.id), depth, is_detached: draft.is_detached },
-        concurrency: draft.concurrency.clone(),
+        concurrency: draft.concurrency,
         is_productive: parent.start.is_productive,
         input,
         request: None,
@@ -129,9 +142,38 @@ fn admit(host: &Host, parent: &Live, draft: &Draft) -> Told<Live> {
     Ok(host.admit(start)?)
 }
 
+/// Starts a child, unless it is refused. Its row is one step with what the flow is told.
+pub(super) async fn start(state: &mut State, call: Call, draft: Draft) -> wasmtime::Result<Told<String>> {
+    let (host, parent) = asking(state)?;
+    if let Some(told) = state.replay::<Told<RecordId>>(&call)? {
+        return Ok(told.map(|id| {
+            parent.add_child(id);
+            id.to_string()
+        }));
+    }
+    let child = match admit(&host, &parent, draft) {
+        Ok(child) => Arc::new(child),
+        Err(refused) => {
+            let told: Told<RecordId> = Err(refused);
+            state.record(call, &told)?;
+            return Ok(told.map(|id| id.to_string()));
+        }
+    };
+    let id = child.id;
+    state.record(call, &Ok::<RecordId, HostError>(id))?;
+    let row = child.row(child.execution(), host.owner_id());
+    let after = move |host: &Host, _| {
+        child.set_recorded();
+        host.enqueue_child(child);
+    };
+    host.step(state, &parent, vec![Write::Execution(Box::new(row))], after).await?;
+    parent.add_child(id);
+    Ok(Ok(id.to_string()))
+}
+
 impl children::HostNewChild for State {
     fn new(&mut self, flow: FlowRef, input: String) -> wasmtime::Result<Resource<Draft>> {
-        self.push_resource(Draft { flow, input, is_detached: false, priority: None, concurrency: None })
+        self.push_resource(Draft::new(flow, input))
     }
 
     fn detach(&mut self, child: Resource<Draft>) -> wasmtime::Result<()> {
@@ -154,36 +196,12 @@ impl children::HostNewChild for State {
     }
 
     async fn start(&mut self, child: Resource<Draft>) -> wasmtime::Result<Told<String>> {
-        let (host, parent) = asking(self)?;
         let draft = self.table.get(&child)?;
         let own = draft.concurrency.as_ref().map(|own| (&own.key, own.limit));
         let request = (&draft.flow, &draft.input, draft.is_detached, draft.priority, own);
         let call = Call::new("children.start", &request);
-        if let Some(told) = self.replay::<Told<RecordId>>(&call)? {
-            return Ok(told.map(|id| {
-                parent.add_child(id);
-                id.to_string()
-            }));
-        }
-        let draft = self.table.get(&child)?;
-        let child = match admit(&host, &parent, draft) {
-            Ok(child) => Arc::new(child),
-            Err(refused) => {
-                let told: Told<RecordId> = Err(refused);
-                self.record(call, &told)?;
-                return Ok(told.map(|id| id.to_string()));
-            }
-        };
-        let id = child.id;
-        self.record(call, &Ok::<RecordId, HostError>(id))?;
-        let row = child.row(child.execution(), host.owner_id());
-        let after = move |host: &Host, _| {
-            child.set_recorded();
-            host.enqueue_child(child);
-        };
-        host.step(self, &parent, vec![Write::Execution(Box::new(row))], after).await?;
-        parent.add_child(id);
-        Ok(Ok(id.to_string()))
+        let draft = draft.clone();
+        start(self, call, draft).await
     }
 
     fn drop(&mut self, child: Resource<Draft>) -> wasmtime::Result<()> {

@@ -1,22 +1,25 @@
 //! `flowhost:flow/execution`: the execution that a flow is.
 //!
-//! Nothing here but the mode reaches outside of the execution, so the rest is no journal point: what is read is kept with
-//! the execution, what is written is part of its record. The mode can be switched while the execution is paused; a flow is
-//! told the one that it was told first.
+//! What is read here is kept with the execution, and what is written is part of its record, so most of it is no journal
+//! point. The mode, the identity and the attempt may be others when the flow is run again: it is told those that it was told
+//! first. A clone is another execution: a step.
 
 use std::sync::Arc;
 
-use flowhost_engine::{Call, LimitedOutput, LogFull, Outcome, Slots, State, WholeState};
+use flowhost_engine::{Call, Ending, FlowError, LimitedOutput, LogFull, Outcome, Slots, State, WholeState};
 use flowhost_model::{LogLevel, LogSource, RawValue};
 use wasmtime::component::Linker;
 
 use crate::capability::{Capability, ExecutionContext};
-use crate::execution::{Live, OutputError};
+use crate::execution::{Live, OutputError, Outputs};
 
-use super::bindings::flowhost::flow::execution::{self, HostError, Json, Level, RunMode, Timestamp};
+use super::bindings::flowhost::flow::children::FlowRef;
+use super::bindings::flowhost::flow::execution::{self, Json, Level, RunMode, Timestamp};
+use super::children::{self, Draft};
+use super::refusal::{Told, refusal};
 
-/// The longest progress message, in bytes. It is a line in a list.
-const PROGRESS_LIMIT: usize = 1000;
+/// The longest message of an execution, in bytes. It is a line in a list.
+const MESSAGE_LIMIT: usize = 1000;
 
 /// The capability `execution`.
 pub(crate) struct ExecutionCapability;
@@ -43,6 +46,27 @@ impl Capability for ExecutionCapability {
 
 fn live(state: &mut State) -> wasmtime::Result<&Arc<Live>> {
     Ok(&state.slot::<Slot>()?.live)
+}
+
+/// A message, without its end where it is very long.
+fn short(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(MESSAGE_LIMIT));
+    message
+}
+
+/// Puts something into the outputs, within their budget.
+fn put(
+    state: &mut State,
+    work: impl FnOnce(&mut Outputs, usize) -> Result<(), OutputError>,
+) -> wasmtime::Result<Told<()>> {
+    let live = live(state)?;
+    let budget = live.start.budget.output_bytes;
+    match live.with_outputs(|outputs| work(outputs, budget)) {
+        Ok(()) => Ok(Ok(())),
+        Err(OutputError::TooLarge) => Err(state.end_with_output_limit(LimitedOutput::Outputs)),
+        Err(error @ OutputError::NotAList(_)) => Ok(Err(refusal("execution.not-a-list", error.to_string()))),
+        Err(error) => Ok(Err(refusal("json.invalid", error.to_string()))),
+    }
 }
 
 /// Tells the flow its mode for the first time in this run.
@@ -96,60 +120,82 @@ impl execution::Host for State {
         written.map_err(|LogFull| self.end_with_output_limit(LimitedOutput::Log))
     }
 
-    fn set_output(&mut self, name: String, value: Json) -> wasmtime::Result<Result<(), HostError>> {
-        let live = live(self)?;
-        let budget = live.start.budget.output_bytes;
-        match live.with_outputs(|outputs| outputs.set(name, value, budget)) {
-            Ok(()) => Ok(Ok(())),
-            Err(OutputError::TooLarge) => Err(self.end_with_output_limit(LimitedOutput::Outputs)),
-            Err(error) => Ok(Err(HostError { code: "json.invalid".into(), message: error.to_string() })),
-        }
+    fn set_output(&mut self, name: String, value: Json) -> wasmtime::Result<Told<()>> {
+        put(self, |outputs, budget| outputs.set(name, value, budget))
     }
 
-    fn progress(&mut self, mut message: String) -> wasmtime::Result<()> {
-        message.truncate(message.floor_char_boundary(PROGRESS_LIMIT));
-        live(self)?.set_progress(message);
+    fn progress(&mut self, message: String) -> wasmtime::Result<()> {
+        live(self)?.set_progress(short(message));
         Ok(())
     }
 
     fn input(&mut self) -> wasmtime::Result<Json> {
-        Err(self.end(Outcome::HostFault("not there yet".into())))
+        Ok(live(self)?.start.input.get().to_owned())
     }
 
-    fn acting_identity(&mut self) -> wasmtime::Result<Option<execution::Identity>> {
-        Err(self.end(Outcome::HostFault("not there yet".into())))
+    async fn acting_identity(&mut self) -> wasmtime::Result<Option<execution::Identity>> {
+        let call = Call::new("execution.acting-identity", &());
+        if let Some(told) = self.replay(&call)? {
+            return Ok(told);
+        }
+        let context = self.slot::<ExecutionContext>()?.clone();
+        let told = match context.host().acting_identity(context.live()).await {
+            Ok(acting) => acting.map(|acting| execution::Identity {
+                identity_type: acting.record_type.as_str().to_owned(),
+                id: acting.id.to_string(),
+                name: acting.name,
+            }),
+            Err(problem) => return Err(self.end(Outcome::HostFault(problem.detail))),
+        };
+        self.record(call, &told)?;
+        Ok(told)
     }
 
     fn attempt(&mut self) -> wasmtime::Result<u32> {
-        Err(self.end(Outcome::HostFault("not there yet".into())))
+        let call = Call::new("execution.attempt", &());
+        if let Some(told) = self.replay(&call)? {
+            return Ok(told);
+        }
+        let attempt = live(self)?.attempt;
+        self.record(call, &attempt)?;
+        Ok(attempt)
     }
 
-    fn merge_outputs(&mut self, _values: Json) -> wasmtime::Result<Result<(), HostError>> {
-        Err(self.end(Outcome::HostFault("not there yet".into())))
+    fn merge_outputs(&mut self, values: Json) -> wasmtime::Result<Told<()>> {
+        put(self, |outputs, budget| outputs.merge(&values, budget))
     }
 
-    fn replace_outputs(&mut self, _values: Json) -> wasmtime::Result<Result<(), HostError>> {
-        Err(self.end(Outcome::HostFault("not there yet".into())))
+    fn replace_outputs(&mut self, values: Json) -> wasmtime::Result<Told<()>> {
+        put(self, |outputs, budget| outputs.replace(&values, budget))
     }
 
-    fn append_output(&mut self, _name: String, _value: Json) -> wasmtime::Result<Result<(), HostError>> {
-        Err(self.end(Outcome::HostFault("not there yet".into())))
+    fn append_output(&mut self, name: String, value: Json) -> wasmtime::Result<Told<()>> {
+        put(self, |outputs, budget| outputs.append(name, value, budget))
     }
 
-    fn end_success(&mut self, _message: Option<String>) -> wasmtime::Result<()> {
-        Err(self.end(Outcome::HostFault("not there yet".into())))
+    fn end_success(&mut self, message: Option<String>) -> wasmtime::Result<()> {
+        Err(self.end(Outcome::Ended(Ending::Success(message.map(short)))))
     }
 
-    fn end_error(&mut self, _error: execution::FlowError) -> wasmtime::Result<()> {
-        Err(self.end(Outcome::HostFault("not there yet".into())))
+    fn end_error(&mut self, error: execution::FlowError) -> wasmtime::Result<()> {
+        let execution::FlowError { message, code, details, retryable } = error;
+        let bytes = message.len() + code.as_ref().map_or(0, String::len) + details.as_ref().map_or(0, String::len);
+        if bytes > live(self)?.start.budget.output_bytes {
+            return Err(self.end_with_output_limit(LimitedOutput::Outputs));
+        }
+        Err(self.end(Outcome::FlowError(FlowError { message, code, details, retryable })))
     }
 
-    fn end_cancelled(&mut self, _message: Option<String>) -> wasmtime::Result<()> {
-        Err(self.end(Outcome::HostFault("not there yet".into())))
+    fn end_cancelled(&mut self, message: Option<String>) -> wasmtime::Result<()> {
+        Err(self.end(Outcome::Ended(Ending::Cancelled(message.map(short)))))
     }
 
-    async fn clone(&mut self, _input: Option<Json>) -> wasmtime::Result<Result<String, HostError>> {
-        Err(self.end(Outcome::HostFault("not there yet".into())))
+    async fn clone(&mut self, input: Option<Json>) -> wasmtime::Result<Told<String>> {
+        let call = Call::new("execution.clone", &input);
+        let start = &live(self)?.start;
+        let input = input.unwrap_or_else(|| start.input.get().to_owned());
+        let flow = FlowRef::Id(start.flow.id.to_string());
+        children::start(self, call, Draft::new(flow, input).detached()).await
     }
 
     fn report_panic(&mut self, message: String, place: Option<String>) -> wasmtime::Result<()> {

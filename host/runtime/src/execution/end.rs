@@ -1,6 +1,6 @@
 //! From the way a call ended to the end of its record.
 
-use flowhost_engine::{Divergence, FlowError, LimitedOutput, Outcome};
+use flowhost_engine::{Divergence, Ending, FlowError, LimitedOutput, Outcome};
 use flowhost_model::{Execution, Failure, LogLevel, RawValue, Status, Timestamp};
 
 use super::{Live, OutputError};
@@ -24,6 +24,16 @@ pub(crate) fn ended(live: &Live, outcome: Outcome, now: Timestamp) -> Execution 
                 Err(OutputError::TooLarge) => output_limit(LimitedOutput::Outputs),
                 Err(error) => failure(Code::FlowError, error.to_string()),
             }
+        }
+        Outcome::Ended(Ending::Success(message)) => {
+            execution.status = Status::EndedSuccess;
+            execution.status_message = message.or(execution.status_message);
+            return execution;
+        }
+        Outcome::Ended(Ending::Cancelled(message)) => {
+            cancel(&mut execution, now);
+            execution.status_message = message.or(execution.status_message);
+            return execution;
         }
         Outcome::Cancelled => {
             cancel(&mut execution, now);

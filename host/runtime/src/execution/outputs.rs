@@ -6,8 +6,35 @@ use indexmap::IndexMap;
 /// Named outputs in the order of their first setting, within a budget of bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs {
-    values: IndexMap<String, Box<RawValue>>,
+    values: IndexMap<String, Output>,
     bytes: usize,
+}
+
+#[derive(Debug)]
+enum Output {
+    Value(Box<RawValue>),
+    /// A list that grows: its JSON text without the final bracket.
+    List(String),
+}
+
+impl Output {
+    /// Its bytes as JSON.
+    fn len(&self) -> usize {
+        match self {
+            Self::Value(value) => value.get().len(),
+            Self::List(list) => list.len() + 1,
+        }
+    }
+
+    /// The list without its final bracket, and whether it is empty; none where this is no list.
+    fn open_list(&self) -> Option<(&str, bool)> {
+        let open = match self {
+            Self::Value(value) => value.get().starts_with('[').then(|| value.get().strip_suffix(']'))??.trim_end(),
+            Self::List(list) => list,
+        };
+        // Of a list with items the last byte is that of an item.
+        Some((open, open.len() == 1))
+    }
 }
 
 /// Why an output was not taken.
@@ -17,6 +44,8 @@ pub(crate) enum OutputError {
     NotJson(serde_json::Error),
     #[error("outputs must be a JSON object, or null for none; the flow returned {0}")]
     NotAnObject(&'static str),
+    #[error("the output `{0}` is not a list that could be added to")]
+    NotAList(String),
     #[error("the outputs exceed their budget")]
     TooLarge,
 }
@@ -25,12 +54,52 @@ impl Outputs {
     /// Sets one output to a JSON text.
     pub(crate) fn set(&mut self, name: String, value: String, budget: usize) -> Result<(), OutputError> {
         let value = RawValue::from_string(value).map_err(OutputError::NotJson)?;
-        self.put(name, value, budget)
+        self.put(name, Output::Value(value), budget)
     }
 
-    fn put(&mut self, name: String, value: Box<RawValue>, budget: usize) -> Result<(), OutputError> {
-        let former = self.values.get(&name).map_or(0, |former| name.len() + former.get().len());
-        let bytes = self.bytes - former + name.len() + value.get().len();
+    /// Sets those that a JSON object names.
+    pub(crate) fn merge(&mut self, values: &str, budget: usize) -> Result<(), OutputError> {
+        for (name, value) in members(values)? {
+            self.put(name, Output::Value(value), budget)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the members of a JSON object in place of all.
+    pub(crate) fn replace(&mut self, values: &str, budget: usize) -> Result<(), OutputError> {
+        let values = members(values)?;
+        *self = Self::default();
+        values.into_iter().try_for_each(|(name, value)| self.put(name, Output::Value(value), budget))
+    }
+
+    /// Adds a JSON text to the end of a list.
+    pub(crate) fn append(&mut self, name: String, value: String, budget: usize) -> Result<(), OutputError> {
+        let value = RawValue::from_string(value).map_err(OutputError::NotJson)?;
+        let value = value.get();
+        match self.values.get_mut(&name) {
+            None => self.put(name, Output::List(format!("[{value}")), budget),
+            Some(output) => {
+                let before = output.len();
+                let Some((open, is_empty)) = output.open_list() else { return Err(OutputError::NotAList(name)) };
+                let separator = if is_empty { "" } else { "," };
+                let bytes = self.bytes - before + open.len() + separator.len() + value.len() + 1;
+                if bytes > budget {
+                    return Err(OutputError::TooLarge);
+                }
+                self.bytes = bytes;
+                match output {
+                    // In place: what a flow adds up one by one is not copied each time.
+                    Output::List(list) => list.extend([separator, value]),
+                    Output::Value(_) => *output = Output::List([open, separator, value].concat()),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn put(&mut self, name: String, value: Output, budget: usize) -> Result<(), OutputError> {
+        let former = self.values.get(&name).map_or(0, |former| name.len() + former.len());
+        let bytes = self.bytes - former + name.len() + value.len();
         if bytes > budget {
             return Err(OutputError::TooLarge);
         }
@@ -44,7 +113,22 @@ impl Outputs {
         if self.values.is_empty() {
             return empty_object();
         }
-        serde_json::value::to_raw_value(&self.values).unwrap_or_else(|_| empty_object())
+        let mut json = String::with_capacity(self.bytes + self.values.len() * 4 + 2);
+        json.push('{');
+        for (name, value) in &self.values {
+            if json.len() > 1 {
+                json.push(',');
+            }
+            // A text is always JSON.
+            json.push_str(&serde_json::to_string(name).unwrap_or_default());
+            json.push(':');
+            match value {
+                Output::Value(value) => json.push_str(value.get()),
+                Output::List(list) => json.extend([list, "]"]),
+            }
+        }
+        json.push('}');
+        RawValue::from_string(json).unwrap_or_else(|_| empty_object())
     }
 
     /// The outputs with the returned JSON text merged over them.
@@ -53,11 +137,7 @@ impl Outputs {
         match returned.get().as_bytes().first() {
             Some(b'{') if self.values.is_empty() => Ok(returned),
             Some(b'{') => {
-                let returned: IndexMap<String, Box<RawValue>> =
-                    serde_json::from_str(returned.get()).map_err(OutputError::NotJson)?;
-                for (name, value) in returned {
-                    self.put(name, value, budget)?;
-                }
+                self.merge(returned.get(), budget)?;
                 Ok(self.to_json())
             }
             Some(b'n') => Ok(self.to_json()),
@@ -67,6 +147,11 @@ impl Outputs {
             _ => Err(OutputError::NotAnObject("a number")),
         }
     }
+}
+
+/// The members of a JSON object, in their order.
+fn members(object: &str) -> Result<IndexMap<String, Box<RawValue>>, OutputError> {
+    serde_json::from_str(object).map_err(OutputError::NotJson)
 }
 
 /// `{}`.
@@ -109,5 +194,45 @@ mod tests {
             outputs.set("a".into(), "\"12345678\"".into(), 11).unwrap();
         }
         assert!(matches!(outputs.set("b".into(), "1".into(), 11), Err(OutputError::TooLarge)));
+    }
+
+    #[test]
+    fn several_are_set_or_replaced_at_once() {
+        let mut outputs = outputs(&[("a", "1"), ("b", "2")]);
+        outputs.merge(r#"{"b": 3, "c": [1.50]}"#, 1000).unwrap();
+        assert_eq!(outputs.to_json().get(), r#"{"a":1,"b":3,"c":[1.50]}"#);
+        for wrong in ["[]", "null", "{", "", "1"] {
+            assert!(matches!(outputs.merge(wrong, 1000), Err(OutputError::NotJson(_))), "{wrong}");
+            assert!(matches!(outputs.replace(wrong, 1000), Err(OutputError::NotJson(_))), "{wrong}");
+        }
+        outputs.replace(r#"{"d":4}"#, 2).unwrap();
+        assert_eq!((outputs.to_json().get(), outputs.bytes), (r#"{"d":4}"#, 2));
+        assert!(matches!(outputs.replace(r#"{"d":4,"e":5}"#, 3), Err(OutputError::TooLarge)));
+    }
+
+    #[test]
+    fn a_list_grows_at_its_end() {
+        let mut outputs = outputs(&[("empty", "[ ]"), ("some", "[1, [] ]"), ("text", "\"[]\""), ("object", "{}")]);
+        for name in ["new", "empty", "some"] {
+            outputs.append(name.into(), " {\"x\" : 1} ".into(), 1000).unwrap();
+            outputs.append(name.into(), "2".into(), 1000).unwrap();
+        }
+        for name in ["text", "object"] {
+            assert!(matches!(outputs.append(name.into(), "1".into(), 1000), Err(OutputError::NotAList(_))));
+        }
+        assert!(matches!(outputs.append("new".into(), "1 2".into(), 1000), Err(OutputError::NotJson(_))));
+        let json = outputs.to_json();
+        let expected =
+            r#"{"empty":[{"x" : 1},2],"some":[1, [],{"x" : 1},2],"text":"[]","object":{},"new":[{"x" : 1},2]}"#;
+        assert_eq!(json.get(), expected);
+        // What it costs is what it is as JSON, however it came about.
+        let before = outputs.bytes;
+        for name in ["new", "empty", "some"] {
+            let whole: IndexMap<String, Box<RawValue>> = serde_json::from_str(json.get()).unwrap();
+            outputs.set(name.into(), whole[name].get().into(), 1000).unwrap();
+        }
+        assert_eq!(outputs.bytes, before);
+        assert!(matches!(outputs.append("new".into(), "1".into(), before + 1), Err(OutputError::TooLarge)));
+        outputs.append("new".into(), "1".into(), before + 2).unwrap();
     }
 }
