@@ -18,7 +18,7 @@ use sha2::Digest as _;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use bindings::Measured;
-use bindings::flowhost::flow::execution::{self, HostError, Level, RunMode};
+use bindings::flowhost::flow::execution::{self, FlowError, HostError, Identity, Level, RunMode};
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
@@ -148,6 +148,11 @@ impl HasData for StateExecution {
     type Data<'a> = Execution<'a>;
 }
 
+/// What `hello` does not call.
+fn unused<T>() -> wasmtime::Result<T> {
+    Err(wasmtime::Error::msg("the example offers what `hello` calls"))
+}
+
 impl execution::Host for Execution<'_> {
     fn id(&mut self) -> wasmtime::Result<String> {
         Ok("01912f4d-8f4e-7000-8000-000000000000".into())
@@ -179,6 +184,46 @@ impl execution::Host for Execution<'_> {
 
     fn progress(&mut self, _message: String) -> wasmtime::Result<()> {
         Ok(())
+    }
+
+    fn input(&mut self) -> wasmtime::Result<String> {
+        unused()
+    }
+
+    fn acting_identity(&mut self) -> wasmtime::Result<Option<Identity>> {
+        unused()
+    }
+
+    fn attempt(&mut self) -> wasmtime::Result<u32> {
+        unused()
+    }
+
+    fn merge_outputs(&mut self, _: String) -> wasmtime::Result<Result<(), HostError>> {
+        unused()
+    }
+
+    fn replace_outputs(&mut self, _: String) -> wasmtime::Result<Result<(), HostError>> {
+        unused()
+    }
+
+    fn append_output(&mut self, _: String, _: String) -> wasmtime::Result<Result<(), HostError>> {
+        unused()
+    }
+
+    fn end_success(&mut self, _: Option<String>) -> wasmtime::Result<()> {
+        unused()
+    }
+
+    fn end_error(&mut self, _: FlowError) -> wasmtime::Result<()> {
+        unused()
+    }
+
+    fn end_cancelled(&mut self, _: Option<String>) -> wasmtime::Result<()> {
+        unused()
+    }
+
+    fn clone(&mut self, _: Option<String>) -> wasmtime::Result<Result<String, HostError>> {
+        unused()
     }
 
     fn report_panic(&mut self, message: String, _place: Option<String>) -> wasmtime::Result<()> {

@@ -38,7 +38,7 @@ fn it_says_with_whose_permissions_it_acts() {
     let webhook = webhook(host, "execution-acting", "execution");
     let identity = json!([{ "op": "identity" }]);
     let expected = json!({ "type": "WEBHOOK", "id": webhook.record["id"], "name": "execution-acting" });
-    assert_eq!(results(&run(host, &webhook, identity.clone())), [expected.clone()]);
+    assert_eq!(results(&run(host, &webhook, identity.clone())), std::slice::from_ref(&expected));
     let by_setting = host.webhook_of_admin("execution-admin", "execution");
     let ended = run(host, &by_setting, identity.clone());
     let acting = &results(&ended)[0];
