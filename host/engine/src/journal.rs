@@ -156,6 +156,11 @@ impl Journal {
         (self.points - pending.len() as u64, pending)
     }
 
+    /// Takes back what [`Journal::take_pending`] gave, since it was not kept.
+    pub(crate) fn put_back(&mut self, entries: Vec<JournalEntry>) {
+        self.pending.splice(0..0, entries);
+    }
+
     /// Whether the execution came back because the time of its wait has come. True once.
     pub(crate) fn take_woken(&mut self) -> bool {
         std::mem::take(&mut self.is_woken)

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use flowhost_model::Timestamp;
+use flowhost_model::{JournalEntry, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,6 +16,10 @@ use crate::clock::Clock;
 use crate::journal::Call;
 use crate::meter::Meter;
 use crate::outcome::{Outcome, Suspended};
+
+/// How long a call waits before what it was told is kept, so that a crash does not lengthen its wait. Shorter waits end sooner
+/// than a run again would.
+const KEEP_AFTER: Duration = Duration::from_secs(1);
 
 /// The longest time that a timer in memory is set to; what waits longer is looked at again then.
 const LONGEST_TIMER: Duration = Duration::from_secs(24 * 3600);
@@ -31,6 +35,9 @@ pub trait Residence: Send + Sync + 'static {
 
     /// Ready when the call is to leave memory. Asked for anew at each wait.
     async fn unload(&self);
+
+    /// Keeps what the call was told, from the entry of this number on, while it waits. Gives whether it is kept.
+    async fn keep(&self, first: u64, entries: Vec<JournalEntry>) -> bool;
 }
 
 /// Keeps every call in memory until its end.
@@ -45,6 +52,10 @@ impl Residence for StaysInMemory {
 
     async fn unload(&self) {
         std::future::pending().await
+    }
+
+    async fn keep(&self, _first: u64, _entries: Vec<JournalEntry>) -> bool {
+        false
     }
 }
 
@@ -161,7 +172,21 @@ impl State {
                 () = timer => None,
             }
         };
-        match stay(&self.residence, &self.meter, either).await {
+        let stayed = {
+            let mut stay = pin!(stay(&self.residence, &self.meter, either));
+            tokio::select! {
+                biased;
+                stayed = &mut stay => stayed,
+                () = tokio::time::sleep(KEEP_AFTER) => {
+                    let (first, entries) = self.journal.take_pending();
+                    if !entries.is_empty() && !self.residence.keep(first, entries.clone()).await {
+                        self.journal.put_back(entries);
+                    }
+                    stay.await
+                }
+            }
+        };
+        match stayed {
             Some(told) => {
                 self.record(call, &told)?;
                 self.journal.note_wait(since);

@@ -8,6 +8,7 @@ mod live;
 mod outputs;
 mod queue;
 mod registry;
+mod resident;
 mod residents;
 mod run;
 mod service;

@@ -1,7 +1,7 @@
 //! Sleeps, however long.
 
 use flowhost_model::Timestamp;
-use flowhost_tests::{Host, Setup};
+use flowhost_tests::{Host, Setup, until};
 use serde_json::{Value, json};
 
 use flowhost_tests::scene::{
@@ -60,6 +60,28 @@ fn the_clock_stands_still_but_at_what_the_flow_asks_of_the_host() {
         assert_eq!([naps[0].1, naps[1].1], [naps[1].0, naps[2].0]);
         assert!(naps[2].1 <= microseconds(&ended.record, "ended_at"));
     }
+}
+
+#[test]
+fn a_crash_does_not_lengthen_a_wait_that_has_lasted_a_second() {
+    const HOUR: u64 = 3_600_000;
+    let host = Host::start();
+    let nap = webhook(&host, "nap", "nap");
+    // Its caller waits, so nothing else makes it durable.
+    let _caller = nap.call(&host, &json!({ "for_ms": HOUR })).start();
+    let id = until("it is kept", || {
+        let executions = host.executions_of("nap");
+        let kept = executions.iter().find(|execution| execution["is_durable"] == true)?;
+        Some(text(kept, "id").to_owned())
+    });
+    let before_the_crash = u64::try_from(Timestamp::now().as_micros()).unwrap();
+    host.kill();
+    let host = Setup::new().set("unload_ms", 1).data_of(&host).start();
+    let asleep = until_unloaded(&host, &id);
+    assert_eq!(asleep["attempt"], 2);
+    let wakes = microseconds(&asleep, "wake_at");
+    assert!(wakes < before_the_crash + HOUR * 1000, "it wakes at {wakes}, and was asleep at {before_the_crash}");
+    host.cancel(&id).ok();
 }
 
 #[test]

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use flowhost_engine::{Kept, Log, Residence};
+use flowhost_engine::{Kept, Log};
 use flowhost_model::{
     Actor, ConcurrencyLimit, Execution, FlowRef, JournalEntry, LogLevel, Priority, RawValue, RecordId, Status,
     Timestamp, WebhookRef,
@@ -441,21 +440,22 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-#[async_trait]
-impl Residence for Live {
-    fn wait_begins(&self) {
+/// Its waits.
+impl Live {
+    pub(super) fn wait_begins(&self) {
         self.lock().is_waiting = true;
         *self.stay() = Some(self.residents.enter());
     }
 
-    fn wait_ends(&self) {
+    pub(super) fn wait_ends(&self) {
         self.lock().is_waiting = false;
         if let Some(stay) = self.stay().take() {
             stay.end(self.is_leaving.load(Ordering::Relaxed));
         }
     }
 
-    async fn unload(&self) {
+    /// Ready when it is to leave memory, where it waits.
+    pub(super) async fn told_to_leave(&self) {
         let told = self.stay().as_ref().map(Stay::told);
         match told {
             Some(told) => told.wait().await,

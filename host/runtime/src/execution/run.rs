@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::ends::Answer;
 use super::queue::Holding;
+use super::resident::Resident;
 use super::{Counted, Live, Registered, Slot, StopReason, end};
 use crate::capability::ExecutionContext;
 use crate::host::Host;
@@ -115,7 +116,7 @@ impl Host {
             slots,
             clock: self.clock().clone(),
             kept,
-            residence: live.clone(),
+            residence: Arc::new(Resident { host: self.clone(), live: live.clone() }),
         };
         let mut call = pin!(program.invoke(invocation, live.start.input.get(), live.stop.stopped()));
         let report = tokio::select! {
