@@ -6,6 +6,7 @@
 
 mod children;
 mod executions;
+mod files;
 mod journal;
 mod lists;
 mod queue;
@@ -21,6 +22,7 @@ use flowhost_model::{
 
 pub use self::children::*;
 pub use self::executions::*;
+pub use self::files::*;
 pub use self::journal::*;
 pub use self::lists::*;
 pub use self::queue::*;
@@ -60,6 +62,10 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
         versions_of_a_flow,
         a_component_of_several_chunks,
         a_component_lives_as_long_as_a_version_names_it,
+        a_file_is_read_in_pieces,
+        a_file_grows,
+        a_file_grows_from_its_size_only,
+        the_bytes_of_a_file_live_as_long_as_its_record,
         a_host_value_is_kept_once,
         json_is_kept_verbatim,
         every_field_of_an_execution_is_kept,

@@ -54,6 +54,10 @@ pub trait Store: Send + Sync + 'static {
     /// The bytes of a component, if it is kept.
     async fn component(&self, digest: Digest) -> Result<Option<Vec<u8>>>;
 
+    /// The bytes of a file from `offset` on: at most `length`, fewer where the file ends. None where there is no such file;
+    /// one in the trash keeps its bytes.
+    async fn file_piece(&self, file: RecordId, offset: u64, length: u64) -> Result<Option<FilePiece>>;
+
     /// Keeps an execution that has not ended, with its request where it has one. `row.execution.id` must be new.
     async fn insert_execution(&self, row: ExecutionRow) -> Result<()>;
 
@@ -200,6 +204,16 @@ pub enum Write {
     ///
     /// Error: [`Error::NotFound`] where it has ended, so that nothing of the write is kept.
     Journal(JournalWrite),
+    /// Changes the bytes of a file. To be made behind the write of its record in the same transaction, which says their
+    /// number and gives both their revision.
+    ///
+    /// Errors: [`Error::NotFound`] where there is no such file, [`Error::Conflict`] where it is not as large as expected.
+    FileContent {
+        /// The file.
+        file: RecordId,
+        /// What becomes of its bytes.
+        content: FileContent,
+    },
     /// Adds a version of a flow, with the component's bytes unless a component of that digest is kept already.
     FlowVersion {
         /// The version. Its number must be the next of its flow.
@@ -220,6 +234,40 @@ pub struct RecordWrite {
     pub commit_message: Option<String>,
     /// Whether the write is remembered in the record's history. What flows write by the thousand is not.
     pub is_remembered: bool,
+}
+
+/// What becomes of the bytes of a file.
+#[derive(Clone, PartialEq, Eq)]
+pub enum FileContent {
+    /// These are all of them.
+    Whole(Vec<u8>),
+    /// More of them.
+    Added {
+        /// How many there are before.
+        size: u64,
+        /// What comes behind them.
+        bytes: Vec<u8>,
+    },
+}
+
+/// The bytes themselves are nobody's to read in a log.
+impl std::fmt::Debug for FileContent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
+            Self::Added { size, bytes } => write!(f, "Added({} bytes behind {size})", bytes.len()),
+        }
+    }
+}
+
+/// Some of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePiece {
+    /// The revision of the file's record at the moment of reading: what is read in pieces is of one file where it is the
+    /// same for each.
+    pub revision: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
 }
 
 /// More of an execution's journal.

@@ -263,9 +263,9 @@ fn random_records(choices: &mut Choices, ids: &[RecordId]) -> Vec<StoredRecord> 
             location_inheritance: choices.maybe(|_| "default".to_owned()),
         };
         let file = File {
-            content: choices.maybe(text),
-            content_type: choices.maybe(|_| "text/plain".to_owned()),
-            is_binary: choices.maybe(|_| true),
+            size: choices.below(4) as u64,
+            content_type: choices.maybe(text),
+            is_binary: choices.below(2) == 0,
         };
         let versions = Flow {
             active_version: choices.maybe(|choices| choices.below(4) as u32),

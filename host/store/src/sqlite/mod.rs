@@ -13,6 +13,7 @@ mod execution_log;
 mod execution_query;
 mod executions;
 mod failure;
+mod files;
 mod flow_versions;
 mod history;
 mod host_values;
@@ -50,7 +51,7 @@ use self::open::Files;
 use self::readers::Readers;
 use self::writer::{Extent, Writer};
 use crate::{
-    Change, Due, Ended, Error, ExecutionPage, ExecutionQuery, ExecutionRow, HistoryEntry, OwnerId, RecordPage,
+    Change, Due, Ended, Error, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryEntry, OwnerId, RecordPage,
     RecordQuery, Recovered, Result, Store, StoreStats, StoredRecord, Suspension, Ticket, Write,
 };
 
@@ -155,6 +156,10 @@ impl Store for SqliteStore {
 
     async fn component(&self, digest: Digest) -> Result<Option<Vec<u8>>> {
         self.readers.read(move |connection| blobs::blob(connection, digest)).await
+    }
+
+    async fn file_piece(&self, file: RecordId, offset: u64, length: u64) -> Result<Option<FilePiece>> {
+        self.readers.read(move |connection| files::piece(connection, file, offset, length)).await
     }
 
     async fn insert_execution(&self, row: ExecutionRow) -> Result<()> {

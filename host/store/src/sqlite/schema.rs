@@ -2,13 +2,20 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
-use rusqlite_migration::{M, Migrations};
+use rusqlite::{Connection, Transaction};
+use rusqlite_migration::{HookResult, M, Migrations};
 
+use super::files;
 use crate::{Error, Result};
 
-const STEPS: &[M<'static>] =
-    &[M::up(include_str!("../../migrations/01-first.sql")), M::up(include_str!("../../migrations/02-durable.sql"))];
+/// What is to be done beside a step's statements.
+type Hook = fn(&Transaction<'_>) -> HookResult;
+
+const STEPS: &[(&str, Option<Hook>)] = &[
+    (include_str!("../../migrations/01-first.sql"), None),
+    (include_str!("../../migrations/02-durable.sql"), None),
+    (include_str!("../../migrations/04-files.sql"), Some(files::move_out_of_bodies)),
+];
 
 /// The newest version of the tables that this program knows.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -22,9 +29,17 @@ pub(super) fn refuse_newer(connection: &Connection, folder: &Path) -> Result<i64
     Ok(found)
 }
 
+fn migrations() -> Migrations<'static> {
+    let steps = STEPS.iter().map(|(statements, hook)| match hook {
+        Some(hook) => M::up_with_hook(statements, *hook),
+        None => M::up(statements),
+    });
+    Migrations::new(steps.collect())
+}
+
 /// Brings the tables to [`VERSION`], in one transaction.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
-    Migrations::from_slice(STEPS)
+    migrations()
         .to_latest(connection)
         .map_err(|error| Error::Storage(format!("migration of the data: {error}")))
 }
@@ -35,6 +50,6 @@ mod tests {
 
     #[test]
     fn migrations_are_valid() {
-        Migrations::from_slice(STEPS).validate().unwrap();
+        migrations().validate().unwrap();
     }
 }

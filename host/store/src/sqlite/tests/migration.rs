@@ -1,10 +1,11 @@
 //! Data of older versions.
 
-use flowhost_model::{Priority, RecordId, Status, Timestamp};
+use flowhost_model::{File, Priority, RecordId, Status, Timestamp};
 
 use super::*;
 
 const FIRST: &str = include_str!("../../../migrations/01-first.sql");
+const SECOND: &str = include_str!("../../../migrations/02-durable.sql");
 
 /// Executions as version 1 kept them. All that had not ended were this host's.
 #[tokio::test]
@@ -41,4 +42,42 @@ async fn executions_of_the_first_version_are_recovered() {
     let claimed = store.claim_executions(owner, 10).await.unwrap();
     assert_eq!(claimed.iter().map(|ticket| ticket.id).collect::<Vec<_>>(), [ids[0], ids[1], ids[3]]);
     assert_eq!(store.load_execution(ids[1]).await.unwrap().seed, [0; 32]);
+}
+
+/// Files as version 2 kept them: with their content in the record's body.
+#[tokio::test]
+async fn the_content_of_files_moves_out_of_their_bodies() {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = Connection::open(folder.path().join("flowhost.sqlite3")).unwrap();
+    connection.execute_batch(FIRST).unwrap();
+    connection.execute_batch(SECOND).unwrap();
+    connection.pragma_update(None, "user_version", 2).unwrap();
+    let large = "ä".repeat(500_000);
+    let text = |content: &str| json!({ "content": content, "content_type": "text/plain", "is_binary": null });
+    let cases = [
+        (text(&large), large.clone().into_bytes(), Some("text/plain"), false),
+        (json!({ "content": "AP8=", "is_binary": true }), vec![0, 255], None, true),
+        (json!({ "content": null, "content_type": null, "is_binary": null }), Vec::new(), None, false),
+        (json!({}), Vec::new(), None, false),
+    ];
+    let ids: Vec<RecordId> = cases.iter().map(|_| RecordId::new()).collect();
+    for (number, (id, (body, ..))) in ids.iter().zip(&cases).enumerate() {
+        let name = format!("file {number}");
+        let deleted_at = (number == 1).then_some(5);
+        connection
+            .execute(
+                "INSERT INTO record (id, record_type, name, is_readonly, created_at, modified_at, deleted_at, revision, body)
+                 VALUES (?, 'FILE', ?, FALSE, 5, 5, ?, 1, ?)",
+                rusqlite::params![id.as_bytes(), name, deleted_at, body.to_string()],
+            )
+            .unwrap();
+    }
+    drop(connection);
+    let store = open(folder.path());
+    for (id, (_, bytes, content_type, is_binary)) in ids.iter().zip(cases) {
+        let record = store.record(*id).await.unwrap().unwrap().into_record::<File>().unwrap();
+        let content_type = content_type.map(str::to_owned);
+        assert_eq!(record.body, File { size: bytes.len() as u64, content_type, is_binary });
+        assert!(store.file_piece(*id, 0, u64::MAX).await.unwrap().unwrap().bytes == bytes, "{}", record.meta.name);
+    }
 }
