@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::backend::Backend;
 use crate::children::{Child, Children};
 use crate::crossing::{from_json, to_json};
+use crate::files::Files;
 use crate::settings::Settings;
 use crate::sleep::Sleep;
 use crate::{FlowError, HostError, Request};
@@ -119,6 +120,11 @@ impl Execution {
     /// Named JSON values that outlive the execution.
     pub fn settings(&self) -> Settings<'_> {
         Settings { backend: &self.backend }
+    }
+
+    /// Named blobs that outlive the execution.
+    pub fn files(&self) -> Files<'_> {
+        Files { backend: &self.backend }
     }
 
     /// Waiting for a time.

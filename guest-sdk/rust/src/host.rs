@@ -1,6 +1,7 @@
 //! Executions and requests of the host that runs this component.
 
 mod children;
+mod files;
 mod settings;
 mod sleep;
 

@@ -39,6 +39,7 @@ mod error;
 mod execution;
 #[doc(hidden)]
 pub mod exported;
+pub mod files;
 pub mod form;
 #[cfg(target_family = "wasm")]
 mod host;

@@ -2,6 +2,7 @@
 
 mod children;
 mod ending;
+mod files;
 mod settings;
 mod sleep;
 
@@ -34,6 +35,7 @@ pub(crate) struct Backend {
     settings: RefCell<BTreeMap<String, Value>>,
     slept: RefCell<Vec<Duration>>,
     children: RefCell<children::Children>,
+    files: RefCell<BTreeMap<String, files::File>>,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +74,7 @@ impl Execution {
                 settings: RefCell::default(),
                 slept: RefCell::default(),
                 children: RefCell::default(),
+                files: RefCell::default(),
             },
         }
     }

@@ -101,6 +101,7 @@ const NUMBERS: &[Number] = numbers! {
     child_depth: u32 = limits.child_depth, 0, 1_000;
     body_bytes: u64 = limits.body_bytes, 0, BODY_BYTES_CAP;
     data_bytes: optional = limits.data_bytes, 0, 1 << 50;
+    file_bytes: u64 = limits.file_bytes, 0, 1 << 30;
     ticket_ms: duration = limits.ticket, 1_000, LONGEST_MS;
     session_ms: duration = limits.session, 1_000, LONGEST_MS;
     development_ms: duration = limits.development, 0, LONGEST_MS;

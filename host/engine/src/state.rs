@@ -74,6 +74,10 @@ struct MissingSlot(&'static str);
 /// The longest text, in bytes, of what the record of a failed execution holds for people: a panic's message, a trace.
 const TEXT_LIMIT: usize = 16 << 10;
 
+/// The last byte of an entry that is either bytes or a refusal: at the end, so that the bytes need not move.
+const BYTES: u8 = 1;
+const REFUSAL: u8 = 0;
+
 /// The text, without its end where it is very long.
 pub(crate) fn shortened(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(TEXT_LIMIT));
@@ -126,6 +130,33 @@ impl State {
     pub fn record<T: Serialize>(&mut self, call: Call, told: &T) -> wasmtime::Result<()> {
         let told = serde_json::to_vec(told)?;
         self.journal.record(call, told).map_err(|JournalFull| self.end_with_output_limit(LimitedOutput::Journal))
+    }
+
+    /// [`State::replay`] of what [`State::record_bytes`] recorded.
+    pub fn replay_bytes<E: DeserializeOwned>(&mut self, call: &Call) -> wasmtime::Result<Option<Result<Vec<u8>, E>>> {
+        let mut told = match self.journal.replay(call) {
+            Ok(None) => return Ok(None),
+            Ok(Some(told)) => told,
+            Err(divergence) => return Err(self.end(Outcome::Diverged(divergence))),
+        };
+        match told.pop() {
+            Some(BYTES) => Ok(Some(Ok(told))),
+            Some(REFUSAL) => match serde_json::from_slice(&told) {
+                Ok(refused) => Ok(Some(Err(refused))),
+                Err(error) => Err(self.end(Outcome::JournalDamaged(error.to_string()))),
+            },
+            _ => Err(self.end(Outcome::JournalDamaged("an entry of bytes is none".to_owned()))),
+        }
+    }
+
+    /// [`State::record`] of bytes, which are kept as they are, or of a refusal.
+    pub fn record_bytes<E: Serialize>(&mut self, call: Call, told: &Result<Vec<u8>, E>) -> wasmtime::Result<()> {
+        let (mut entry, kind) = match told {
+            Ok(bytes) => (bytes.clone(), BYTES),
+            Err(refused) => (serde_json::to_vec(refused)?, REFUSAL),
+        };
+        entry.push(kind);
+        self.journal.record(call, entry).map_err(|JournalFull| self.end_with_output_limit(LimitedOutput::Journal))
     }
 
     /// The value that a capability put into its slot for this execution.

@@ -3,9 +3,11 @@
 //! A capability is added to a host by [`HostBuilder::capability`](crate::HostBuilder::capability), the host's own and an
 //! embedder's alike.
 
+mod acting;
 mod bindings;
 mod children;
 mod execution;
+mod files;
 mod refusal;
 mod request;
 mod settings;
@@ -28,6 +30,7 @@ pub(crate) fn own() -> Vec<Box<dyn Capability>> {
         Box::new(settings::SettingsCapability),
         Box::new(sleep::SleepCapability),
         Box::new(children::ChildrenCapability),
+        Box::new(files::FilesCapability),
     ]
 }
 

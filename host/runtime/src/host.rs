@@ -558,6 +558,9 @@ impl Host {
 
     /// Makes a record's change effective for the next call.
     pub(crate) fn apply(&self, record: StoredRecord) -> Result<(), Problem> {
+        if !self.snapshot().concerns(&record) {
+            return Ok(());
+        }
         let mut next = Snapshot::clone(&self.snapshot());
         next.apply(record, self.programs())?;
         self.shared.snapshot.store(Arc::new(next));
@@ -565,9 +568,12 @@ impl Host {
     }
 
     /// Makes a record's deletion effective for the next call.
-    pub(crate) fn forget(&self, id: RecordId) {
+    pub(crate) fn forget(&self, record: &StoredRecord) {
+        if !self.snapshot().concerns(record) {
+            return;
+        }
         let mut next = Snapshot::clone(&self.snapshot());
-        next.remove(id);
+        next.remove(record.meta.id);
         self.shared.snapshot.store(Arc::new(next));
     }
 

@@ -30,6 +30,8 @@ pub struct Limits {
     /// The most bytes that the store may take on disk; no limit but the disk unless set. A host that has reached it answers
     /// as one whose disk is full.
     pub data_bytes: Option<u64>,
+    /// The largest file, in bytes.
+    pub file_bytes: u64,
     /// How long the ticket of an asynchronous call can be used.
     pub ticket: Duration,
     /// How long a login lasts.
@@ -56,6 +58,8 @@ impl Default for Limits {
             child_depth: 10,
             compile: CompileLimits::default(),
             data_bytes: None,
+            // What goes through memory as a whole where a client sends it.
+            file_bytes: 64 << 20,
             ticket: Duration::from_secs(24 * 3600),
             // As in the modelled system.
             session: Duration::from_secs(30 * 24 * 3600),

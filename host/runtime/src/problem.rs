@@ -112,6 +112,8 @@ codes! {
     RecordConflict = "record.conflict", 409, Caller, true, "The record was changed meanwhile";
     /// The record's content is not valid.
     RecordInvalid = "record.invalid", 422, Caller, false, "The record is not valid";
+    /// A file would be larger than the host allows.
+    FileTooLarge = "files.too-large", 413, Caller, false, "The file is too large";
     /// The uploaded bytes are no flow.
     ComponentInvalid = "component.invalid", 422, Caller, false, "Not a valid flow component";
     /// No such flow, or one without a version.

@@ -4,7 +4,9 @@
 //! become ids and references are checked ([`references`]), the type has its say ([`hook`]), the identity's permissions are
 //! asked ([`Host::permit`]), the change is written with its history, and the snapshot follows.
 
+mod change;
 mod draft;
+mod file;
 mod hook;
 mod list;
 mod parents;
@@ -17,6 +19,8 @@ mod webhooks;
 pub use list::{List, ListRequest};
 pub use service::{Deletion, RecordView};
 
+pub(crate) use change::RecordChange;
+pub(crate) use file::body as file_body;
 pub(crate) use hook::check_options;
 pub(crate) use parents::Parents;
 pub(crate) use service::{may_read, refuse_trashed};

@@ -133,6 +133,22 @@ impl Snapshot {
         self.flows.values()
     }
 
+    /// Whether a record is in here, or may have to be. Most settings and all files are for flows only.
+    pub(crate) fn concerns(&self, record: &StoredRecord) -> bool {
+        match record.record_type {
+            RecordType::Flow | RecordType::Webhook | RecordType::User | RecordType::Role => true,
+            RecordType::Setting => {
+                record.meta.name.starts_with(WEBHOOK_PREFIX) || self.route_keys.contains_key(&record.meta.id)
+            }
+            RecordType::Bundle
+            | RecordType::Execution
+            | RecordType::File
+            | RecordType::Organization
+            | RecordType::Project
+            | RecordType::Workspace => false,
+        }
+    }
+
     /// Takes in a record that was written. One in the trash is as good as gone.
     pub(crate) fn apply(&mut self, stored: StoredRecord, programs: &Programs) -> Result<(), Problem> {
         if stored.meta.deleted_at.is_some() {

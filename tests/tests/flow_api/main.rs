@@ -5,5 +5,6 @@
 mod children;
 mod contract;
 mod execution;
+mod files;
 mod settings;
 mod sleep;

@@ -12,6 +12,7 @@ wasmtime::component::bindgen!({
             import flowhost:flow/settings@1.2.0;
             import flowhost:flow/sleep@1.2.0;
             import flowhost:flow/children@1.2.0;
+            import flowhost:flow/files@1.2.0;
         }
     ",
     imports: {
@@ -25,6 +26,7 @@ wasmtime::component::bindgen!({
         "flowhost:flow/children.get-outputs": async | trappable,
         "flowhost:flow/children.cancel": async | trappable,
         "flowhost:flow/children.[method]new-child.start": async | trappable,
+        "flowhost:flow/files": async | trappable,
         default: trappable,
     },
     with: {

@@ -2,22 +2,15 @@
 //!
 //! Reads are told from the journal when the flow is run again; a change is one transaction with its entry.
 
-use std::sync::Arc;
-
 use flowhost_engine::{Call, State, WholeState};
-use flowhost_model::RecordId;
-use flowhost_store::{StoredRecord, Write};
+use flowhost_model::RecordType;
 use serde_json::{Value, json};
-use tokio::sync::OwnedMutexGuard;
 use wasmtime::component::Linker;
 
+use super::acting::{self, Acting, read};
 use super::bindings::flowhost::flow::settings;
 use super::refusal::{Told, parse, refusal};
-use crate::capability::{Capability, ExecutionContext};
-use crate::execution::Live;
-use crate::host::Host;
-use crate::identity::Identity;
-use crate::setting::WEBHOOK_PREFIX;
+use crate::capability::Capability;
 
 /// The capability `settings`.
 pub(super) struct SettingsCapability;
@@ -30,20 +23,6 @@ impl Capability for SettingsCapability {
     fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
         settings::add_to_linker::<_, WholeState>(linker, |state| state)
     }
-}
-
-/// Who asks.
-struct Asking {
-    host: Host,
-    live: Arc<Live>,
-    by: Identity,
-}
-
-fn asking(state: &mut State) -> wasmtime::Result<Asking> {
-    let context = state.slot::<ExecutionContext>()?;
-    let (host, live) = (context.host().clone(), context.live().clone());
-    let by = host.acting(&live);
-    Ok(Asking { host, live, by })
 }
 
 /// What a call means for a setting, and what the flow is told of it.
@@ -60,95 +39,23 @@ async fn change<T: serde::Serialize + serde::de::DeserializeOwned>(
     name: &str,
     decide: impl FnOnce(Option<Value>) -> Told<(T, Change)> + Send,
 ) -> wasmtime::Result<Told<T>> {
-    if let Some(told) = state.replay(&call)? {
-        return Ok(told);
-    }
-    let Asking { host, live, by } = asking(state)?;
-    // Held until the change is kept and effective: nobody else writes a record meanwhile.
-    let writing = host.writing().await;
-    // Where the execution is: it is the identity that makes the record.
-    let project = live.start.project_id;
-    match prepare(&host, &by, name, project, decide).await {
-        Ok((told, None)) => {
-            let told = Ok(told);
-            state.record(call, &told)?;
-            Ok(told)
-        }
-        Ok((told, Some((write, record, is_deleted)))) => {
-            let told: Told<T> = Ok(told);
-            state.record(call, &told)?;
-            let after = move |host: &Host, revision| effective(host, record, is_deleted, revision, writing);
-            host.step(state, &live, vec![write], after).await?;
-            Ok(told)
-        }
-        Err(refused) => {
-            let told: Told<T> = Err(refused);
-            state.record(call, &told)?;
-            Ok(told)
-        }
-    }
-}
-
-/// A write with the record it is about, and whether it deletes that.
-type Prepared = (Write, StoredRecord, bool);
-
-async fn prepare<T>(
-    host: &Host,
-    by: &Identity,
-    name: &str,
-    project: Option<RecordId>,
-    decide: impl FnOnce(Option<Value>) -> Told<(T, Change)>,
-) -> Told<(T, Option<Prepared>)> {
-    let present = host.setting(by, name).await?.map(|(_, value)| value);
-    let (told, change) = decide(present)?;
-    let prepared = match change {
-        Change::None => None,
-        Change::Save(value) => {
-            let (write, record) = host.save_setting(by, name, value, project).await?;
-            Some((write, record, false))
-        }
-        Change::Delete => host.delete_setting(by, name).await?.map(|(write, record)| (write, record, true)),
-    };
-    Ok((told, prepared))
-}
-
-fn effective(host: &Host, mut record: StoredRecord, is_deleted: bool, revision: u64, writing: OwnedMutexGuard<()>) {
-    record.revision = revision;
-    if !record.meta.name.starts_with(WEBHOOK_PREFIX) {
-        // Nothing else of a setting is in the snapshot, which is copied for each change.
-        return;
-    }
-    let applied = if is_deleted {
-        host.forget(record.meta.id);
-        Ok(())
-    } else {
-        host.apply(record)
-    };
-    if let Err(problem) = applied {
-        tracing::error!(detail = %problem.detail, "a setting that a flow wrote is not effective before the next start");
-    }
-    drop(writing);
-}
-
-async fn read<T: serde::Serialize + serde::de::DeserializeOwned>(
-    state: &mut State,
-    call: Call,
-    read: impl AsyncFnOnce(&Host, &Identity) -> Told<T>,
-) -> wasmtime::Result<Told<T>> {
-    if let Some(told) = state.replay(&call)? {
-        return Ok(told);
-    }
-    let Asking { host, by, .. } = asking(state)?;
-    let told = read(&host, &by).await;
-    state.record(call, &told)?;
-    Ok(told)
+    acting::change(state, call, async move |acting| {
+        let Acting { host, by, .. } = acting;
+        let (told, change) = decide(host.setting(by, name).await?)?;
+        let change = match change {
+            Change::None => None,
+            Change::Save(value) => Some(host.save_setting(by, name, value, acting.project()).await?),
+            Change::Delete => host.delete_named(by, RecordType::Setting, name).await?,
+        };
+        Ok((told, change))
+    })
+    .await
 }
 
 impl settings::Host for State {
     async fn get(&mut self, name: String) -> wasmtime::Result<Told<Option<String>>> {
         let call = Call::new("settings.get", &name);
-        read(self, call, async move |host, by| Ok(host.setting(by, &name).await?.map(|(_, value)| value.to_string())))
-            .await
+        read(self, call, async move |host, by| Ok(host.setting(by, &name).await?.map(|value| value.to_string()))).await
     }
 
     async fn exists(&mut self, name: String) -> wasmtime::Result<Told<bool>> {
@@ -163,8 +70,11 @@ impl settings::Host for State {
         limit: u32,
     ) -> wasmtime::Result<Told<Vec<String>>> {
         let call = Call::new("settings.names", &(&prefix, &after, limit));
-        read(self, call, async move |host, by| Ok(host.setting_names(by, &prefix, after.as_deref(), limit).await?))
-            .await
+        read(self, call, async move |host, by| {
+            let found = host.named_with(by, RecordType::Setting, &prefix, after.as_deref(), limit).await?;
+            Ok(found.into_iter().map(|record| record.meta.name).collect())
+        })
+        .await
     }
 
     async fn save(&mut self, name: String, value: String) -> wasmtime::Result<Told<()>> {

@@ -3,6 +3,7 @@
 use flowhost_model::{
     Access, Home, Meta, Property, RecordId, SCHEMA_VERSION, Timestamp, TypeDefinition, normalize_name,
 };
+use flowhost_store::FileContent;
 use serde_json::{Map, Value};
 
 use crate::problem::{Code, Problem};
@@ -16,6 +17,8 @@ pub(crate) struct Draft {
     pub(crate) body: Map<String, Value>,
     /// What is written and never read back; the type's hook makes something of it.
     pub(crate) secrets: Map<String, Value>,
+    /// What becomes of a file's bytes, which are not part of the body.
+    pub(crate) content: Option<FileContent>,
     /// Names that stand for ids, by the property that has the id.
     pub(crate) names: Vec<(&'static str, Option<String>)>,
     pub(crate) commit_message: Option<String>,
@@ -52,7 +55,7 @@ impl Draft {
     /// A record as it is kept.
     pub(crate) fn of(definition: &'static TypeDefinition, meta: Meta, body: Map<String, Value>) -> Self {
         let (secrets, names, touched) = Default::default();
-        Self { definition, meta, body, secrets, names, commit_message: None, touched }
+        Self { definition, meta, body, secrets, content: None, names, commit_message: None, touched }
     }
 
     /// Takes the members of a request. All of them, or none with the place and the reason.

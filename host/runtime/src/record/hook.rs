@@ -19,6 +19,7 @@ use crate::host::Host;
 use crate::identity::{ADMIN, ADMIN_ROLE, Identity};
 use crate::problem::{Code, Problem};
 
+pub(crate) use file::{JSON_LIMIT, told};
 use flow::flow_problem;
 pub(crate) use webhook::check_options;
 
@@ -53,7 +54,7 @@ impl Host {
             self.prepare_roles(by, draft).await?;
         }
         match draft.definition.record_type {
-            RecordType::File => file::prepare(draft),
+            RecordType::File => file::prepare(draft, former, self.limits().file_bytes),
             RecordType::Flow => flow::prepare(draft),
             RecordType::Role => self.prepare_role(by, draft).await,
             RecordType::Setting => self.prepare_setting(by, draft, former).await,

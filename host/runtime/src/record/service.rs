@@ -3,9 +3,10 @@
 use flowhost_model::{
     Comparison, Filter, Meta, Operation, RecordId, RecordType, Timestamp, TypeDefinition, definition,
 };
-use flowhost_store::{Expected, HistoryEntry, RecordQuery, RecordWrite, StoredRecord, Trash, Write};
+use flowhost_store::{Expected, FileContent, HistoryEntry, RecordQuery, RecordWrite, StoredRecord, Trash, Write};
 use serde_json::{Map, Value};
 
+use super::change::{Effect, RecordChange, Remembered};
 use super::draft::{Draft, refuse};
 use super::webhooks::may_read_webhook;
 use crate::host::Host;
@@ -67,19 +68,41 @@ impl Host {
         record_type: RecordType,
         members: Map<String, Value>,
     ) -> Result<RecordView, Problem> {
+        let _writing = self.writing().await;
+        let prepared = self.prepare_creation(by, record_type, members, None, Remembered::Yes).await?;
+        self.commit_viewed(prepared).await
+    }
+
+    /// The change that makes a record of the members of a request, checked, and the record as it is then. To be made while
+    /// [`Host::writing`] is held.
+    pub(crate) async fn prepare_creation(
+        &self,
+        by: &Identity,
+        record_type: RecordType,
+        members: Map<String, Value>,
+        content: Option<FileContent>,
+        remembered: Remembered,
+    ) -> Result<(RecordChange, RecordView), Problem> {
         let definition = definition(record_type);
         if !definition.is_managed {
             return Err(Problem::new(Code::MethodNotAllowed, format!("a {} cannot be made", definition.path)));
         }
         let mut draft = Draft::new(definition, by.user_id);
+        draft.content = content;
         draft.apply(members, None)?;
-        let _writing = self.writing().await;
         self.resolve_references(by, &mut draft).await?;
         self.place(&mut draft);
         self.permit(by, Operation::Create, record_type, draft.meta.project_id)?;
         self.refuse_readonly_parent(&draft.meta).await?;
         self.prepare_draft(by, &mut draft, None).await?;
-        self.write_draft(draft, Expected::Absent).await
+        self.change_by(draft, None, remembered).await
+    }
+
+    /// Makes a change of one record by itself, and gives the record as it is then.
+    pub(crate) async fn commit_viewed(&self, prepared: (RecordChange, RecordView)) -> Result<RecordView, Problem> {
+        let (change, view) = prepared;
+        let revision = self.commit(change).await?;
+        Ok(RecordView { revision, ..view })
     }
 
     /// The record with this id.
@@ -90,7 +113,7 @@ impl Host {
         id: RecordId,
     ) -> Result<RecordView, Problem> {
         let stored = self.readable(by, record_type, id).await?;
-        self.view(stored).await
+        self.view_whole(stored, None).await
     }
 
     /// The id of the record of this name, if it may be read.
@@ -111,6 +134,26 @@ impl Host {
         if_match: Option<u64>,
     ) -> Result<RecordView, Problem> {
         let _writing = self.writing().await;
+        let prepared = self.prepare_update(by, record_type, id, members, None, if_match, Remembered::Yes).await?;
+        self.commit_viewed(prepared).await
+    }
+
+    /// The change of a record by the members of a request, and of a file's bytes, checked, and the record as it is then. To
+    /// be made while [`Host::writing`] is held.
+    #[allow(clippy::too_many_arguments)] // A request, and who makes it how.
+    pub(crate) async fn prepare_update(
+        &self,
+        by: &Identity,
+        record_type: RecordType,
+        id: RecordId,
+        members: Map<String, Value>,
+        content: Option<FileContent>,
+        if_match: Option<u64>,
+        remembered: Remembered,
+    ) -> Result<(RecordChange, RecordView), Problem> {
+        if record_type == RecordType::Execution {
+            return Err(Problem::new(Code::MethodNotAllowed, "an execution cannot be changed"));
+        }
         self.refuse_setting_form(by, record_type, id).await?;
         let stored = self.readable(by, record_type, id).await?;
         if by.user_id != id || !members.keys().all(|name| OWN.contains(&name.as_str())) {
@@ -118,9 +161,10 @@ impl Host {
         }
         refuse_trashed(&stored)?;
         refuse_outdated(&stored, if_match)?;
-        let is_clearing = members
-            .iter()
-            .all(|(name, value)| name == "commit_message" || (name == "is_readonly" && *value == Value::Bool(false)));
+        let is_clearing = content.is_none()
+            && members.iter().all(|(name, value)| {
+                name == "commit_message" || (name == "is_readonly" && *value == Value::Bool(false))
+            });
         if stored.meta.is_readonly && !is_clearing {
             return Err(Problem::new(
                 Code::RecordReadonly,
@@ -130,8 +174,8 @@ impl Host {
         self.refuse_readonly_parent(&stored.meta).await?;
         let current = self.view(stored.clone()).await?.members;
         let former = stored.clone();
-        let expected = Expected::Revision(stored.revision);
         let mut draft = Draft::of(definition(record_type), stored.meta, members_of(&stored.body)?);
+        draft.content = content;
         draft.apply(members, Some(&current))?;
         self.resolve_references(by, &mut draft).await?;
         self.place(&mut draft);
@@ -142,7 +186,7 @@ impl Host {
         draft.meta.modified_at = Timestamp::now();
         draft.meta.modified_by = Some(by.user_id);
         self.prepare_draft(by, &mut draft, Some(&former)).await?;
-        self.write_draft(draft, expected).await
+        self.change_by(draft, Some(&former), remembered).await
     }
 
     /// Puts a record into the trash, where it cannot be used, or deletes it for good.
@@ -154,11 +198,27 @@ impl Host {
         deletion: Deletion,
         if_match: Option<u64>,
     ) -> Result<(), Problem> {
+        let _writing = self.writing().await;
+        let change = self.prepare_deletion(by, record_type, id, deletion, if_match, Remembered::Yes).await?;
+        self.commit(change).await?;
+        Ok(())
+    }
+
+    /// The change that deletes a record, checked; none of its writes where there is nothing to do. To be made while
+    /// [`Host::writing`] is held.
+    pub(crate) async fn prepare_deletion(
+        &self,
+        by: &Identity,
+        record_type: RecordType,
+        id: RecordId,
+        deletion: Deletion,
+        if_match: Option<u64>,
+        remembered: Remembered,
+    ) -> Result<RecordChange, Problem> {
         if !definition(record_type).is_managed {
             let path = definition(record_type).path;
             return Err(Problem::new(Code::MethodNotAllowed, format!("a {path} cannot be deleted")));
         }
-        let _writing = self.writing().await;
         self.refuse_setting_form(by, record_type, id).await?;
         let stored = self.readable(by, record_type, id).await?;
         self.permit(by, Operation::Delete, record_type, stored.meta.project_id)?;
@@ -166,7 +226,7 @@ impl Host {
         self.refuse_readonly_parent(&stored.meta).await?;
         self.refuse_fixed(&stored)?;
         if stored.meta.deleted_at.is_some() && !deletion.is_permanent {
-            return Ok(());
+            return Ok(RecordChange::default());
         }
         let trash = if deletion.is_permanent { Trash::Include } else { Trash::Exclude };
         let mut removed = self.members_of(&stored, trash).await?;
@@ -175,25 +235,23 @@ impl Host {
         }
         removed.push(stored);
         let now = Timestamp::now();
-        let mut changes = Vec::with_capacity(removed.len());
-        for mut record in removed.iter().cloned() {
+        let is_remembered = remembered == Remembered::Yes;
+        let mut change = RecordChange::default();
+        for mut record in removed {
             refuse_readonly(&record)?;
             self.check_deletion(by, &record)?;
             let (id, expected) = (record.meta.id, Expected::Revision(record.revision));
             let commit_message = deletion.commit_message.clone();
-            changes.push(if deletion.is_permanent {
-                Write::DeleteRecord { id, by: Some(by.user_id), at: now, commit_message, expected, is_remembered: true }
+            change.effects.push(Effect::Gone(record.clone()));
+            change.writes.push(if deletion.is_permanent {
+                Write::DeleteRecord { id, by: Some(by.user_id), at: now, commit_message, expected, is_remembered }
             } else {
                 record.meta.deleted_at = Some(now);
                 record.meta.deleted_by = Some(by.user_id);
-                Write::Record(RecordWrite { record, expected, commit_message, is_remembered: true })
+                Write::Record(RecordWrite { record, expected, commit_message, is_remembered })
             });
         }
-        self.store().write(changes).await?;
-        for record in removed {
-            self.forget(record.meta.id);
-        }
-        Ok(())
+        Ok(change)
     }
 
     /// Takes a record out of the trash. With a project or a bundle come those of its records that went with it.
@@ -234,7 +292,7 @@ impl Host {
                 self.apply(record)?;
             }
         }
-        self.view(self.readable(by, record_type, id).await?).await
+        self.view_whole(self.readable(by, record_type, id).await?, None).await
     }
 
     /// What belongs to a project or to a bundle.
@@ -334,14 +392,7 @@ impl Host {
         }
     }
 
-    async fn write_draft(&self, draft: Draft, expected: Expected) -> Result<RecordView, Problem> {
-        let body = Value::Object(draft.body).to_string();
-        let record = StoredRecord { record_type: draft.definition.record_type, meta: draft.meta, body, revision: 0 };
-        let written = self.write_stored(record, expected, draft.commit_message).await?;
-        self.view(written).await
-    }
-
-    /// Writes a record and makes it effective for the next call.
+    /// Writes a record that the host itself changes and makes it effective for the next call.
     pub(crate) async fn write_stored(
         &self,
         mut record: StoredRecord,

@@ -1,11 +1,13 @@
-//! Settings as flows read and change them: the same permissions and checks as over the API, one value at a time.
+//! Settings and files as flows read and change them: the same permissions and checks as over the API, one at a time and by
+//! name.
 
 use flowhost_model::{
     Comparison, Filter, Kind, Operation, RecordId, RecordType, Timestamp, definition, normalize_name,
 };
-use flowhost_store::{Expected, RecordQuery, RecordWrite, StoredRecord, Write};
+use flowhost_store::{Expected, FileContent, RecordQuery, StoredRecord, Write};
 use serde_json::{Map, Value};
 
+use super::change::{Effect, RecordChange, Remembered};
 use super::draft::Draft;
 use super::service::{may_read, members_of, refuse_outside};
 use crate::access::Reach;
@@ -14,45 +16,70 @@ use crate::identity::Identity;
 use crate::problem::{Code, Problem};
 use crate::setting::VALUE_LIMIT;
 
-/// The most names that are listed at once.
-const NAMES_LIMIT: u32 = 1_000;
+/// The most records that are listed at once.
+const LIST_LIMIT: u32 = 1_000;
 
 impl Host {
     /// The setting of this name that the identity may read, with its value as it is read.
-    pub(crate) async fn setting(&self, by: &Identity, name: &str) -> Result<Option<(StoredRecord, Value)>, Problem> {
-        if by.access.projects(Operation::Read, RecordType::Setting) == Reach::Nothing {
-            self.permit(by, Operation::Read, RecordType::Setting, None)?;
-        }
-        let name = own_name(name)?;
-        let stored = self.store().record_by_name(RecordType::Setting, name).await?;
-        let Some(stored) = stored.filter(|stored| may_read(by, stored)) else { return Ok(None) };
+    pub(crate) async fn setting(&self, by: &Identity, name: &str) -> Result<Option<Value>, Problem> {
+        let Some(stored) = self.named(by, RecordType::Setting, name).await? else { return Ok(None) };
         let body = members_of(&stored.body)?;
-        let value = self.derived_property("value", &stored, &body).unwrap_or(Value::Null);
-        Ok(Some((stored, value)))
+        Ok(Some(self.derived_property("value", &stored, &body).unwrap_or(Value::Null)))
     }
 
-    /// The names of settings that the identity may read, from those that begin with `prefix`, behind `after`.
-    pub(crate) async fn setting_names(
+    /// The change that gives a setting this value, as [`Host::save_named`] makes it.
+    pub(crate) async fn save_setting(
         &self,
         by: &Identity,
+        name: &str,
+        value: Value,
+        project: Option<RecordId>,
+    ) -> Result<RecordChange, Problem> {
+        let members = Map::from_iter([("value".to_owned(), value)]);
+        let (change, record) = self.save_named(by, RecordType::Setting, name, members, None, project).await?;
+        if record.body.len() > VALUE_LIMIT {
+            return Err(Problem::new(Code::TooLarge, format!("a setting's value has at most {VALUE_LIMIT} bytes")));
+        }
+        Ok(change)
+    }
+
+    /// The record of this name that the identity may read.
+    pub(crate) async fn named(
+        &self,
+        by: &Identity,
+        record_type: RecordType,
+        name: &str,
+    ) -> Result<Option<StoredRecord>, Problem> {
+        if by.access.projects(Operation::Read, record_type) == Reach::Nothing {
+            self.permit(by, Operation::Read, record_type, None)?;
+        }
+        let stored = self.store().record_by_name(record_type, own_name(name)?).await?;
+        Ok(stored.filter(|stored| may_read(by, stored)))
+    }
+
+    /// The records that the identity may read, from those whose names begin with `prefix`, behind `after`, by name.
+    pub(crate) async fn named_with(
+        &self,
+        by: &Identity,
+        record_type: RecordType,
         prefix: &str,
         after: Option<&str>,
         limit: u32,
-    ) -> Result<Vec<String>, Problem> {
-        let in_projects = match by.access.projects(Operation::Read, RecordType::Setting) {
+    ) -> Result<Vec<StoredRecord>, Problem> {
+        let in_projects = match by.access.projects(Operation::Read, record_type) {
             Reach::Everything => None,
             Reach::Projects(projects) => Some(projects),
             Reach::Nothing => {
-                self.permit(by, Operation::Read, RecordType::Setting, None)?;
+                self.permit(by, Operation::Read, record_type, None)?;
                 return Ok(Vec::new());
             }
         };
-        let limit = limit.min(NAMES_LIMIT);
+        let limit = limit.min(LIST_LIMIT);
         if limit == 0 {
             return Ok(Vec::new());
         }
         let term = |op, text: &str| {
-            let property = definition(RecordType::Setting).property("name");
+            let property = definition(record_type).property("name");
             let kind = property.map_or(Kind::LongText, |property| property.kind);
             Filter::Term { field: "name", kind, op, value: Value::String(text.to_owned()) }
         };
@@ -61,69 +88,62 @@ impl Host {
         terms.extend(next_prefix(prefix).map(|end| term(Comparison::Lt, &end)));
         terms.extend(after.map(|after| term(Comparison::Gt, after)));
         let query = RecordQuery { filter: Some(Filter::And(terms)), limit, in_projects, ..RecordQuery::default() };
-        let page = self.store().query_records(RecordType::Setting, query).await?;
-        Ok(page.records.into_iter().map(|record| record.meta.name).collect())
+        Ok(self.store().query_records(record_type, query).await?.records)
     }
 
-    /// The write that gives a setting this value, checked, and the record as it is then; a new one is made in `project`, or
+    /// The change that gives the record of this name these members and bytes, checked, and the record as it is then; a new one is made in `project`, or
     /// else in the default project. To be made while [`Host::writing`] is held.
-    pub(crate) async fn save_setting(
+    pub(crate) async fn save_named(
         &self,
         by: &Identity,
+        record_type: RecordType,
         name: &str,
-        value: Value,
+        mut members: Map<String, Value>,
+        content: Option<FileContent>,
         project: Option<RecordId>,
-    ) -> Result<(Write, StoredRecord), Problem> {
+    ) -> Result<(RecordChange, StoredRecord), Problem> {
         let name = own_name(name)?;
-        let former = self.store().record_by_name(RecordType::Setting, name).await?;
-        let definition = definition(RecordType::Setting);
-        let mut members = Map::new();
-        members.insert("value".to_owned(), value);
-        let (draft, expected) = match former {
+        let former = self.store().record_by_name(record_type, name).await?;
+        let definition = definition(record_type);
+        let mut draft = match &former {
             None => {
                 members.insert("name".to_owned(), Value::String(name.to_owned()));
                 let mut draft = Draft::new(definition, by.user_id);
                 draft.apply(members, None)?;
                 draft.meta.project_id = project;
                 self.place(&mut draft);
-                self.permit(by, Operation::Create, RecordType::Setting, draft.meta.project_id)?;
+                self.permit(by, Operation::Create, record_type, draft.meta.project_id)?;
                 self.refuse_readonly_parent(&draft.meta).await?;
-                self.prepare_draft(by, &mut draft, None).await?;
-                (draft, Expected::Absent)
+                draft
             }
             Some(former) => {
-                refuse_outside(by, &former)?;
-                self.permit(by, Operation::Update, RecordType::Setting, former.meta.project_id)?;
-                self.refuse_guarded(&former).await?;
-                let expected = Expected::Revision(former.revision);
+                refuse_outside(by, former)?;
+                self.permit(by, Operation::Update, record_type, former.meta.project_id)?;
+                self.refuse_guarded(former).await?;
                 let mut draft = Draft::of(definition, former.meta.clone(), members_of(&former.body)?);
                 draft.apply(members, None)?;
                 draft.meta.modified_at = Timestamp::now();
                 draft.meta.modified_by = Some(by.user_id);
-                self.prepare_draft(by, &mut draft, Some(&former)).await?;
-                (draft, expected)
+                draft
             }
         };
-        let body = Value::Object(draft.body).to_string();
-        if body.len() > VALUE_LIMIT {
-            return Err(Problem::new(Code::TooLarge, format!("a setting's value has at most {VALUE_LIMIT} bytes")));
-        }
-        let record = StoredRecord { record_type: RecordType::Setting, meta: draft.meta, body, revision: 0 };
-        let write = RecordWrite { record: record.clone(), expected, commit_message: None, is_remembered: false };
-        Ok((Write::Record(write), record))
+        draft.content = content;
+        self.prepare_draft(by, &mut draft, former.as_ref()).await?;
+        let record = draft.record();
+        Ok((draft.into_change(former.as_ref(), Remembered::No), record))
     }
 
-    /// The write that deletes a setting for good, checked; none where there is no such setting. To be made while
+    /// The change that deletes a record for good, checked; none where there is no such record. To be made while
     /// [`Host::writing`] is held.
-    pub(crate) async fn delete_setting(
+    pub(crate) async fn delete_named(
         &self,
         by: &Identity,
+        record_type: RecordType,
         name: &str,
-    ) -> Result<Option<(Write, StoredRecord)>, Problem> {
-        let name = own_name(name)?;
-        let stored = self.store().record_by_name(RecordType::Setting, name).await?;
+    ) -> Result<Option<RecordChange>, Problem> {
+        let stored = self.store().record_by_name(record_type, own_name(name)?).await?;
         let Some(stored) = stored.filter(|stored| may_read(by, stored)) else { return Ok(None) };
-        self.permit(by, Operation::Delete, RecordType::Setting, stored.meta.project_id)?;
+        self.permit(by, Operation::Delete, record_type, stored.meta.project_id)?;
         self.refuse_guarded(&stored).await?;
         self.check_deletion(by, &stored)?;
         let write = Write::DeleteRecord {
@@ -134,7 +154,7 @@ impl Host {
             commit_message: None,
             is_remembered: false,
         };
-        Ok(Some((write, stored)))
+        Ok(Some(RecordChange { writes: vec![write], effects: vec![Effect::Gone(stored)] }))
     }
 }
 

@@ -1,9 +1,11 @@
 //! A record as it is read: every property of its type, stored or worked out.
 
 use flowhost_model::{Access, RecordId, RecordType, SCHEMA_VERSION, Timestamp, definition};
-use flowhost_store::StoredRecord;
+use flowhost_store::{FileContent, StoredRecord};
 use serde_json::{Map, Value, json};
 
+use super::file::body as file_body;
+use super::hook::{JSON_LIMIT, told};
 use super::parents::Parents;
 use super::service::RecordView;
 use crate::host::Host;
@@ -22,6 +24,37 @@ impl Host {
     pub(crate) async fn view(&self, stored: StoredRecord) -> Result<RecordView, Problem> {
         let parents = self.parents([stored.meta.project_id, stored.meta.bundle_id].into_iter()).await?;
         self.view_with(stored, &parents)
+    }
+
+    /// The record as it is read by itself, with what lists leave out. `written` is what is about to become of its bytes.
+    pub(crate) async fn view_whole(
+        &self,
+        stored: StoredRecord,
+        written: Option<&FileContent>,
+    ) -> Result<RecordView, Problem> {
+        if stored.record_type != RecordType::File {
+            return self.view(stored).await;
+        }
+        let (id, file) = (stored.meta.id, file_body(stored.clone())?);
+        let mut view = self.view(stored).await?;
+        if file.size > JSON_LIMIT as u64 {
+            return Ok(view);
+        }
+        let kept = async || {
+            let piece = self.store().file_piece(id, 0, JSON_LIMIT as u64).await?;
+            Ok::<_, Problem>(piece.map(|piece| piece.bytes).unwrap_or_default())
+        };
+        let bytes = match written {
+            Some(FileContent::Whole(bytes)) => bytes.clone(),
+            Some(FileContent::Added { bytes, .. }) => [&kept().await?, &bytes[..]].concat(),
+            None => kept().await?,
+        };
+        // Of the bytes themselves: the file may have changed since its record was read.
+        view.members.insert("size".to_owned(), json!(bytes.len()));
+        let (content, is_binary) = told(bytes, file.is_binary);
+        view.members.insert("content".to_owned(), json!(content));
+        view.members.insert("is_binary".to_owned(), json!(is_binary));
+        Ok(view)
     }
 
     /// The records of a page as they are read.

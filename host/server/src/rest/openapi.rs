@@ -331,6 +331,28 @@ fn add_special(paths: &mut Map<String, Value>) {
             with_problems(Map::from_iter([("200".to_owned(), component)]), &[]),
         ),
     );
+
+    let mut content = get(
+        "file_content",
+        "The bytes of a file.",
+        id_parameters(),
+        with_problems(
+            with_etag(Map::from_iter([(
+                "200".to_owned(),
+                json!({ "description": "The bytes, in the file's media type.", "content": { "*/*": {} } }),
+            )])),
+            &[],
+        ),
+    );
+    let mut replace = operation(
+        "replace_file_content".into(),
+        "Replaces the bytes of a file. By name, it is made where there is none.".into(),
+        [id_parameters(), vec![plain()]].concat(),
+        with_problems(with_etag(json_answer("The file.", wrapped("file", reference("File")))), CHANGE_PROBLEMS),
+    );
+    replace["requestBody"] = json!({ "required": true, "content": { "application/octet-stream": {} } });
+    content["put"] = replace;
+    add("file/{id}/content", content);
     let mut upload = post(
         "flow_upload",
         "Uploads a component as the next version, checks it and activates it.",

@@ -107,7 +107,9 @@ pub async fn the_bytes_of_a_file_live_as_long_as_its_record(store: &dyn Store) {
     let fourth = store.write(vec![delete(file.meta.id, third)]).await.unwrap();
     assert_eq!(store.file_piece(file.meta.id, 0, 9).await.unwrap(), None);
     let gone = store.changes_since(third).await.unwrap();
-    assert!(matches!(gone[..], [Change::Deleted { record_type: RecordType::File, revision, .. }] if revision == fourth));
+    assert!(
+        matches!(gone[..], [Change::Deleted { record_type: RecordType::File, revision, .. }] if revision == fourth)
+    );
     assert!(matches!(store.write(vec![whole(&file, b"abc")]).await, Err(Error::NotFound)));
 
     // Nothing of the former comes back with a record of the same id.

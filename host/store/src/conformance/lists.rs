@@ -262,11 +262,8 @@ fn random_records(choices: &mut Choices, ids: &[RecordId]) -> Vec<StoredRecord> 
             roles: Vec::new(),
             location_inheritance: choices.maybe(|_| "default".to_owned()),
         };
-        let file = File {
-            size: choices.below(4) as u64,
-            content_type: choices.maybe(text),
-            is_binary: choices.below(2) == 0,
-        };
+        let file =
+            File { size: choices.below(4) as u64, content_type: choices.maybe(text), is_binary: choices.below(2) == 0 };
         let versions = Flow {
             active_version: choices.maybe(|choices| choices.below(4) as u32),
             digest: choices.maybe(|choices| Digest([choices.below(256) as u8; 32])),

@@ -42,8 +42,7 @@ fn append(connection: &Connection, file: RecordId, size: u64, bytes: &[u8]) -> R
     let room = if last.is_some() { CHUNK_BYTES - length } else { 0 };
     let (first, rest) = bytes.split_at(room.min(bytes.len()));
     if !first.is_empty() {
-        let mut statement =
-            connection.prepare_cached("SELECT bytes FROM file_chunk WHERE file = ? AND chunk = ?")?;
+        let mut statement = connection.prepare_cached("SELECT bytes FROM file_chunk WHERE file = ? AND chunk = ?")?;
         let mut filled: Vec<u8> = statement.query_one(params![file.as_bytes(), chunk], |row| row.get(0))?;
         filled.extend_from_slice(first);
         connection
@@ -80,9 +79,8 @@ pub(super) fn piece(connection: &Connection, file: RecordId, offset: u64, length
         let damaged = || Error::Damaged(format!("the bytes of the file {file} are not whole"));
         let wanted = usize::try_from(end - offset).map_err(|_| damaged())?;
         bytes.try_reserve_exact(wanted).map_err(|_| damaged())?;
-        let mut statement = transaction.prepare_cached(
-            "SELECT bytes FROM file_chunk WHERE file = ? AND chunk BETWEEN ? AND ? ORDER BY chunk",
-        )?;
+        let mut statement = transaction
+            .prepare_cached("SELECT bytes FROM file_chunk WHERE file = ? AND chunk BETWEEN ? AND ? ORDER BY chunk")?;
         let mut rows = statement.query(params![file.as_bytes(), first.cast_signed(), last.cast_signed()])?;
         // Less than a chunk, so that it fits.
         let mut skip = (offset % chunk_bytes) as usize;
@@ -113,9 +111,8 @@ pub(super) fn move_out_of_bodies(transaction: &Transaction<'_>) -> HookResult {
     let files = files.query_map([RecordType::File.as_str()], |row| row.get(0))?;
     for id in files.collect::<rusqlite::Result<Vec<[u8; 16]>>>()? {
         let body: String = transaction.query_one("SELECT body FROM record WHERE id = ?", [id], |row| row.get(0))?;
-        let told = |error: &dyn std::fmt::Display| {
-            HookError::Hook(format!("file {}: {error}", RecordId::from_bytes(id)))
-        };
+        let told =
+            |error: &dyn std::fmt::Display| HookError::Hook(format!("file {}: {error}", RecordId::from_bytes(id)));
         let former: FormerFile = serde_json::from_str(&body).map_err(|error| told(&error))?;
         let content = former.content.unwrap_or_default();
         let is_binary = former.is_binary.unwrap_or_default();

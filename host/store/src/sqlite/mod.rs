@@ -51,8 +51,8 @@ use self::open::Files;
 use self::readers::Readers;
 use self::writer::{Extent, Writer};
 use crate::{
-    Change, Due, Ended, Error, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryEntry, OwnerId, RecordPage,
-    RecordQuery, Recovered, Result, Store, StoreStats, StoredRecord, Suspension, Ticket, Write,
+    Change, Due, Ended, Error, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryEntry, OwnerId,
+    RecordPage, RecordQuery, Recovered, Result, Store, StoreStats, StoredRecord, Suspension, Ticket, Write,
 };
 
 /// How a [`SqliteStore`] works.

@@ -39,9 +39,7 @@ fn migrations() -> Migrations<'static> {
 
 /// Brings the tables to [`VERSION`], in one transaction.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
-    migrations()
-        .to_latest(connection)
-        .map_err(|error| Error::Storage(format!("migration of the data: {error}")))
+    migrations().to_latest(connection).map_err(|error| Error::Storage(format!("migration of the data: {error}")))
 }
 
 #[cfg(test)]

@@ -1,0 +1,102 @@
+//! A change of records: checked first, then made, either by itself or in one step with the journal of the flow that makes it.
+
+use flowhost_model::RecordType;
+use flowhost_store::{Expected, RecordWrite, StoredRecord, Write};
+use serde_json::Value;
+
+use super::draft::Draft;
+use super::service::RecordView;
+use crate::host::Host;
+use crate::problem::Problem;
+
+/// What is to be written, and what becomes effective then. Everything is checked; it holds as long as the
+/// [`Host::writing`] under which it was prepared is held.
+#[derive(Debug, Default)]
+pub(crate) struct RecordChange {
+    /// For the store, in one transaction.
+    pub(crate) writes: Vec<Write>,
+    /// For the next call.
+    pub(crate) effects: Vec<Effect>,
+}
+
+/// What becomes effective with a change.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// A record is like this; its revision is not known before it is written.
+    Written(StoredRecord),
+    /// A record is gone, or in the trash.
+    Gone(StoredRecord),
+}
+
+/// Whether a change is remembered in the histories of its records.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remembered {
+    Yes,
+    /// What flows keep by the thousand.
+    No,
+}
+
+impl Draft {
+    /// The record that it is when it is written.
+    pub(super) fn record(&self) -> StoredRecord {
+        let body = Value::Object(self.body.clone()).to_string();
+        StoredRecord { record_type: self.definition.record_type, meta: self.meta.clone(), body, revision: 0 }
+    }
+
+    /// The change that it is once it was checked.
+    pub(super) fn into_change(self, former: Option<&StoredRecord>, remembered: Remembered) -> RecordChange {
+        let record = self.record();
+        let file = record.meta.id;
+        let write = RecordWrite {
+            record: record.clone(),
+            expected: former.map_or(Expected::Absent, |former| Expected::Revision(former.revision)),
+            commit_message: self.commit_message,
+            is_remembered: remembered == Remembered::Yes,
+        };
+        let content = self.content.map(|content| Write::FileContent { file, content });
+        let writes = std::iter::once(Write::Record(write)).chain(content).collect();
+        RecordChange { writes, effects: vec![Effect::Written(record)] }
+    }
+}
+
+impl Host {
+    /// Makes a change by itself, and gives its revision.
+    pub(crate) async fn commit(&self, change: RecordChange) -> Result<u64, Problem> {
+        let revision = self.store().write(change.writes).await?;
+        self.make_effective(change.effects, revision)?;
+        Ok(revision)
+    }
+
+    /// Makes what was written effective for the next call.
+    pub(crate) fn make_effective(&self, effects: Vec<Effect>, revision: u64) -> Result<(), Problem> {
+        for effect in effects {
+            match effect {
+                Effect::Written(record) => self.apply(StoredRecord { revision, ..record })?,
+                Effect::Gone(record) => self.forget(&record),
+            }
+        }
+        Ok(())
+    }
+
+    /// The change that a checked draft is, and the record as it is read then, but for its revision.
+    pub(crate) async fn change_by(
+        &self,
+        draft: Draft,
+        former: Option<&StoredRecord>,
+        remembered: Remembered,
+    ) -> Result<(RecordChange, RecordView), Problem> {
+        let record_type = draft.definition.record_type;
+        if former.is_none_or(|former| former.meta.name != draft.meta.name) {
+            self.refuse_taken(record_type, &draft.meta.name).await?;
+        }
+        let view = self.view_whole(draft.record(), draft.content.as_ref()).await?;
+        Ok((draft.into_change(former, remembered), view))
+    }
+
+    async fn refuse_taken(&self, record_type: RecordType, name: &str) -> Result<(), Problem> {
+        match self.store().record_by_name(record_type, name).await? {
+            None => Ok(()),
+            Some(_) => Err(flowhost_store::Error::NameTaken { record_type, name: name.to_owned() }.into()),
+        }
+    }
+}
