@@ -11,8 +11,8 @@
 //! - `handle`: whether a refused call is an output and not the end
 //! - `then_sleep_ms`: how long to sleep before it returns
 //!
-//! The outputs: `ids`, set as soon as all are started; `ended`, the ids that the wait gave; `statuses`, `messages` and
-//! `child_outputs` of all children after it; with `handle`, `refused`: the list of what was refused, each `{"call", "code",
+//! The outputs: `ids`, set as soon as all are started; `ended`, the ids that the wait gave; `statuses`, `messages`, `failures`
+//! and `child_outputs` of all children after it; with `handle`, `refused`: the list of what was refused, each `{"call", "code",
 //! "message"}`. Logs `started ID` for each child and `waited` after the wait.
 
 #![cfg(target_family = "wasm")]
@@ -112,15 +112,25 @@ fn parent(this: &Execution, input: Input<Plan>) -> Result<Outputs, FlowError> {
         this.info("waited");
     }
     let (mut statuses, mut messages, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
+    let mut failures = Vec::new();
     for child in &children {
         statuses.push(refused.unless("get-status", child.status())?.map(|status| status.to_string()));
         messages.push(refused.unless("get-message", child.message())?.flatten());
+        let failure = refused.unless("get-failure", child.failure())?.flatten();
+        failures.push(failure.map(|failure| {
+            let (code, details) = (failure.code().map(str::to_owned), failure.details().cloned());
+            json!({ "message": failure.message(), "code": code, "details": details, "retryable": failure.is_retryable() })
+        }));
         outputs.push(refused.unless("get-outputs", child.outputs::<Value>())?);
     }
     if let Some(milliseconds) = plan.then_sleep_ms {
         this.sleep().for_duration(Duration::from_millis(milliseconds))?;
     }
-    let said = Outputs::new().set("statuses", statuses).set("messages", messages).set("child_outputs", outputs);
+    let said = Outputs::new()
+        .set("statuses", statuses)
+        .set("messages", messages)
+        .set("failures", failures)
+        .set("child_outputs", outputs);
     Ok(if plan.handle { said.set("refused", refused.calls) } else { said })
 }
 

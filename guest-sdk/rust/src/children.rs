@@ -47,9 +47,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::HostError;
 use crate::backend::Backend;
 use crate::crossing::{from_json, microseconds, to_json};
+use crate::{FlowError, HostError};
 
 /// A flow, by its name or by its id. A text is a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -315,6 +315,12 @@ impl Child<'_> {
     /// Its last progress message, or the reason of its end where that was not a success.
     pub fn message(&self) -> Result<Option<String>, HostError> {
         self.backend.child_message(&self.id)
+    }
+
+    /// Why it ended with an error; none where it did not. Where its flow gave no code, the code is that of the host's
+    /// documentation, for example `flow.panic`.
+    pub fn failure(&self) -> Result<Option<FlowError>, HostError> {
+        self.backend.child_failure(&self.id)
     }
 
     /// Its outputs, a JSON object, as a `T`. They are complete when it has ended.

@@ -35,6 +35,12 @@ impl FlowError {
         Self::new(message).with_code(Self::INVALID_INPUT)
     }
 
+    /// A failure that somebody else had.
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn told(message: String, code: Option<String>, details: Option<Value>) -> Self {
+        Self(Box::new(Failure { message, code, details, retryable: false }))
+    }
+
     /// Names the failure for programs. Codes that begin with `flowhost.` are the host's.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {

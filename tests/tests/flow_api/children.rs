@@ -478,3 +478,22 @@ fn the_children_of_an_execution_are_a_list() {
     );
     assert_eq!(roots.len(), 1);
 }
+
+#[test]
+fn the_failure_of_a_child_is_a_typed_error() {
+    for host in resident_and_unloaded() {
+        let parent = webhook(host, "children-failure", "parent");
+        host.deploy("fail");
+        host.deploy("panics");
+        host.deploy("hello");
+        let fails =
+            json!({ "message": "sold out", "code": "shop.sold-out", "details": { "seats": 0 }, "retryable": true });
+        let children = json!([{ "flow": "fail", "input": fails }, { "flow": "panics" }, { "flow": "hello" }]);
+        let plan = parent_of(children, json!({ "when": "ALL_ENDED" }));
+        let ended = host.wait_until_ended(&parent.call_async(host, &plan));
+        let failures = items(&ended.outputs()["failures"]);
+        assert_eq!(failures[0], fails);
+        assert_eq!(failures[1]["code"], "flow.panic");
+        assert_eq!(failures[2], Value::Null);
+    }
+}

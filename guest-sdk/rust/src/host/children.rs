@@ -1,9 +1,10 @@
 //! Children that the host runs.
 
 use super::Backend;
-use crate::HostError;
 use crate::bindings::flowhost::flow::children;
 use crate::children::{FlowRef, NewChild, Priority, ReturnWhen, Status};
+use crate::crossing::from_json;
+use crate::{FlowError, HostError};
 
 impl Backend {
     pub(crate) fn start_child(&self, child: NewChild<'_>) -> Result<String, HostError> {
@@ -56,6 +57,14 @@ impl Backend {
 
     pub(crate) fn child_message(&self, id: &str) -> Result<Option<String>, HostError> {
         Ok(children::get_message(id)?)
+    }
+
+    pub(crate) fn child_failure(&self, id: &str) -> Result<Option<FlowError>, HostError> {
+        Ok(children::get_failure(id)?.map(|failure| {
+            let details = failure.details.as_deref().map(|details| from_json("the details", details));
+            let told = FlowError::told(failure.message, failure.code, details.and_then(Result::ok));
+            if failure.retryable { told.retryable() } else { told }
+        }))
     }
 
     pub(crate) fn child_outputs(&self, id: &str) -> Result<String, HostError> {

@@ -56,6 +56,7 @@ struct Running {
     ends_at: SystemTime,
     status: Status,
     message: Option<String>,
+    failure: Option<FlowError>,
     outputs: Value,
 }
 
@@ -141,6 +142,7 @@ impl Backend {
             ends_at,
             status: Status::Running,
             message: None,
+            failure: None,
             outputs: json!({}),
         });
         Ok(id_of(children.started.len() - 1))
@@ -182,6 +184,10 @@ impl Backend {
 
     pub(crate) fn child_message(&self, id: &str) -> Result<Option<String>, HostError> {
         self.child(id, |child| child.message.clone())
+    }
+
+    pub(crate) fn child_failure(&self, id: &str) -> Result<Option<FlowError>, HostError> {
+        self.child(id, |child| child.failure.clone())
     }
 
     pub(crate) fn child_outputs(&self, id: &str) -> Result<String, HostError> {
@@ -257,6 +263,7 @@ impl Children {
                 Err(error) => {
                     running.status = Status::EndedError;
                     running.message = Some(error.message().into());
+                    running.failure = Some(if error.code().is_some() { error } else { error.with_code("flow.error") });
                 }
             }
         }
@@ -335,6 +342,8 @@ mod tests {
         assert_eq!(ended, children);
         assert_eq!(children[0].status().unwrap(), Status::EndedError);
         assert_eq!(children[0].message().unwrap().unwrap(), "no flour");
+        assert_eq!(children[0].failure().unwrap().unwrap().code(), Some("flow.error"));
+        assert_eq!(children[1].failure().unwrap(), None);
     }
 
     #[test]

@@ -23,6 +23,7 @@ wasmtime::component::bindgen!({
         "flowhost:flow/children.wait": async | trappable,
         "flowhost:flow/children.get-status": async | trappable,
         "flowhost:flow/children.get-message": async | trappable,
+        "flowhost:flow/children.get-failure": async | trappable,
         "flowhost:flow/children.get-outputs": async | trappable,
         "flowhost:flow/children.cancel": async | trappable,
         "flowhost:flow/children.[method]new-child.start": async | trappable,

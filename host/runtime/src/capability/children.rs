@@ -15,7 +15,7 @@ use flowhost_store::{Awaits, ReturnWhen, Write};
 use serde::{Deserialize, Serialize};
 use wasmtime::component::{Linker, Resource};
 
-use super::bindings::flowhost::flow::children::{self, FlowRef, HostError};
+use super::bindings::flowhost::flow::children::{self, FlowError, FlowRef, HostError};
 use super::refusal::{Told, refusal};
 use super::sleep::LONGEST;
 use crate::capability::{Capability, ExecutionContext};
@@ -346,6 +346,18 @@ impl children::Host for State {
 
     async fn get_message(&mut self, child: String) -> wasmtime::Result<Told<Option<String>>> {
         read(self, "children.get-message", child, |execution| execution.status_message).await
+    }
+
+    async fn get_failure(&mut self, child: String) -> wasmtime::Result<Told<Option<FlowError>>> {
+        read(self, "children.get-failure", child, |execution| {
+            execution.failure.map(|failure| FlowError {
+                message: failure.message,
+                code: Some(failure.flow_code.unwrap_or(failure.code)),
+                details: failure.details.map(|details| details.get().to_owned()),
+                retryable: failure.retryable,
+            })
+        })
+        .await
     }
 
     async fn get_outputs(&mut self, child: String) -> wasmtime::Result<Told<String>> {
