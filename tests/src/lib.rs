@@ -12,6 +12,7 @@ mod cli;
 mod client;
 mod guests;
 mod host;
+pub mod outside;
 mod patience;
 pub mod scene;
 

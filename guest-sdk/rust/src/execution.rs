@@ -10,6 +10,7 @@ use crate::backend::Backend;
 use crate::children::{Child, Children};
 use crate::crossing::{from_json, to_json};
 use crate::files::Files;
+use crate::http::Http;
 use crate::settings::Settings;
 use crate::sleep::Sleep;
 use crate::{FlowError, HostError, Request};
@@ -135,6 +136,11 @@ impl Execution {
     /// Executions that this execution starts.
     pub fn children(&self) -> Children<'_> {
         Children { backend: &self.backend }
+    }
+
+    /// Requests to the outside.
+    pub fn http(&self) -> Http<'_> {
+        Http { backend: &self.backend }
     }
 
     /// Adds a line to the execution's log with fields of its own: a map or a struct.

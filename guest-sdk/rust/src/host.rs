@@ -2,12 +2,14 @@
 
 mod children;
 mod files;
+mod http;
 mod settings;
 mod sleep;
 
 use std::io::{self, Write};
 use std::time::SystemTime;
 
+pub(crate) use self::http::ResponseBackend;
 use crate::bindings::flowhost::flow::execution;
 use crate::bindings::flowhost::flow::request::{self, IncomingRequest};
 use crate::bindings::flowhost::flow::types;

@@ -43,6 +43,7 @@ pub mod files;
 pub mod form;
 #[cfg(target_family = "wasm")]
 mod host;
+pub mod http;
 mod input;
 mod outputs;
 #[cfg(target_family = "wasm")]
@@ -59,7 +60,7 @@ use host as backend;
 use testing as backend;
 
 #[cfg(not(target_family = "wasm"))]
-pub use backend::{Ending, LogLine, StartedChild};
+pub use backend::{Ending, LogLine, SentRequest, StartedChild};
 pub use error::{FlowError, HostError};
 pub use execution::{Execution, Identity, Level, Mode};
 pub use input::{FromInput, Input};

@@ -3,6 +3,7 @@
 mod children;
 mod ending;
 mod files;
+mod http;
 mod settings;
 mod sleep;
 
@@ -14,6 +15,8 @@ use serde_json::{Map, Value};
 
 pub use self::children::StartedChild;
 pub use self::ending::Ending;
+pub(crate) use self::http::ResponseBackend;
+pub use self::http::SentRequest;
 use crate::crossing::{from_json, microseconds};
 use crate::{Execution, HostError, Identity, Level, Mode, Request};
 
@@ -36,6 +39,7 @@ pub(crate) struct Backend {
     slept: RefCell<Vec<Duration>>,
     children: RefCell<children::Children>,
     files: RefCell<BTreeMap<String, files::File>>,
+    outside: RefCell<http::Outside>,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +79,7 @@ impl Execution {
                 slept: RefCell::default(),
                 children: RefCell::default(),
                 files: RefCell::default(),
+                outside: RefCell::default(),
             },
         }
     }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use flowhost::{BODY_BYTES_CAP, Limits};
+use flowhost::{AllowList, BODY_BYTES_CAP, HttpPolicy, IpNet, Limits};
 use flowhost_server::ServerOptions;
 
 /// The file in the data folder.
@@ -27,12 +27,18 @@ const ALIKE: f64 = 0.8;
 pub(crate) struct Config {
     pub(crate) workspace: String,
     pub(crate) limits: Limits,
+    pub(crate) http: HttpPolicy,
     pub(crate) server: ServerOptions,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { workspace: "default".into(), limits: Limits::default(), server: ServerOptions::default() }
+        Self {
+            workspace: "default".into(),
+            limits: Limits::default(),
+            http: HttpPolicy::default(),
+            server: ServerOptions::default(),
+        }
     }
 }
 
@@ -109,6 +115,12 @@ const NUMBERS: &[Number] = numbers! {
     compile_time_ms: duration = limits.compile.time, 1, LONGEST_MS;
     compile_memory_bytes: u64 = limits.compile.memory_bytes, 256 << 20, 1 << 40;
     compile_parallel: usize = limits.compile.parallel, 1, 64;
+    http_body_bytes: u64 = limits.http.body_bytes, 0, BODY_BYTES_CAP;
+    http_time_ms: duration = limits.http.time, 1, LONGEST_MS;
+    http_connect_ms: duration = limits.http.connect, 1, LONGEST_MS;
+    http_requests: u32 = limits.http.requests, 0, 1_000_000;
+    http_parallel: u32 = limits.http.parallel, 1, 10_000;
+    http_host_parallel: u32 = limits.http.host_parallel, 1, 10_000;
     max_connections: usize = server.max_connections, 1, 1_000_000;
     header_timeout_ms: duration = server.header_timeout, 1, LONGEST_MS;
     body_timeout_ms: duration = server.body_timeout, 1, LONGEST_MS;
@@ -117,7 +129,10 @@ const NUMBERS: &[Number] = numbers! {
 };
 
 /// Keys whose value is text.
-const TEXTS: [&str; 2] = ["listen", "workspace"];
+const TEXTS: [&str; 3] = ["listen", "workspace", "http_ca_file"];
+
+/// Keys whose value is a list of texts; in a variable or a flag there are commas between them.
+const LISTS: [&str; 2] = ["http_allow", "http_private"];
 
 impl Config {
     /// The configuration of a data folder, its file and the process's environment.
@@ -145,6 +160,16 @@ impl Config {
         match key {
             "listen" => self.server.listen = parsed(key, value, "an address such as 127.0.0.1:8080", place)?,
             "workspace" => value.clone_into(&mut self.workspace),
+            "http_ca_file" => self.http.ca_file = Some(value).filter(|file| !file.is_empty()).map(PathBuf::from),
+            "http_allow" => {
+                let allow: Result<AllowList, _> = value.parse();
+                self.http.allow = allow.map_err(|error| wrong(format!("`http_allow`: {error}")))?;
+            }
+            "http_private" => {
+                let networks = value.split(',').map(str::trim).filter(|network| !network.is_empty());
+                let networks = networks.map(|network| parsed(key, network, "networks such as 10.0.0.0/8", place));
+                self.http.private = networks.collect::<Result<Vec<IpNet>, _>>()?;
+            }
             _ => {
                 let number = number(key).ok_or_else(|| wrong(unknown(key)))?;
                 let value = parsed(key, value, "a whole number", place)?;
@@ -181,6 +206,14 @@ impl Config {
                 toml::Value::Integer(value) if !TEXTS.contains(&key.as_str()) => {
                     self.apply_text(&key, &value.to_string(), &place)?;
                 }
+                toml::Value::Array(items) if LISTS.contains(&key.as_str()) => {
+                    let texts = items.iter().map(toml::Value::as_str).collect::<Option<Vec<_>>>();
+                    let texts = texts.ok_or_else(|| wrong(format!("`{key}` must be a list of texts in quotes")))?;
+                    self.apply_text(&key, &texts.join(","), &place)?;
+                }
+                _ if LISTS.contains(&key.as_str()) => {
+                    return Err(wrong(format!("`{key}` must be a list of texts in quotes")));
+                }
                 _ if TEXTS.contains(&key.as_str()) => return Err(wrong(format!("`{key}` must be text in quotes"))),
                 _ if number(&key).is_some() => return Err(wrong(format!("`{key}` must be a whole number"))),
                 _ => return Err(wrong(unknown(&key))),
@@ -193,7 +226,7 @@ impl Config {
         let mut others = Vec::new();
         for (variable, value) in variables {
             let Some(key) = variable.strip_prefix(PREFIX).map(str::to_lowercase) else { continue };
-            if TEXTS.contains(&key.as_str()) || number(&key).is_some() {
+            if TEXTS.contains(&key.as_str()) || LISTS.contains(&key.as_str()) || number(&key).is_some() {
                 self.apply_text(&key, &value, &variable)?;
             } else if !OTHER_VARIABLES.contains(&variable.as_str()) {
                 // Told, not refused: where services find each other by variables, others make some with this prefix.
@@ -214,7 +247,7 @@ fn parsed<T: FromStr>(key: &str, value: &str, expected: &str, place: &str) -> Re
 }
 
 fn unknown(key: &str) -> String {
-    let names = NUMBERS.iter().map(|number| number.name).chain(TEXTS);
+    let names = NUMBERS.iter().map(|number| number.name).chain(TEXTS).chain(LISTS);
     let nearest = names
         .map(|name| (strsim::jaro_winkler(key, name), name))
         .filter(|(alike, _)| *alike >= ALIKE)
@@ -260,6 +293,12 @@ mod tests {
             ("cpu_ms = \"5\"", "config.toml: `cpu_ms` must be a whole number"),
             ("cpu_ms = -5", "config.toml: `cpu_ms` must be a whole number, not `-5`"),
             ("body_bytes = 16777217", "config.toml: `body_bytes` must be from 0 to 16777216, not 16777217"),
+            ("http_allow = \"https://a\"", "config.toml: `http_allow` must be a list of texts in quotes"),
+            ("http_allow = [1]", "config.toml: `http_allow` must be a list of texts in quotes"),
+            (
+                "http_private = [\"10.0.0.0/33\"]",
+                "config.toml: `http_private` must be networks such as 10.0.0.0/8, not `10.0.0.0/33`",
+            ),
             ("listen = 8080", "config.toml: `listen` must be text in quotes"),
             ("listen = \"8080\"", "config.toml: `listen` must be an address such as 127.0.0.1:8080, not `8080`"),
         ] {
@@ -269,6 +308,21 @@ mod tests {
         let error = load("", &[("FLOWHOST_CPU_MS", "x")]).unwrap_err();
         assert_eq!(error, "FLOWHOST_CPU_MS: `cpu_ms` must be a whole number, not `x`");
         assert_eq!(Config::default().apply_flag("cpu_ms").unwrap_err().to_string(), "--set cpu_ms: expected KEY=VALUE");
+    }
+
+    #[test]
+    fn a_list_is_an_array_in_the_file_and_has_commas_elsewhere() {
+        let file =
+            "http_allow = [\"GET,POST https://a.example\", \"https://b.example\"]\nhttp_private = [\"10.0.0.0/8\"]\n";
+        let (config, _) = load(file, &[("FLOWHOST_HTTP_PRIVATE", "127.0.0.0/8, ::1/128")]).unwrap();
+        let lines = ["GET,POST https://a.example", "https://b.example"];
+        assert_eq!(config.http.allow, AllowList::new(lines).unwrap());
+        assert_eq!(config.http.private, ["127.0.0.0/8", "::1/128"].map(|network| network.parse().unwrap()));
+        let mut flagged = Config::default();
+        flagged.apply_flag("http_allow=GET,POST https://a.example,https://b.example").unwrap();
+        assert_eq!(flagged.http.allow, config.http.allow);
+        let error = load("http_allow = [\"a.example\"]", &[]).unwrap_err();
+        assert!(error.starts_with("config.toml: `http_allow`: `a.example` is no line of an allow-list"), "{error}");
     }
 
     #[test]

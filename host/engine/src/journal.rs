@@ -205,7 +205,7 @@ impl Journal {
     }
 
     /// Notes that the flow waited from then until its last point.
-    pub(crate) fn note_wait(&mut self, since: Timestamp) {
+    pub fn note_wait(&mut self, since: Timestamp) {
         self.waited += self.now.since(since);
     }
 }

@@ -60,6 +60,16 @@ impl Slots {
         }
     }
 
+    fn get_or_default<T: Any + Send + Default>(&mut self) -> &mut T {
+        let known = self.0.iter().position(|slot| slot.is::<T>());
+        let place = known.unwrap_or(self.0.len());
+        if known.is_none() {
+            self.0.push(Box::new(T::default()));
+        }
+        // The slot at this place has the type.
+        self.0[place].downcast_mut().unwrap_or_else(|| unreachable!())
+    }
+
     /// The value in the slot of this type.
     pub fn get_mut<T: Any + Send>(&mut self) -> Option<&mut T> {
         self.0.iter_mut().find_map(|slot| slot.downcast_mut())
@@ -171,6 +181,11 @@ impl State {
                 Err(missing.into())
             }
         }
+    }
+
+    /// The value in the slot of its type, which is made where there is none yet.
+    pub fn slot_or_default<T: Any + Send + Default>(&mut self) -> &mut T {
+        self.slots.get_or_default()
     }
 
     /// Ends the call with this outcome: a host function returns the error to stop the guest at once.

@@ -138,7 +138,24 @@ async fn clock_shows(until: Timestamp, clock: Arc<dyn Clock>) {
     }
 }
 
+/// A wait that the call spends in memory, however long it takes; dropping it ends the wait.
+struct Attending<'a>(&'a Meter);
+
+impl Drop for Attending<'_> {
+    fn drop(&mut self) {
+        self.0.end_wait();
+    }
+}
+
 impl State {
+    /// Waits for an event that would be lost if the call left memory. The flow's limits do not count the time. This is no
+    /// journal point: whoever calls it makes one of what it gives.
+    pub async fn attend<T>(&mut self, event: impl Future<Output = T> + Send) -> T {
+        self.meter.begin_wait();
+        let _attending = Attending(&self.meter);
+        event.await
+    }
+
     /// Waits for an event, or for a time. This is a journal point: `call` names it, the way it ended is told again when the
     /// flow is run again. The flow's limits do not count the time.
     ///

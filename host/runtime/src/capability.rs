@@ -6,8 +6,10 @@
 mod acting;
 mod bindings;
 mod children;
+mod exchanges;
 mod execution;
 mod files;
+mod http;
 mod refusal;
 mod request;
 mod settings;
@@ -31,6 +33,7 @@ pub(crate) fn own() -> Vec<Box<dyn Capability>> {
         Box::new(sleep::SleepCapability),
         Box::new(children::ChildrenCapability),
         Box::new(files::FilesCapability),
+        Box::new(http::HttpCapability),
     ]
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 
 use crate::host::Host;
 use crate::identity::Identity;
+use crate::outgoing::AllowList;
 use crate::problem::{Code, Problem};
 use crate::record::{RecordView, may_read};
 
@@ -37,6 +38,8 @@ pub(crate) struct ActiveVersion {
     pub(crate) bundle_id: Option<RecordId>,
     /// How its executions are queued and limited.
     pub(crate) options: FlowOptions,
+    /// Where its executions may send requests, as far as the host permits it.
+    pub(crate) http_allow: Arc<AllowList>,
     /// Loaded at its first use, or before.
     pub(crate) program: Arc<OnceCell<Program>>,
 }

@@ -21,6 +21,7 @@ use crate::execution::{Admission, Ends, LEASE, Queue, Registry, Residents, StopR
 use crate::flow::Programs;
 use crate::identity::{ADMIN, Identity, Lockouts, Passwords, Sessions};
 use crate::limits::Limits;
+use crate::outgoing::{HttpPolicy, Outgoing};
 use crate::problem::{Code, Problem};
 use crate::snapshot::Snapshot;
 use crate::ticket::Tickets;
@@ -61,6 +62,7 @@ struct Shared {
     lockouts: Lockouts,
     passwords: Passwords,
     activities: Activities,
+    outgoing: Outgoing,
     foundations: Foundations,
     /// Paused executions in the store.
     paused: AtomicU32,
@@ -99,6 +101,7 @@ pub struct HostBuilder {
     data: PathBuf,
     workspace: String,
     limits: Limits,
+    http: HttpPolicy,
     compiler: Compiler,
     pooling: Pooling,
     capabilities: Vec<Box<dyn Capability>>,
@@ -122,6 +125,12 @@ impl HostBuilder {
     /// The limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Where its flows may send requests. Nowhere unless set.
+    pub fn http(mut self, policy: HttpPolicy) -> Self {
+        self.http = policy;
         self
     }
 
@@ -220,6 +229,7 @@ impl HostBuilder {
             lockouts: Lockouts::default(),
             passwords: Passwords::default(),
             activities,
+            outgoing: Outgoing::new(self.http, limits.http.clone()),
             foundations,
             paused: AtomicU32::new(u32::try_from(paused).unwrap_or(u32::MAX)),
             unusable: std::sync::Mutex::default(),
@@ -287,6 +297,7 @@ impl Host {
             data: PathBuf::from("./flowhost-data"),
             workspace: "default".into(),
             limits: Limits::default(),
+            http: HttpPolicy::default(),
             compiler: Compiler::InProcess,
             pooling: Pooling::Auto,
             capabilities: Vec::new(),
@@ -496,6 +507,10 @@ impl Host {
 
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.shared.store
+    }
+
+    pub(crate) fn outgoing(&self) -> &Outgoing {
+        &self.shared.outgoing
     }
 
     pub(crate) fn engine(&self) -> &Engine {

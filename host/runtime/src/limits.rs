@@ -38,6 +38,39 @@ pub struct Limits {
     pub session: Duration,
     /// How long after their last activity a user's executions in development mode still start.
     pub development: Duration,
+    /// What requests of flows to the outside may use.
+    pub http: HttpLimits,
+}
+
+/// What requests of flows to the outside may use.
+#[derive(Clone, Debug)]
+pub struct HttpLimits {
+    /// The largest body of a request, and of a response, in bytes. A response is part of its execution's journal.
+    pub body_bytes: u64,
+    /// How long one exchange takes at most, from its beginning to the end of the response, redirects included.
+    pub time: Duration,
+    /// How long a connection takes at most until it is there.
+    pub connect: Duration,
+    /// Requests that one execution may send.
+    pub requests: u32,
+    /// Exchanges of one execution at once; more wait for their turn.
+    pub parallel: u32,
+    /// Exchanges of all executions at once; more wait for their turn.
+    pub host_parallel: u32,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            // A quarter of what a journal holds.
+            body_bytes: 4 << 20,
+            time: Duration::from_secs(30),
+            connect: Duration::from_secs(10),
+            requests: 1_000,
+            parallel: 8,
+            host_parallel: 256,
+        }
+    }
 }
 
 /// The most that a webhook may set as its largest body: a body is held in memory as long as its execution.
@@ -64,6 +97,7 @@ impl Default for Limits {
             // As in the modelled system.
             session: Duration::from_secs(30 * 24 * 3600),
             development: Duration::from_secs(24 * 3600),
+            http: HttpLimits::default(),
         }
     }
 }

@@ -14,6 +14,7 @@ use flowhost_store::StoredRecord;
 use crate::access::Access;
 use crate::execution::Counter;
 use crate::flow::{ActiveVersion, Programs};
+use crate::outgoing::AllowList;
 use crate::problem::Problem;
 use crate::setting::{WEBHOOK_PREFIX, WebhookSetting};
 use crate::webhook::{Address, FlowTarget, Owner, Route, SharedRoute};
@@ -76,6 +77,11 @@ impl Snapshot {
     /// How the executions of a flow are queued and limited.
     pub(crate) fn flow_options(&self, flow: RecordId) -> Option<&FlowOptions> {
         self.flows.get(&flow).map(|version| &version.options)
+    }
+
+    /// Where a flow says that it sends requests; none where there is no such flow.
+    pub(crate) fn http_allow(&self, flow: RecordId) -> Option<&AllowList> {
+        self.flows.get(&flow).map(|version| &*version.http_allow)
     }
 
     /// The roles of a webhook of the record form.
@@ -199,7 +205,13 @@ impl Snapshot {
             Flow { active_version: Some(version), digest: Some(digest), options } => {
                 let flow = FlowRef { id, name: flow.meta.name, version, digest };
                 let (options, program) = (options.unwrap_or_default(), programs.cell(digest));
-                self.flows.insert(id, ActiveVersion { flow, project_id, bundle_id, options, program });
+                let http_allow = AllowList::new(options.http_allow.iter().flatten()).unwrap_or_else(|error| {
+                    // What was written was checked, by this version of the program or another.
+                    tracing::warn!(flow = %flow.name, %error, "the flow may send no requests");
+                    AllowList::default()
+                });
+                let http_allow = Arc::new(http_allow);
+                self.flows.insert(id, ActiveVersion { flow, project_id, bundle_id, options, http_allow, program });
             }
             _ => {
                 self.flows.remove(&id);

@@ -6,5 +6,6 @@ mod children;
 mod contract;
 mod execution;
 mod files;
+mod http;
 mod settings;
 mod sleep;

@@ -94,6 +94,7 @@ async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
         .data(data)
         .workspace(&config.workspace)
         .limits(config.limits)
+        .http(config.http)
         .abort_after_commits(*abort_after_commits)
         .compiler(Compiler::Process { program: this_program(), arguments: vec!["compile-worker".into()] })
         .build()

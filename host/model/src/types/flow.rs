@@ -22,7 +22,8 @@ pub(super) static DEFINITION: TypeDefinition = TypeDefinition {
         Property::new(
             "options",
             Kind::Object,
-            "How its executions are queued and limited: `priority`, `max_executions`.",
+            "How its executions are queued and limited, and where they may send requests: `priority`, `max_executions`, \
+             `http_allow`.",
         )
         .optional(),
         Property::new("has_syntax_error", Kind::Bool, "The active version cannot be run by this host.")
@@ -58,6 +59,10 @@ pub struct FlowOptions {
     /// The most executions of this flow that run at once. More wait for their turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_executions: Option<u32>,
+    /// Where its executions may send requests, as far as the host permits it: lines such as
+    /// `GET,POST https://*.example.com:8443`. Nowhere unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_allow: Option<Vec<String>>,
 }
 
 impl Body for Flow {

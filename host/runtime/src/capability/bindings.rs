@@ -13,6 +13,7 @@ wasmtime::component::bindgen!({
             import flowhost:flow/sleep@1.2.0;
             import flowhost:flow/children@1.2.0;
             import flowhost:flow/files@1.2.0;
+            import flowhost:flow/http@1.2.0;
         }
     ",
     imports: {
@@ -28,11 +29,15 @@ wasmtime::component::bindgen!({
         "flowhost:flow/children.cancel": async | trappable,
         "flowhost:flow/children.[method]new-child.start": async | trappable,
         "flowhost:flow/files": async | trappable,
+        "flowhost:flow/http.[method]new-request.send": async | trappable,
+        "flowhost:flow/http.send-all": async | trappable,
         default: trappable,
     },
     with: {
         "flowhost:flow/request.incoming-request": super::request::Held,
         "flowhost:flow/children.new-child": super::children::Draft,
+        "flowhost:flow/http.new-request": super::http::Unsent,
+        "flowhost:flow/http.incoming-response": super::http::Received,
     },
     additional_derives: [serde::Deserialize, serde::Serialize],
 });

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Draft, refuse};
 use crate::host::Host;
+use crate::outgoing::AllowList;
 use crate::problem::Problem;
 use crate::webhook::FlowTarget;
 
@@ -16,6 +17,8 @@ pub(super) fn prepare(draft: &mut Draft) -> Result<(), Problem> {
     if options.as_ref().and_then(|options| options.max_executions) == Some(0) {
         return Err(refuse("options.max_executions", "is at least 1; to stop calls, disable the webhooks"));
     }
+    let http_allow = options.iter().flat_map(|options| &options.http_allow).flatten();
+    AllowList::new(http_allow).map_err(|error| refuse("options.http_allow", error))?;
     draft.body.insert("options".into(), json!(options));
     Ok(())
 }

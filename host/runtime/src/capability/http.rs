@@ -1,0 +1,143 @@
+//! `flowhost:flow/http`: requests to the outside.
+
+use std::time::Duration;
+
+use flowhost_engine::{State, WholeState};
+use wasmtime::component::{Linker, Resource};
+
+use super::bindings::flowhost::flow::http;
+use super::exchanges::{self, Exchanged};
+use super::refusal::Told;
+use crate::capability::Capability;
+use crate::outgoing::{Draft, Response};
+
+/// The capability `http`.
+pub(super) struct HttpCapability;
+
+/// A request that has not been sent yet. The generated code re-exports it.
+#[allow(unreachable_pub)]
+pub struct Unsent(Draft);
+
+/// A response. The generated code re-exports it.
+#[allow(unreachable_pub)]
+pub struct Received(Response);
+
+impl Capability for HttpCapability {
+    fn interfaces(&self) -> &[&str] {
+        &["flowhost:flow/http"]
+    }
+
+    fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
+        http::add_to_linker::<_, WholeState>(linker, |state| state)
+    }
+}
+
+/// What the flow is told of an exchange.
+fn told(state: &mut State, exchanged: Exchanged) -> wasmtime::Result<Told<Resource<Received>>> {
+    match exchanged {
+        Ok(response) => Ok(Ok(state.push_resource(Received(response))?)),
+        Err(failure) => Ok(Err(failure.into())),
+    }
+}
+
+impl http::HostNewRequest for State {
+    fn new(&mut self, method: String, url: String) -> wasmtime::Result<Resource<Unsent>> {
+        self.push_resource(Unsent(Draft::new(method, url)))
+    }
+
+    fn append_header(&mut self, request: Resource<Unsent>, name: String, value: Vec<u8>) -> wasmtime::Result<()> {
+        self.table.get_mut(&request)?.0.append_header(name, value);
+        Ok(())
+    }
+
+    fn set_body(&mut self, request: Resource<Unsent>, body: Vec<u8>) -> wasmtime::Result<()> {
+        let former = std::mem::take(&mut self.table.get_mut(&request)?.0.body);
+        exchanges::undraft(self, former.len());
+        let is_taken = exchanges::draft(self, body.len())?;
+        let draft = &mut self.table.get_mut(&request)?.0;
+        if is_taken {
+            draft.body = body.into();
+        } else {
+            draft.is_too_large = true;
+        }
+        Ok(())
+    }
+
+    fn set_timeout(&mut self, request: Resource<Unsent>, microseconds: u64) -> wasmtime::Result<()> {
+        self.table.get_mut(&request)?.0.timeout = Some(Duration::from_micros(microseconds));
+        Ok(())
+    }
+
+    fn set_redirects(&mut self, request: Resource<Unsent>, limit: u32) -> wasmtime::Result<()> {
+        self.table.get_mut(&request)?.0.redirects = limit;
+        Ok(())
+    }
+
+    fn repeat_when_unknown(&mut self, request: Resource<Unsent>) -> wasmtime::Result<()> {
+        self.table.get_mut(&request)?.0.repeat_when_unknown = true;
+        Ok(())
+    }
+
+    async fn send(&mut self, request: Resource<Unsent>) -> wasmtime::Result<Told<Resource<Received>>> {
+        let mut all = http::Host::send_all(self, vec![request]).await?;
+        match all.pop() {
+            Some(told) => Ok(told),
+            None => Err(wasmtime::Error::msg("one request has one result")),
+        }
+    }
+
+    fn drop(&mut self, request: Resource<Unsent>) -> wasmtime::Result<()> {
+        let Unsent(draft) = self.table.delete(request)?;
+        exchanges::undraft(self, draft.body.len());
+        Ok(())
+    }
+}
+
+impl http::HostIncomingResponse for State {
+    fn status(&mut self, response: Resource<Received>) -> wasmtime::Result<u16> {
+        Ok(self.table.get(&response)?.0.status)
+    }
+
+    fn url(&mut self, response: Resource<Received>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&response)?.0.url.clone())
+    }
+
+    fn headers(&mut self, response: Resource<Received>) -> wasmtime::Result<Vec<(String, Vec<u8>)>> {
+        let headers = &self.table.get(&response)?.0.headers;
+        Ok(headers.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect())
+    }
+
+    fn header(&mut self, response: Resource<Received>, name: String) -> wasmtime::Result<Vec<Vec<u8>>> {
+        let headers = &self.table.get(&response)?.0.headers;
+        let same = headers.iter().filter(|(present, _)| present.eq_ignore_ascii_case(&name));
+        Ok(same.map(|(_, value)| value.0.clone()).collect())
+    }
+
+    fn body(&mut self, response: Resource<Received>) -> wasmtime::Result<Vec<u8>> {
+        Ok(self.table.get(&response)?.0.body.0.clone())
+    }
+
+    fn drop(&mut self, response: Resource<Received>) -> wasmtime::Result<()> {
+        self.table.delete(response)?;
+        Ok(())
+    }
+}
+
+impl http::Host for State {
+    async fn send_all(&mut self, requests: Vec<Resource<Unsent>>) -> wasmtime::Result<Vec<Told<Resource<Received>>>> {
+        let drafts = requests.iter().map(|request| Ok(self.table.get(request)?.0.clone()));
+        let drafts = drafts.collect::<wasmtime::Result<Vec<_>>>()?;
+        let sent = exchanges::send(self, drafts).await?;
+        let under_way: Vec<_> = sent.iter().flatten().collect();
+        let mut exchanged = exchanges::exchange(self, &under_way).await?.into_iter();
+        let mut results = Vec::with_capacity(sent.len());
+        for sent in sent {
+            let ended = match sent {
+                Ok(_) => exchanged.next().ok_or_else(|| wasmtime::Error::msg("each exchange has one end"))?,
+                Err(refused) => Err(refused),
+            };
+            results.push(told(self, ended)?);
+        }
+        Ok(results)
+    }
+}

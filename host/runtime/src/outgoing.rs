@@ -1,0 +1,74 @@
+//! Requests of flows to the outside: what may be sent where, and the exchange itself.
+//!
+//! Nothing is allowed unless the host's list and the flow's both permit it, and no address is reached that is not public
+//! unless the operator permits its network. Redirects are hops like the first.
+
+mod address;
+mod allow_list;
+mod base64_bytes;
+mod client;
+mod exchange;
+mod failure;
+mod request;
+mod resolver;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use tokio::sync::Semaphore;
+
+pub use allow_list::{AllowList, InvalidLine};
+pub(crate) use exchange::{Response, Room};
+pub(crate) use failure::Failure;
+pub(crate) use request::{Draft, Request};
+
+use self::address::Addresses;
+use self::client::Connections;
+use self::resolver::{Resolver, SystemLookup};
+use crate::limits::HttpLimits;
+
+/// Where the flows of a host may send requests. Nowhere unless set.
+#[derive(Clone, Debug, Default)]
+pub struct HttpPolicy {
+    /// What the host permits; a flow's own list must permit it too.
+    pub allow: AllowList,
+    /// Networks that may be reached although they are not public, such as `10.0.0.0/8`.
+    pub private: Vec<IpNet>,
+    /// A file of certificates, as PEM, that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What sends the requests of a host's flows.
+pub(crate) struct Outgoing {
+    policy: HttpPolicy,
+    limits: HttpLimits,
+    addresses: Arc<Addresses>,
+    connections: Connections,
+    /// The exchanges that the host may have at once.
+    parallel: Semaphore,
+}
+
+impl Outgoing {
+    pub(crate) fn new(policy: HttpPolicy, limits: HttpLimits) -> Self {
+        let addresses = Arc::new(Addresses { private: policy.private.clone() });
+        let resolver = Resolver { lookup: Arc::new(SystemLookup), addresses: addresses.clone() };
+        Self {
+            connections: Connections::new(resolver, limits.connect, policy.ca_file.clone()),
+            parallel: Semaphore::new(limits.host_parallel as usize),
+            addresses,
+            limits,
+            policy,
+        }
+    }
+
+    /// The limits.
+    pub(crate) fn limits(&self) -> &HttpLimits {
+        &self.limits
+    }
+
+    /// The exchanges that the host may have at once.
+    pub(crate) fn parallel(&self) -> &Semaphore {
+        &self.parallel
+    }
+}

@@ -1,0 +1,313 @@
+//! A request of a flow: as the flow gave it, and as it can be sent.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::failure::Failure;
+
+/// The longest address, in bytes. Servers take half of it, as a rule.
+const URL_LIMIT: usize = 16 << 10;
+
+/// What the headers of a request may take together, in bytes, and how many there may be.
+const HEADER_BYTES: usize = 64 << 10;
+const HEADERS: usize = 200;
+
+/// The most redirects that are followed.
+const REDIRECTS_LIMIT: u32 = 20;
+
+/// The redirects that are followed unless the flow says otherwise.
+const REDIRECTS: u32 = 5;
+
+/// Headers that belong to one connection, or that say what the host knows better.
+const OWN_HEADERS: [&str; 11] = [
+    "connection",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// A request as a flow made it, unchecked.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Bytes,
+    /// Whether headers or a body were given that are too large to be kept.
+    pub(crate) is_too_large: bool,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) redirects: u32,
+    pub(crate) repeat_when_unknown: bool,
+}
+
+/// A request that can be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) timeout: Option<Duration>,
+    pub(super) redirects: u32,
+    repeat_when_unknown: bool,
+}
+
+impl Draft {
+    pub(crate) fn new(method: String, url: String) -> Self {
+        Self {
+            method,
+            url,
+            headers: Vec::new(),
+            body: Bytes::new(),
+            is_too_large: false,
+            timeout: None,
+            redirects: REDIRECTS,
+            repeat_when_unknown: false,
+        }
+    }
+
+    /// Adds a header, as long as there is room for it.
+    pub(crate) fn append_header(&mut self, name: String, value: Vec<u8>) {
+        let taken: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if self.headers.len() >= HEADERS || taken + name.len() + value.len() > HEADER_BYTES {
+            self.is_too_large = true;
+        } else {
+            self.headers.push((name, value));
+        }
+    }
+
+    /// What tells this request from others: its method and address, and a digest of everything.
+    pub(crate) fn summary(&self) -> (&str, &str, String) {
+        let mut digest = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            digest.update((bytes.len() as u64).to_le_bytes());
+            digest.update(bytes);
+        };
+        for (name, value) in &self.headers {
+            part(name.as_bytes());
+            part(value);
+        }
+        part(&self.body);
+        let timeout = self.timeout.map_or(u128::MAX, |timeout| timeout.as_nanos());
+        part(&timeout.to_le_bytes());
+        part(&self.redirects.to_le_bytes());
+        part(&[u8::from(self.is_too_large), u8::from(self.repeat_when_unknown)]);
+        (&self.method, &self.url, HEXLOWER.encode(&digest.finalize()))
+    }
+
+    /// The request, checked by itself: who may send it where is another question.
+    pub(crate) fn check(self, body_limit: u64) -> Result<Request, Failure> {
+        if self.is_too_large {
+            let message = format!(
+                "a request has at most {body_limit} bytes of body, {HEADERS} headers and {HEADER_BYTES} bytes of them"
+            );
+            return Err(Failure::new(Failure::TOO_LARGE, message));
+        }
+        let method = Method::from_bytes(self.method.to_ascii_uppercase().as_bytes());
+        let method = method.map_err(|_| Failure::invalid(format!("`{}` is no method", shown(&self.method))))?;
+        if method == Method::CONNECT {
+            return Err(Failure::invalid("CONNECT makes no request but a tunnel"));
+        }
+        let url = address(&self.url)?;
+        let mut headers = HeaderMap::with_capacity(self.headers.len());
+        for (name, value) in self.headers {
+            let parsed = HeaderName::from_bytes(name.as_bytes());
+            let parsed = parsed.map_err(|_| Failure::invalid(format!("`{}` is no name of a header", shown(&name))))?;
+            if OWN_HEADERS.contains(&parsed.as_str()) {
+                return Err(Failure::invalid(format!("the header `{parsed}` is the host's own; leave it out")));
+            }
+            if parsed == header::CONTENT_LENGTH {
+                // The host writes it; many clients do so before.
+                let length = std::str::from_utf8(&value).ok().and_then(|length| length.trim().parse().ok());
+                if length != Some(self.body.len()) {
+                    let message = format!("`content-length` is not the body's, which has {} bytes", self.body.len());
+                    return Err(Failure::invalid(message));
+                }
+                continue;
+            }
+            let value = HeaderValue::from_bytes(&value);
+            let value = value.map_err(|_| Failure::invalid(format!("the value of the header `{parsed}` is none")))?;
+            headers.append(parsed, value);
+        }
+        Ok(Request {
+            method,
+            url,
+            headers,
+            body: self.body,
+            timeout: self.timeout,
+            redirects: self.redirects.min(REDIRECTS_LIMIT),
+            repeat_when_unknown: self.repeat_when_unknown,
+        })
+    }
+}
+
+impl Request {
+    /// Whether it may be sent once more though the first may have been received: RFC 9110, section 9.2.2, and whoever sent it
+    /// said so.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        let by_method = [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE];
+        self.repeat_when_unknown || by_method.contains(&self.method) || self.headers.contains_key("idempotency-key")
+    }
+
+    /// Method and address for people: without query and user.
+    pub(crate) fn shown(&self) -> String {
+        format!("{} {}", self.method, without_query(&self.url))
+    }
+}
+
+/// The address without what may be secret.
+pub(super) fn without_query(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    shown(url.as_str()).to_owned()
+}
+
+/// An absolute address of the web.
+pub(super) fn address(text: &str) -> Result<Url, Failure> {
+    if text.len() > URL_LIMIT {
+        return Err(Failure::new(Failure::TOO_LARGE, format!("an address has at most {URL_LIMIT} bytes")));
+    }
+    let mut url =
+        Url::parse(text).map_err(|error| Failure::invalid(format!("`{}` is no address: {error}", shown(text))))?;
+    check_address(&url)?;
+    url.set_fragment(None);
+    Ok(url)
+}
+
+/// Refuses an address that is no address of the web, or that holds a user.
+pub(super) fn check_address(url: &Url) -> Result<(), Failure> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(Failure::invalid(format!("`{}` is neither `https` nor `http`", url.scheme())));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Failure::invalid("an address holds no user; write the header `authorization`"));
+    }
+    if url.as_str().len() > URL_LIMIT {
+        return Err(Failure::new(Failure::TOO_LARGE, format!("an address has at most {URL_LIMIT} bytes")));
+    }
+    Ok(())
+}
+
+/// The beginning of a text that may be long.
+fn shown(text: &str) -> &str {
+    &text[..text.floor_char_boundary(200)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(method: &str, url: &str) -> Draft {
+        Draft::new(method.into(), url.into())
+    }
+
+    fn code(draft: Draft) -> String {
+        draft.check(1_000).unwrap_err().code
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        for (method, url) in [
+            ("", "https://a"),
+            ("G T", "https://a"),
+            ("CONNECT", "https://a"),
+            ("GET", "a"),
+            ("GET", "/a"),
+            ("GET", "https://"),
+            ("GET", "ftp://a"),
+            ("GET", "file:///etc/passwd"),
+            ("GET", "https://user@a"),
+            ("GET", "https://:word@a"),
+            ("GET", "http://[::1"),
+            ("GET", "http://256.0.0.1"),
+        ] {
+            assert_eq!(code(draft(method, url)), Failure::INVALID_REQUEST, "{method} {url}");
+        }
+        assert_eq!(code(draft("GET", &format!("https://a/{}", "x".repeat(URL_LIMIT)))), Failure::TOO_LARGE);
+    }
+
+    #[test]
+    fn headers_of_the_connection_are_the_hosts() {
+        for (name, value) in
+            [("Host", "b"), ("TE", "x"), ("connection", "x"), ("", "x"), ("a b", "x"), ("a", "x\r\ny: z")]
+        {
+            let mut draft = draft("GET", "https://a");
+            draft.append_header(name.into(), value.into());
+            assert_eq!(code(draft), Failure::INVALID_REQUEST, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_length_must_be_the_bodys_and_is_left_to_the_host() {
+        let mut request = draft("POST", "https://a");
+        request.body = Bytes::from_static(b"abc");
+        request.append_header("Content-Length".into(), b"3".to_vec());
+        assert!(request.clone().check(1_000).unwrap().headers.is_empty());
+        request.body = Bytes::from_static(b"abcd");
+        assert_eq!(code(request), Failure::INVALID_REQUEST);
+    }
+
+    #[test]
+    fn too_many_headers_are_refused_and_not_kept() {
+        let mut many = draft("GET", "https://a");
+        for _ in 0..HEADERS + 1 {
+            many.append_header("a".into(), b"b".to_vec());
+        }
+        assert_eq!(many.headers.len(), HEADERS);
+        assert_eq!(code(many), Failure::TOO_LARGE);
+        let mut large = draft("GET", "https://a");
+        large.append_header("a".into(), vec![b'x'; HEADER_BYTES]);
+        assert!(large.headers.is_empty());
+        assert_eq!(code(large), Failure::TOO_LARGE);
+    }
+
+    #[test]
+    fn a_request_is_repeatable_by_its_method_by_a_key_or_by_wish() {
+        let is_repeatable = |draft: Draft| draft.check(1_000).unwrap().is_repeatable();
+        for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "get"] {
+            assert!(is_repeatable(draft(method, "https://a")), "{method}");
+        }
+        for method in ["POST", "PATCH", "TRACE", "MKCOL"] {
+            assert!(!is_repeatable(draft(method, "https://a")), "{method}");
+        }
+        let mut keyed = draft("POST", "https://a");
+        keyed.append_header("Idempotency-Key".into(), b"7".to_vec());
+        assert!(is_repeatable(keyed));
+        assert!(is_repeatable(Draft { repeat_when_unknown: true, ..draft("POST", "https://a") }));
+    }
+
+    #[test]
+    fn requests_that_differ_in_anything_have_different_summaries() {
+        let one = draft("POST", "https://a");
+        let mut others = vec![one.clone(); 6];
+        others[0].body = Bytes::from_static(b"x");
+        others[1].append_header("a".into(), b"bc".to_vec());
+        others[2].append_header("ab".into(), b"c".to_vec());
+        others[3].timeout = Some(Duration::from_secs(1));
+        others[4].redirects = 0;
+        others[5].repeat_when_unknown = true;
+        let digests: std::collections::HashSet<String> = others.iter().map(|other| other.summary().2).collect();
+        assert_eq!(digests.len(), others.len());
+        assert!(!digests.contains(&one.summary().2));
+    }
+
+    #[test]
+    fn what_is_shown_has_no_query() {
+        let request = draft("get", "https://A.example/x?key=secret#y").check(1_000).unwrap();
+        assert_eq!(request.shown(), "GET https://a.example/x");
+    }
+}

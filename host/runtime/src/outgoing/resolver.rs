@@ -1,0 +1,133 @@
+//! From names to addresses that may be reached.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::vec;
+
+use futures_util::future::BoxFuture;
+use hyper_util::client::legacy::connect::dns::Name;
+use tower_service::Service;
+
+use super::address::Addresses;
+
+/// Finds the addresses of a name.
+pub(super) trait Lookup: Send + Sync + 'static {
+    /// The addresses, none where there is no such name.
+    fn lookup(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+}
+
+/// Asks the system.
+pub(super) struct SystemLookup;
+
+impl Lookup for SystemLookup {
+    fn lookup(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name, 0)).await?;
+            Ok(found.map(|address| address.ip()).collect())
+        })
+    }
+}
+
+/// Resolves names for the connector, and keeps from it what may not be reached: it connects to what was checked, so that a
+/// name that changes its address in between gains nothing.
+#[derive(Clone)]
+pub(super) struct Resolver {
+    pub(super) lookup: Arc<dyn Lookup>,
+    pub(super) addresses: Arc<Addresses>,
+}
+
+/// Why a name leads nowhere.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unresolved {
+    /// There is no such name.
+    #[error("there is no address for `{0}`")]
+    NotFound(String),
+    /// It leads to addresses that may not be reached.
+    #[error("`{name}` leads to {address}, which is not public")]
+    NotPermitted { name: String, address: IpAddr },
+}
+
+impl Service<Name> for Resolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = Unresolved;
+    type Future = BoxFuture<'static, Result<Self::Response, Unresolved>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Unresolved>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let name = name.as_str().to_owned();
+        let (lookup, addresses) = (self.lookup.lookup(name.clone()), self.addresses.clone());
+        Box::pin(async move {
+            let found = lookup.await.unwrap_or_else(|error| {
+                tracing::debug!(name, %error, "a name could not be resolved");
+                Vec::new()
+            });
+            let permitted: Vec<_> = found.iter().filter(|address| addresses.permit(**address)).collect();
+            match (permitted.as_slice(), found.as_slice()) {
+                ([], []) => Err(Unresolved::NotFound(name)),
+                ([], [address, ..]) => Err(Unresolved::NotPermitted { name, address: *address }),
+                // The connector fills the port in.
+                (permitted, _) => {
+                    let sockets = permitted.iter().map(|address| SocketAddr::new(**address, 0));
+                    Ok(sockets.collect::<Vec<_>>().into_iter())
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Answers differently each time, the last answer for ever.
+    struct Fake(Mutex<Vec<Vec<&'static str>>>);
+
+    impl Lookup for Fake {
+        fn lookup(&self, _name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+            let mut answers = self.0.lock().unwrap();
+            let answer = if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() };
+            Box::pin(async move { Ok(answer.iter().map(|address| address.parse().unwrap()).collect()) })
+        }
+    }
+
+    async fn resolve(answers: &[&[&'static str]]) -> Vec<Result<Vec<String>, String>> {
+        let lookup = Fake(Mutex::new(answers.iter().map(|answer| answer.to_vec()).collect()));
+        let mut resolver = Resolver { lookup: Arc::new(lookup), addresses: Arc::default() };
+        let mut results = Vec::new();
+        for _ in answers {
+            let found = resolver.call("name.example".parse().unwrap()).await;
+            let found = found.map(|found| found.map(|socket| socket.ip().to_string()).collect());
+            results.push(found.map_err(|error| error.to_string()));
+        }
+        results
+    }
+
+    #[tokio::test]
+    async fn only_public_addresses_are_given() {
+        let found = resolve(&[&["10.0.0.1", "93.184.215.14", "::1", "2606:4700::1111"]]).await;
+        assert_eq!(found, [Ok(vec!["93.184.215.14".to_owned(), "2606:4700::1111".to_owned()])]);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_private_addresses_alone_is_refused() {
+        for address in ["127.0.0.1", "169.254.169.254", "fd00:ec2::254", "::ffff:10.0.0.1"] {
+            let found = resolve(&[&[address]]).await;
+            assert_eq!(found, [Err(format!("`name.example` leads to {address}, which is not public"))]);
+        }
+        assert_eq!(resolve(&[&[]]).await, [Err("there is no address for `name.example`".to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn each_answer_of_a_name_that_changes_is_checked() {
+        let found = resolve(&[&["93.184.215.14"], &["127.0.0.1"]]).await;
+        assert_eq!(found[0], Ok(vec!["93.184.215.14".to_owned()]));
+        assert!(found[1].is_err());
+    }
+}
