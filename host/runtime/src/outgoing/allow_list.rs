@@ -284,7 +284,7 @@ mod tests {
             ("https://a:0", "the port is no port"),
             ("https://a:65536", "the port is no port"),
             ("https://", "the host is no host"),
-            ("https://a b", "it has no scheme"),
+            ("https://a b", "a method is no method"),
             ("https://a.*.b", "`*` stands for a whole host, or begins one as `*.`"),
             ("https://*.10.0.0.1", "only names have names below them"),
             ("G@T https://a", "a method is no method"),
