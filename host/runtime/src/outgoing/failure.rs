@@ -43,7 +43,7 @@ impl Failure {
                 Some(unresolved @ Unresolved::NotFound(_)) => {
                     return Self::new(Self::NAME_NOT_FOUND, unresolved.to_string());
                 }
-                Some(unresolved @ Unresolved::NotPermitted { .. }) => {
+                Some(unresolved @ Unresolved::NotPermitted(_)) => {
                     let message = format!("{unresolved}; the host's `http_private` permits networks");
                     return Self::new(Self::ADDRESS_NOT_ALLOWED, message);
                 }

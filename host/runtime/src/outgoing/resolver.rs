@@ -44,9 +44,9 @@ pub(super) enum Unresolved {
     /// There is no such name.
     #[error("there is no address for `{0}`")]
     NotFound(String),
-    /// It leads to addresses that may not be reached.
-    #[error("`{name}` leads to {address}, which is not public")]
-    NotPermitted { name: String, address: IpAddr },
+    /// It leads to addresses that may not be reached. Which, is nobody's to learn who asks: names of a network are its own.
+    #[error("`{0}` leads to no address that is public")]
+    NotPermitted(String),
 }
 
 impl Service<Name> for Resolver {
@@ -69,7 +69,10 @@ impl Service<Name> for Resolver {
             let permitted: Vec<_> = found.iter().filter(|address| addresses.permit(**address)).collect();
             match (permitted.as_slice(), found.as_slice()) {
                 ([], []) => Err(Unresolved::NotFound(name)),
-                ([], [address, ..]) => Err(Unresolved::NotPermitted { name, address: *address }),
+                ([], [address, ..]) => {
+                    tracing::info!(name, %address, "a flow wanted to reach an address that is not permitted");
+                    Err(Unresolved::NotPermitted(name))
+                }
                 // The connector fills the port in.
                 (permitted, _) => {
                     let sockets = permitted.iter().map(|address| SocketAddr::new(**address, 0));
@@ -119,7 +122,7 @@ mod tests {
     async fn a_name_that_leads_to_private_addresses_alone_is_refused() {
         for address in ["127.0.0.1", "169.254.169.254", "fd00:ec2::254", "::ffff:10.0.0.1"] {
             let found = resolve(&[&[address]]).await;
-            assert_eq!(found, [Err(format!("`name.example` leads to {address}, which is not public"))]);
+            assert_eq!(found, [Err("`name.example` leads to no address that is public".to_owned())]);
         }
         assert_eq!(resolve(&[&[]]).await, [Err("there is no address for `name.example`".to_owned())]);
     }
