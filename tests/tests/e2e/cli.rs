@@ -81,6 +81,23 @@ fn flows_are_listed_and_shown() {
 }
 
 #[test]
+fn a_flow_is_allowed_to_call_hosts_outside() {
+    let host = Host::start();
+    let flow = host.deploy("hello")["flow"]["id"].as_str().unwrap().to_owned();
+    host.change(&format!("flow/{flow}"), &json!({ "options": { "max_executions": 7 } })).ok();
+    let allow = |lines: &[&str]| host.cli(&[&["flow", "allow", "hello", "--json"], lines].concat());
+    let options = allow(&["https://a.example", "GET https://b.example"]).json()["options"].clone();
+    let lines = json!(["https://a.example", "GET https://b.example"]);
+    assert_eq!(options, json!({ "max_executions": 7, "http_allow": lines }));
+    assert_eq!(allow(&["https://a.example"]).json()["options"], options);
+    let problem = allow(&["ftp://c.example"]).problem(6);
+    assert!(problem["detail"].as_str().unwrap().contains("`ftp://c.example`"), "{problem}");
+    let denied = host.cli(&["flow", "deny", "hello", "https://a.example"]);
+    assert_eq!((denied.exit, denied.stdout.as_str()), (Some(0), "GET https://b.example\n"));
+    assert!(host.cli(&["flow", "show", "hello"]).stdout.contains("GET https://b.example"));
+}
+
+#[test]
 fn a_setting_makes_a_webhook_that_is_called_by_client_and_name() {
     let host = Setup::new().flag("--workspace", "acme").start();
     host.deploy("hello");
