@@ -11,6 +11,7 @@ use crate::children::{Child, Children};
 use crate::crossing::{from_json, to_json};
 use crate::files::Files;
 use crate::http::Http;
+use crate::locks::Locks;
 use crate::settings::Settings;
 use crate::sleep::Sleep;
 use crate::{FlowError, HostError, Request};
@@ -141,6 +142,11 @@ impl Execution {
     /// Requests to the outside.
     pub fn http(&self) -> Http<'_> {
         Http { backend: &self.backend }
+    }
+
+    /// Locks on names: of several executions one at a time holds a lock.
+    pub fn locks(&self) -> Locks<'_> {
+        Locks { backend: &self.backend }
     }
 
     /// Adds a line to the execution's log with fields of its own: a map or a struct.

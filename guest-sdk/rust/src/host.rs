@@ -3,6 +3,7 @@
 mod children;
 mod files;
 mod http;
+mod locks;
 mod settings;
 mod sleep;
 

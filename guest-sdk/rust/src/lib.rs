@@ -45,6 +45,7 @@ pub mod form;
 mod host;
 pub mod http;
 mod input;
+pub mod locks;
 mod outputs;
 #[cfg(target_family = "wasm")]
 mod panic;

@@ -4,6 +4,7 @@ mod children;
 mod ending;
 mod files;
 mod http;
+mod locks;
 mod settings;
 mod sleep;
 
@@ -40,6 +41,7 @@ pub(crate) struct Backend {
     children: RefCell<children::Children>,
     files: RefCell<BTreeMap<String, files::File>>,
     outside: RefCell<http::Outside>,
+    locks: RefCell<locks::Locks>,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +82,7 @@ impl Execution {
                 children: RefCell::default(),
                 files: RefCell::default(),
                 outside: RefCell::default(),
+                locks: RefCell::default(),
             },
         }
     }
@@ -218,6 +221,17 @@ impl Backend {
     pub(crate) fn request(&self) -> Option<RequestBackend> {
         self.request.clone()
     }
+}
+
+/// The longest name, in characters.
+const LONGEST_NAME: usize = 128;
+
+/// Refuses what is no name of a record, nor of anything else that is named.
+fn checked_name(what: &str, name: &str) -> Result<(), HostError> {
+    if name.is_empty() || name.trim() != name || name.chars().count() > LONGEST_NAME {
+        return Err(HostError::new("record.invalid", format_args!("`{name}` is not the name of {what}")));
+    }
+    Ok(())
 }
 
 /// A time as the contract has it.

@@ -5,6 +5,7 @@ mod compile_worker;
 mod deploy;
 mod executions;
 mod flow;
+mod locks;
 mod logs;
 mod role;
 mod serve;
@@ -49,6 +50,8 @@ pub(crate) enum Verb {
     Call(Client<call::Call>),
     /// List, show and cancel executions
     Executions(Group<executions::Executions>),
+    /// List and break the locks of executions
+    Locks(Group<locks::Locks>),
     /// Print the log of an execution
     Logs(Client<logs::Logs>),
     /// Compile one component, for the server
@@ -91,6 +94,7 @@ impl Verb {
             Self::Trash(it) => it.run(trash::Trash::run),
             Self::Setting(it) => it.run(setting::Setting::run),
             Self::Executions(it) => it.run(executions::Executions::run),
+            Self::Locks(it) => it.run(locks::Locks::run),
         }
     }
 }

@@ -157,7 +157,8 @@ impl State {
     }
 
     /// Waits for an event, or for a time. This is a journal point: `call` names it, the way it ended is told again when the
-    /// flow is run again. The flow's limits do not count the time.
+    /// flow is run again. The flow's limits do not count the time. `T` must not be written as JSON's null, which stands for
+    /// the time.
     ///
     /// Error: the call leaves memory, or its journal does not fit; to be returned to wasmtime at once.
     pub async fn wait<T: Serialize + DeserializeOwned>(

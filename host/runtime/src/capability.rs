@@ -10,6 +10,7 @@ mod exchanges;
 mod execution;
 mod files;
 mod http;
+mod locks;
 mod refusal;
 mod request;
 mod settings;
@@ -34,6 +35,7 @@ pub(crate) fn own() -> Vec<Box<dyn Capability>> {
         Box::new(children::ChildrenCapability),
         Box::new(files::FilesCapability),
         Box::new(http::HttpCapability),
+        Box::new(locks::LocksCapability),
     ]
 }
 

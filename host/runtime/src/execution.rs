@@ -4,6 +4,7 @@ mod admission;
 mod dispatch;
 mod end;
 mod ends;
+mod events;
 mod live;
 mod outputs;
 mod queue;
@@ -19,6 +20,7 @@ mod waker;
 
 pub(crate) use admission::{Admission, Counted, Counter, Slot};
 pub(crate) use ends::Ends;
+pub(crate) use events::{Event, Events};
 pub(crate) use live::{Lineage, Live, Start};
 pub(crate) use outputs::{OutputError, Outputs};
 pub(crate) use queue::{Loaded, Queue, Queued};

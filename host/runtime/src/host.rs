@@ -17,10 +17,11 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use crate::activity::{Activities, Deed};
 use crate::bootstrap::{self, Foundations};
 use crate::capability::{self, Capability};
-use crate::execution::{Admission, Ends, LEASE, Queue, Registry, Residents, StopReason, Waker};
+use crate::execution::{Admission, Ends, Events, LEASE, Queue, Registry, Residents, StopReason, Waker};
 use crate::flow::Programs;
 use crate::identity::{ADMIN, Identity, Lockouts, Passwords, Sessions};
 use crate::limits::Limits;
+use crate::lock::Deciding;
 use crate::outgoing::{HttpPolicy, Outgoing};
 use crate::problem::{Code, Problem};
 use crate::snapshot::Snapshot;
@@ -53,6 +54,8 @@ struct Shared {
     admission: Admission,
     queue: Queue,
     ends: Ends,
+    events: Events,
+    deciding: Deciding,
     waker: Waker,
     snapshot: ArcSwap<Snapshot>,
     /// Held while a record is read, changed and written, so that snapshots follow the writes in their order.
@@ -219,6 +222,8 @@ impl HostBuilder {
             registry: Registry::default(),
             queue: Queue::default(),
             ends: Ends::default(),
+            events: Events::default(),
+            deciding: Deciding::default(),
             waker: Waker::new(&*self.clock),
             clock: self.clock,
             capabilities,
@@ -373,7 +378,7 @@ impl Host {
     /// [`Host::shutdown`], with another time for running executions.
     pub async fn shutdown_within(&self, grace: Duration) {
         self.drain();
-        let Shared { registry, admission, queue, ends, .. } = &*self.shared;
+        let Shared { registry, admission, queue, ends, events, .. } = &*self.shared;
         admission.close();
         queue.close();
         // Whoever waits for something, and whom nobody waits for, may wait elsewhere.
@@ -387,6 +392,7 @@ impl Host {
         }
         registry.wait_until_none(Duration::from_secs(1), |_| true).await;
         ends.close();
+        events.close();
         self.save_activity().await;
         if let Err(error) = self.shared.store.release_owner(self.shared.owner).await {
             tracing::warn!(%error, "the executions of this host could not be released; the next start takes them over");
@@ -539,6 +545,14 @@ impl Host {
 
     pub(crate) fn ends(&self) -> &Ends {
         &self.shared.ends
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.shared.events
+    }
+
+    pub(crate) fn deciding(&self) -> &Deciding {
+        &self.shared.deciding
     }
 
     pub(crate) fn waker(&self) -> &Waker {

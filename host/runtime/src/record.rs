@@ -24,3 +24,4 @@ pub(crate) use file::body as file_body;
 pub(crate) use hook::check_options;
 pub(crate) use parents::Parents;
 pub(crate) use service::{may_read, refuse_trashed};
+pub(crate) use state::own_name;

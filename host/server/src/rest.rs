@@ -4,6 +4,7 @@ mod auth;
 mod execution;
 mod file;
 mod flow;
+mod lock;
 mod openapi;
 mod parameters;
 mod record;
@@ -60,6 +61,8 @@ pub(crate) fn router(host: Host, body_timeout: Duration) -> Router {
         .route("/api/latest/flow/{id}/action/activate", post(flow::activate))
         .route("/api/latest/flow/{id}/action/upload", post(flow::upload))
         .route("/api/latest/file/{id}/content", get(file::read).put(file::write))
+        .route("/api/latest/lock", get(lock::list))
+        .route("/api/latest/lock/{name}", delete(lock::break_lock))
         .route("/api/latest/webhook/{id}/action/rotate-key", post(webhook::rotate_key))
         .route("/api/latest/user/{id}/token", get(auth::tokens).post(auth::create_token))
         .route("/api/latest/user/{id}/token/{token}", delete(auth::revoke_token))

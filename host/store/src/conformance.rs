@@ -9,6 +9,7 @@ mod executions;
 mod files;
 mod journal;
 mod lists;
+mod locks;
 mod queue;
 mod records;
 mod recovery;
@@ -25,6 +26,7 @@ pub use self::executions::*;
 pub use self::files::*;
 pub use self::journal::*;
 pub use self::lists::*;
+pub use self::locks::*;
 pub use self::queue::*;
 pub use self::records::*;
 pub use self::recovery::*;
@@ -110,6 +112,11 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
         who_is_paused_is_not_woken,
         a_parent_that_is_woken_by_nobodys_child_is_nobodys,
         the_children_of_an_ended_execution_are_cancelled,
+        a_lock_has_one_holder,
+        the_locks_of_an_ended_execution_are_released,
+        a_released_lock_goes_to_who_waits_for_it_first,
+        a_wait_for_a_lock_that_is_free_or_own_is_over,
+        who_waits_no_more_gets_no_lock,
         writes_at_the_same_time_are_all_kept,
     );
     let store = make().await;

@@ -16,6 +16,6 @@ pub use error::{Error, Result};
 pub use history::{HistoryEntry, HistoryOperation};
 pub use query::{ExecutionPage, ExecutionQuery, RecordPage, RecordQuery, Trash};
 pub use store::{
-    Awaits, Change, Due, Ended, ExecutionRow, Expected, FileContent, FilePiece, JournalWrite, OwnerId, RecordWrite,
-    Recovered, ReturnWhen, Store, StoreStats, StoredRecord, Suspension, Ticket, Write,
+    Awaits, Change, Due, Ended, ExecutionRow, Expected, FileContent, FilePiece, JournalWrite, Lock, OwnerId,
+    RecordWrite, Recovered, ReturnWhen, Store, StoreStats, StoredRecord, Suspension, Ticket, Write,
 };

@@ -66,7 +66,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// What it takes to run it again is dropped: request, journal, what it waited for. Its children that have not ended and
     /// are not detached are marked as cancelled and given back; a parent that waited in the store for this end becomes
-    /// `SCHEDULED` and is given back.
+    /// `SCHEDULED` and is given back. Its locks are released as [`Write::ReleaseLock`] does; who has one of them then is
+    /// given back as well. Its open messages are closed.
     ///
     /// Errors: [`Error::NotFound`] where a known one does not exist or has ended, [`Error::Conflict`] where a new one exists.
     async fn end_execution(&self, execution: Execution, log: Vec<LogLine>, is_known: bool) -> Result<Ended>;
@@ -162,6 +163,15 @@ pub trait Store: Send + Sync + 'static {
     /// are gone afterwards.
     async fn recover(&self, now: Timestamp) -> Result<Recovered>;
 
+    /// The lock of this name, if somebody holds it.
+    async fn lock(&self, name: &str) -> Result<Option<Lock>>;
+
+    /// The locks that are held, by name: at most `limit`, behind the name `after`.
+    async fn locks(&self, after: Option<&str>, limit: u32) -> Result<Vec<Lock>>;
+
+    /// How many locks an execution holds.
+    async fn lock_count(&self, execution: RecordId) -> Result<u64>;
+
     /// The value kept under a name of the host's own, such as a signing key.
     async fn host_value(&self, name: &str) -> Result<Option<Vec<u8>>>;
 
@@ -200,6 +210,27 @@ pub enum Write {
     Execution(Box<ExecutionRow>),
     /// Marks an execution as cancelled, as [`Store::mark_cancelled`] does; nothing where it has ended.
     Cancel(RecordId),
+    /// Gives a lock to an execution that has not ended.
+    ///
+    /// Errors: [`Error::Conflict`] where somebody holds it, [`Error::NotFound`] where the execution has ended.
+    AcquireLock {
+        /// The lock.
+        name: String,
+        /// Who gets it.
+        execution: RecordId,
+        /// The present.
+        at: Timestamp,
+    },
+    /// Takes a lock from an execution; nothing where that does not hold it. Of those who wait in the store for its release the
+    /// one that was admitted first has it then, and becomes `SCHEDULED` and nobody's.
+    ReleaseLock {
+        /// The lock.
+        name: String,
+        /// Who holds it.
+        execution: RecordId,
+        /// The present.
+        at: Timestamp,
+    },
     /// Adds to the journal of an execution that has not ended, and makes it durable.
     ///
     /// Error: [`Error::NotFound`] where it has ended, so that nothing of the write is kept.
@@ -395,11 +426,13 @@ pub struct Ticket {
 /// What became of others when an execution ended.
 #[derive(Clone, Debug, Default)]
 pub struct Ended {
-    /// Parents that waited for it and are `SCHEDULED` now, for the owner of the ended one. Where that was nobody's, so are
-    /// they: they are not given back, and are found by [`Store::claim_executions`].
+    /// Who waited for its end or for one of its locks, and is `SCHEDULED` now, for the owner of the ended one. Where that was
+    /// nobody's, so are they: they are not given back, and are found by [`Store::claim_executions`].
     pub woken: Vec<Ticket>,
     /// Its children that are cancelled with it.
     pub cancelled: Vec<RecordId>,
+    /// The names of the locks that it held.
+    pub released: Vec<String>,
 }
 
 /// An execution that leaves memory before its end.
@@ -418,17 +451,22 @@ pub struct Suspension {
     pub log: Vec<LogLine>,
     /// Whether `row.execution.wake_at` moves with the clock, since the wait is for some time and not until a time.
     pub is_relative: bool,
-    /// The children that it waits for.
+    /// What it waits for, beside a time.
     pub awaits: Option<Awaits>,
 }
 
-/// Children that an execution waits for.
+/// What an execution waits for.
 #[derive(Clone, Debug)]
-pub struct Awaits {
-    /// Their ids. One that does not exist has ended, nobody knows how; a wait for none is over at once.
-    pub children: Vec<RecordId>,
-    /// Which of their ends ends the wait.
-    pub when: ReturnWhen,
+pub enum Awaits {
+    /// The ends of others.
+    Children {
+        /// Their ids. One that does not exist has ended, nobody knows how; a wait for none is over at once.
+        children: Vec<RecordId>,
+        /// Which of their ends ends the wait.
+        when: ReturnWhen,
+    },
+    /// That the lock of this name is released. One that it holds itself is no wait.
+    Lock(String),
 }
 
 /// Which end of several executions ends a wait for them.
@@ -441,6 +479,21 @@ pub enum ReturnWhen {
     AllSucceeded,
     /// The first, however it ends.
     FirstEnded,
+}
+
+/// A lock that an execution holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// Its name.
+    pub name: String,
+    /// The execution.
+    pub execution: RecordId,
+    /// The name of the execution's flow.
+    pub flow_name: String,
+    /// The project that the execution belongs to.
+    pub project_id: Option<RecordId>,
+    /// Since when it holds the lock.
+    pub since: Timestamp,
 }
 
 /// What [`Store::claim_due`] found.

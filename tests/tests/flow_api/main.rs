@@ -7,5 +7,6 @@ mod contract;
 mod execution;
 mod files;
 mod http;
+mod locks;
 mod settings;
 mod sleep;

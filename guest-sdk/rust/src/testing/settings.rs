@@ -5,12 +5,9 @@ use std::ops::Bound;
 
 use serde_json::Value;
 
-use super::Backend;
+use super::{Backend, checked_name};
 use crate::crossing::from_json;
 use crate::{Execution, HostError};
-
-/// The longest name, in characters.
-const LONGEST_NAME: usize = 128;
 
 /// The largest value as JSON, in bytes.
 const LARGEST_VALUE: usize = 1024 * 1024;
@@ -99,10 +96,7 @@ impl Backend {
 }
 
 fn checked(name: &str) -> Result<(), HostError> {
-    if name.is_empty() || name.trim() != name || name.chars().count() > LONGEST_NAME {
-        return Err(HostError::new("record.invalid", format_args!("`{name}` is not the name of a setting")));
-    }
-    Ok(())
+    checked_name("a setting", name)
 }
 
 fn value(name: &str, json: &str) -> Result<Value, HostError> {
@@ -117,6 +111,7 @@ mod tests {
     use serde::Deserialize;
     use serde_json::json;
 
+    use super::super::LONGEST_NAME;
     use super::*;
 
     #[derive(Debug, Deserialize, PartialEq)]

@@ -14,6 +14,7 @@ wasmtime::component::bindgen!({
             import flowhost:flow/children@1.2.0;
             import flowhost:flow/files@1.2.0;
             import flowhost:flow/http@1.2.0;
+            import flowhost:flow/locks@1.2.0;
         }
     ",
     imports: {
@@ -31,6 +32,7 @@ wasmtime::component::bindgen!({
         "flowhost:flow/files": async | trappable,
         "flowhost:flow/http.[method]new-request.send": async | trappable,
         "flowhost:flow/http.send-all": async | trappable,
+        "flowhost:flow/locks": async | trappable,
         default: trappable,
     },
     with: {

@@ -320,7 +320,7 @@ impl children::Host for State {
                 until
             }
         };
-        live.set_awaits(Some(Awaits { children: ids.clone(), when }));
+        live.set_awaits(Some(Awaits::Children { children: ids.clone(), when }));
         let limit = WaitLimit { until: until.map(Timestamp), is_relative: true };
         let waited = self.wait(Call::new("children.ended", &()), limit, ended(host, ids, when)).await?;
         live.set_awaits(None);

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::ends::Answer;
 use super::queue::Holding;
 use super::resident::Resident;
-use super::{Counted, Live, Registered, Slot, StopReason, end};
+use super::{Counted, Event, Live, Registered, Slot, StopReason, end};
 use crate::capability::ExecutionContext;
 use crate::host::Host;
 use crate::problem::{Code, Problem};
@@ -279,13 +279,17 @@ impl Host {
         }
     }
 
-    /// Does what the end of an execution means for others: parents that waited for it go on, its children are cancelled.
+    /// Does what the end of an execution means for others: who waited for it or for one of its locks goes on, its children
+    /// are cancelled.
     pub(crate) async fn settle(&self, others: Ended) {
         for ticket in others.woken {
             self.enqueue_ticket(ticket, false).await;
         }
         for child in others.cancelled {
             self.cancel_child(child);
+        }
+        for name in others.released {
+            self.events().tell(&Event::Released(name));
         }
     }
 
@@ -381,9 +385,10 @@ impl Host {
             Err(error) => Err(error.into()),
             Ok(others) => {
                 self.ends().tell(&execution);
+                let had_locks = !others.released.is_empty();
                 self.settle(others).await;
-                if execution.parent_id.is_some() {
-                    // A parent that waited for it in the store is nobody's now.
+                if execution.parent_id.is_some() || had_locks {
+                    // Who waited for it in the store is nobody's now.
                     self.queue().note_unclaimed();
                 }
                 Ok(())

@@ -159,7 +159,7 @@ impl Host {
 }
 
 /// A name as flows give it, which must be written as it is kept: two names that differ are two settings.
-fn own_name(name: &str) -> Result<&str, Problem> {
+pub(crate) fn own_name(name: &str) -> Result<&str, Problem> {
     let kept = normalize_name(name)?;
     if kept == name {
         Ok(name)

@@ -382,6 +382,44 @@ fn add_special(paths: &mut Map<String, Value>) {
         ),
     );
 
+    let limits = [
+        ("after", json!({ "type": "string" }), "Where the page before ended: `next`."),
+        (
+            "limit",
+            json!({ "type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32 }),
+            "Locks on a page: 50 unless set, 1,000 at most.",
+        ),
+    ];
+    let pages = limits.map(|(name, schema, description)| parameter(name, "query", schema, description));
+    let lock = json!({
+        "type": "object",
+        "required": ["name", "execution_id", "flow_name", "since"],
+        "properties": {
+            "name": { "type": "string" },
+            "execution_id": { "type": "string", "format": "uuid" },
+            "flow_name": { "type": "string" },
+            "since": { "type": "string", "format": "date-time" },
+        },
+    });
+    let locks = wrapped("lock", json!({ "type": "array", "items": lock }));
+    add(
+        "lock",
+        get(
+            "list_locks",
+            "The locks that executions hold, by name.",
+            [vec![plain()], pages.to_vec()].concat(),
+            with_problems(json_answer("The page.", locks), &[]),
+        ),
+    );
+    let name = parameter("name", "path", json!({ "type": "string" }), "The lock's name.");
+    let break_lock = operation(
+        "break_lock".into(),
+        "Takes a lock from the execution that holds it, which goes on without.".into(),
+        vec![name],
+        with_problems(no_content("Done."), &[]),
+    );
+    add("lock/{name}", json!({ "delete": break_lock }));
+
     let tokens = get(
         "user_tokens",
         "The API tokens of a user.",

@@ -16,7 +16,7 @@ async fn children(store: &dyn Store, owner: OwnerId, parent: &ExecutionRow, coun
 }
 
 fn awaits(children: &[ExecutionRow], when: ReturnWhen) -> Option<Awaits> {
-    Some(Awaits { children: children.iter().map(|child| child.execution.id).collect(), when })
+    Some(Awaits::Children { children: children.iter().map(|child| child.execution.id).collect(), when })
 }
 
 /// Which of three ends wakes the parent, if any.
@@ -94,10 +94,11 @@ pub async fn a_wait_for_what_has_happened_is_over(store: &dyn Store) {
         }
         let parent = running(store, own).await;
         let live = child(store, own, Some(parent.execution.id)).await;
-        let nobody = Some(Awaits { children: vec![RecordId::new()], when });
+        let nobody = Some(Awaits::Children { children: vec![RecordId::new()], when });
         assert!(store.suspend_execution(suspension(&parent, nobody)).await.unwrap());
         assert!(store.suspend_execution(suspension(&parent, awaits(&[], when))).await.unwrap());
-        let some = Some(Awaits { children: vec![live.execution.id, RecordId::new(), live.execution.id], when });
+        let some =
+            Some(Awaits::Children { children: vec![live.execution.id, RecordId::new(), live.execution.id], when });
         let is_over = store.suspend_execution(suspension(&parent, some)).await.unwrap();
         assert_eq!(is_over, when == ReturnWhen::FirstEnded);
     }

@@ -78,7 +78,7 @@ pub async fn an_execution_that_waits_or_is_scheduled_is_paused(store: &dyn Store
     let claimed = ExecutionRow { owner: Some(own), ..row(execution(Status::Scheduled)) };
     store.insert_execution(claimed.clone()).await.unwrap();
     let (parent, child) = (running(store, own).await, running(store, own).await);
-    let awaits = Awaits { children: vec![child.execution.id], when: ReturnWhen::AllEnded };
+    let awaits = Awaits::Children { children: vec![child.execution.id], when: ReturnWhen::AllEnded };
     let mut wait = suspension(&parent, Some(awaits));
     wait.row.execution.wake_at = Some(Timestamp(20));
     assert!(!store.suspend_execution(wait).await.unwrap());

@@ -121,7 +121,7 @@ pub async fn recovery_wakes_who_waited_for_an_interrupted_child(store: &dyn Stor
     (lost.execution.parent_id, lost.owner) = (Some(parent.execution.id), Some(own));
     store.insert_execution(lost.clone()).await.unwrap();
     let orphan = child(store, own, Some(lost.execution.id)).await;
-    let awaits = Awaits { children: vec![lost.execution.id], when: ReturnWhen::AllEnded };
+    let awaits = Awaits::Children { children: vec![lost.execution.id], when: ReturnWhen::AllEnded };
     assert!(!store.suspend_execution(suspension(&parent, Some(awaits))).await.unwrap());
 
     let recovered = store.recover(Timestamp(7)).await.unwrap();

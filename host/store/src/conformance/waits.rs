@@ -94,7 +94,7 @@ pub async fn a_cancelled_execution_does_not_wait(store: &dyn Store) {
     for status in [Status::Waiting, Status::Paused] {
         let (row, child) = (running(store, own).await, running(store, own).await);
         store.mark_cancelled(row.execution.id).await.unwrap();
-        let awaits = Awaits { children: vec![child.execution.id], when: ReturnWhen::AllEnded };
+        let awaits = Awaits::Children { children: vec![child.execution.id], when: ReturnWhen::AllEnded };
         let mut wait = suspension(&row, Some(awaits));
         (wait.row.execution.status, wait.row.execution.wake_at) = (status, Some(Timestamp(3)));
         assert!(store.suspend_execution(wait).await.unwrap());

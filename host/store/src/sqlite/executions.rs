@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement, ToSql, params};
 
 use super::failure::is_duplicate;
 use super::writer::in_savepoint;
-use super::{actors, children, execution_log, journal, requests, skew, tickets, waits};
+use super::{actors, children, execution_log, journal, locks, requests, skew, tickets, waits};
 use crate::{Ended, Error, ExecutionRow, OwnerId, Result};
 
 /// The numbers in the table that stand for ended statuses begin here.
@@ -108,7 +108,8 @@ pub(super) fn end(connection: &Connection, execution: &Execution, log: &[LogLine
     in_savepoint(connection, |connection| {
         replace(connection, live.seq, execution)?;
         execution_log::append(connection, live.seq, log)?;
-        settle(connection, live.seq, execution.id, execution.status, live.owner)
+        let at = execution.ended_at.unwrap_or(execution.created_at);
+        settle(connection, live.seq, execution.id, execution.status, at, live.owner)
     })
 }
 
@@ -125,8 +126,9 @@ fn find_live(connection: &Connection, id: RecordId) -> Result<LiveRow> {
     let mut statement = connection.prepare_cached(
         "SELECT seq, owner,
              EXISTS (SELECT 1 FROM execution_journal WHERE execution = own.seq)
-                 OR EXISTS (SELECT 1 FROM awaited WHERE child = own.id)
-                 OR EXISTS (SELECT 1 FROM awaited WHERE parent = own.seq)
+                 OR EXISTS (SELECT 1 FROM awaited WHERE event = own.id)
+                 OR EXISTS (SELECT 1 FROM awaited WHERE waiter = own.seq)
+                 OR EXISTS (SELECT 1 FROM lock WHERE execution = own.seq)
                  OR EXISTS (SELECT 1 FROM execution INDEXED BY execution_by_parent WHERE parent_id = own.id AND status < 4)
          FROM execution AS own WHERE id = ? AND status < 4",
     )?;
@@ -136,20 +138,24 @@ fn find_live(connection: &Connection, id: RecordId) -> Result<LiveRow> {
     found.optional()?.ok_or(Error::NotFound)
 }
 
-/// Drops what an ended execution needs no more, marks its children, and wakes who waited for it.
+/// Drops what an execution that ended then needs no more, marks its children, releases its locks, and wakes who waited for
+/// it or for one of these.
 pub(super) fn settle(
     connection: &Connection,
     seq: i64,
     id: RecordId,
     status: Status,
+    at: Timestamp,
     owner: Option<OwnerId>,
 ) -> Result<Ended> {
     journal::delete(connection, seq)?;
     waits::forget(connection, seq)?;
     let cancelled = children::cancel(connection, id)?;
-    let woken = waits::ended(connection, id, status, owner)?;
+    let mut woken = waits::happened(connection, id, status == Status::EndedSuccess, owner)?;
+    let (released, next) = locks::release_all(connection, seq, at, owner)?;
+    woken.extend(next);
     // Those that are nobody's are found by who claims.
-    Ok(Ended { woken: if owner.is_some() { woken } else { Vec::new() }, cancelled })
+    Ok(Ended { woken: if owner.is_some() { woken } else { Vec::new() }, cancelled, released })
 }
 
 fn insert_ended(connection: &Connection, execution: &Execution) -> Result<()> {

@@ -20,6 +20,7 @@ mod host_values;
 mod id_range;
 mod journal;
 mod keyset;
+mod locks;
 mod names;
 mod open;
 mod owners;
@@ -51,7 +52,7 @@ use self::open::Files;
 use self::readers::Readers;
 use self::writer::{Extent, Writer};
 use crate::{
-    Change, Due, Ended, Error, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryEntry, OwnerId,
+    Change, Due, Ended, Error, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryEntry, Lock, OwnerId,
     RecordPage, RecordQuery, Recovered, Result, Store, StoreStats, StoredRecord, Suspension, Ticket, Write,
 };
 
@@ -252,6 +253,20 @@ impl Store for SqliteStore {
 
     async fn recover(&self, now: Timestamp) -> Result<Recovered> {
         self.writer.write(Extent::Several, move |connection| recovery::recover(connection, now)).await
+    }
+
+    async fn lock(&self, name: &str) -> Result<Option<Lock>> {
+        let name = name.to_owned();
+        self.readers.read(move |connection| locks::lock(connection, &name)).await
+    }
+
+    async fn locks(&self, after: Option<&str>, limit: u32) -> Result<Vec<Lock>> {
+        let after = after.map(str::to_owned);
+        self.readers.read(move |connection| locks::locks(connection, after.as_deref(), limit)).await
+    }
+
+    async fn lock_count(&self, execution: RecordId) -> Result<u64> {
+        self.readers.read(move |connection| locks::count(connection, execution)).await
     }
 
     async fn host_value(&self, name: &str) -> Result<Option<Vec<u8>>> {

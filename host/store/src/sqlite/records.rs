@@ -4,14 +4,18 @@ use flowhost_model::{Meta, RecordId, RecordType, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::failure::{is_duplicate, is_duplicate_key};
-use super::{activity, blobs, executions, files, flow_versions, history, journal};
+use super::{activity, blobs, executions, files, flow_versions, history, journal, locks};
 use crate::{Change, Error, Expected, HistoryEntry, HistoryOperation, RecordWrite, Result, StoredRecord, Write};
 
 /// Makes all changes; those of records at one new revision. The caller sees to it that it is all or nothing.
 pub(super) fn write(connection: &Connection, changes: &[Write]) -> Result<u64> {
     let is_of_records = |change: &Write| match change {
         Write::Record(_) | Write::DeleteRecord { .. } | Write::FileContent { .. } | Write::FlowVersion { .. } => true,
-        Write::Execution(_) | Write::Cancel(_) | Write::Journal(_) => false,
+        Write::Execution(_)
+        | Write::Cancel(_)
+        | Write::Journal(_)
+        | Write::AcquireLock { .. }
+        | Write::ReleaseLock { .. } => false,
     };
     let revision = if changes.iter().any(is_of_records) { next_revision(connection)? } else { revision(connection)? };
     for change in changes {
@@ -40,6 +44,8 @@ pub(super) fn write(connection: &Connection, changes: &[Write]) -> Result<u64> {
                 Err(Error::NotFound) => {}
                 marked => marked?,
             },
+            Write::AcquireLock { name, execution, at } => locks::acquire(connection, name, *execution, *at)?,
+            Write::ReleaseLock { name, execution, at } => locks::release(connection, name, *execution, *at)?,
             Write::Journal(more) => journal::write(connection, more)?,
             Write::FileContent { file, content } => files::write(connection, *file, content)?,
             Write::FlowVersion { version, component } => flow_versions::insert(connection, version, component)?,

@@ -69,7 +69,7 @@ fn interrupt(connection: &Connection, now: Timestamp) -> Result<u64> {
     let ended = statement.query_map(parameters, |row| Ok((row.get(0)?, RecordId::from_bytes(row.get(1)?))))?;
     let ended: Vec<(i64, RecordId)> = ended.collect::<rusqlite::Result<_>>()?;
     for (seq, id) in &ended {
-        settle(connection, *seq, *id, status, None)?;
+        settle(connection, *seq, *id, status, now, None)?;
     }
     Ok(ended.len() as u64)
 }

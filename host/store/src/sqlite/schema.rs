@@ -14,6 +14,7 @@ type Hook = fn(&Transaction<'_>) -> HookResult;
 const STEPS: &[(&str, Option<Hook>)] = &[
     (include_str!("../../migrations/01-first.sql"), None),
     (include_str!("../../migrations/02-durable.sql"), None),
+    (include_str!("../../migrations/03-locks-and-messages.sql"), None),
     (include_str!("../../migrations/04-files.sql"), Some(files::move_out_of_bodies)),
 ];
 

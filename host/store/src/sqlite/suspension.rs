@@ -18,9 +18,10 @@ pub(super) fn suspend(connection: &Connection, suspension: Suspension) -> Result
     let known = if is_known { Some(find(connection, &row)?) } else { None };
     // Only who waits is woken.
     let awaits = awaits.filter(|_| row.execution.status == Status::Waiting);
-    let children = awaits.as_ref().map(|awaits| waits::pending(connection, awaits)).transpose()?;
+    let seq = known.map(|(seq, _)| seq);
+    let pending = awaits.as_ref().map(|awaits| waits::pending(connection, awaits, seq)).transpose()?;
     let is_cancelled = known.is_some_and(|(_, is_cancelled)| is_cancelled);
-    let is_due = is_cancelled || matches!(children, Some(None));
+    let is_due = is_cancelled || matches!(pending, Some(None));
     if is_due {
         row.execution.status = Status::Scheduled;
     } else {
@@ -39,8 +40,8 @@ pub(super) fn suspend(connection: &Connection, suspension: Suspension) -> Result
     };
     journal::append(connection, seq, id, first, &entries)?;
     execution_log::append(connection, seq, &log)?;
-    if let (false, Some(awaits), Some(Some(children))) = (is_due, awaits, children) {
-        waits::add(connection, seq, &children, awaits.when)?;
+    if let (false, Some(Some(pending))) = (is_due, pending) {
+        waits::add(connection, seq, &pending)?;
     }
     Ok(is_due)
 }

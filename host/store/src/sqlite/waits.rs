@@ -1,10 +1,10 @@
-//! What executions that wait in the store wait for: the ends of others, and times.
+//! What executions that wait in the store wait for: events, each named by an id, and times.
 
 use flowhost_model::{RecordId, Status, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::executions::FIRST_ENDED;
-use super::{executions, queue};
+use super::{executions, locks, queue};
 use crate::{Awaits, Error, OwnerId, Result, ReturnWhen, Ticket};
 
 const RETURN_WHEN: [ReturnWhen; 3] = [ReturnWhen::AllEnded, ReturnWhen::AllSucceeded, ReturnWhen::FirstEnded];
@@ -18,17 +18,32 @@ fn return_when_number(when: ReturnWhen) -> i64 {
     }
 }
 
-/// The children that have not ended; none at all where the wait is over already.
-///
+/// Events that an execution waits for.
+pub(super) struct Pending {
+    events: Vec<RecordId>,
+    when: ReturnWhen,
+}
+
+/// The events that have not happened; none at all where the wait is over already. `seq` is the row of who waits, if it has
+/// one.
+pub(super) fn pending(connection: &Connection, awaits: &Awaits, seq: Option<i64>) -> Result<Option<Pending>> {
+    let one = |event| Pending { events: vec![event], when: ReturnWhen::FirstEnded };
+    match awaits {
+        Awaits::Children { children, when } => pending_children(connection, children, *when),
+        // It may have been given the lock and not have seen it.
+        Awaits::Lock(name) => Ok(locks::event(connection, name, seq)?.map(one)),
+    }
+}
+
 /// A child that does not exist has ended, nobody knows how. A wait for nobody is over.
-pub(super) fn pending(connection: &Connection, awaits: &Awaits) -> Result<Option<Vec<RecordId>>> {
+fn pending_children(connection: &Connection, children: &[RecordId], when: ReturnWhen) -> Result<Option<Pending>> {
     let mut statement = connection.prepare_cached("SELECT status FROM execution WHERE id = ?")?;
-    let mut pending = Vec::new();
-    for child in &awaits.children {
+    let mut events = Vec::new();
+    for child in children {
         let status: Option<i64> = statement.query_row([child.as_bytes()], |row| row.get(0)).optional()?;
-        let is_over = match (awaits.when, status) {
+        let is_over = match (when, status) {
             (_, Some(status)) if status < FIRST_ENDED => {
-                pending.push(*child);
+                events.push(*child);
                 false
             }
             (ReturnWhen::FirstEnded, _) => true,
@@ -39,51 +54,69 @@ pub(super) fn pending(connection: &Connection, awaits: &Awaits) -> Result<Option
             return Ok(None);
         }
     }
-    Ok((!pending.is_empty()).then_some(pending))
+    Ok((!events.is_empty()).then_some(Pending { events, when }))
 }
 
 /// Keeps that the execution in row `seq` waits for these.
-pub(super) fn add(connection: &Connection, seq: i64, children: &[RecordId], when: ReturnWhen) -> Result<()> {
+pub(super) fn add(connection: &Connection, seq: i64, pending: &Pending) -> Result<()> {
     let mut statement =
-        connection.prepare_cached("INSERT OR IGNORE INTO awaited (child, parent, return_when) VALUES (?, ?, ?)")?;
-    for child in children {
-        statement.execute(params![child.as_bytes(), seq, return_when_number(when)])?;
+        connection.prepare_cached("INSERT OR IGNORE INTO awaited (event, waiter, return_when) VALUES (?, ?, ?)")?;
+    for event in &pending.events {
+        statement.execute(params![event.as_bytes(), seq, return_when_number(pending.when)])?;
     }
     Ok(())
 }
 
-/// The execution in row `seq` waits for nobody any more.
+/// The execution in row `seq` waits for nothing any more.
 pub(super) fn forget(connection: &Connection, seq: i64) -> Result<()> {
-    connection.prepare_cached("DELETE FROM awaited WHERE parent = ?")?.execute([seq])?;
+    connection.prepare_cached("DELETE FROM awaited WHERE waiter = ?")?.execute([seq])?;
     Ok(())
 }
 
-/// Ends the waits that end with the end of this execution. Who waited is scheduled then, for the owner.
-pub(super) fn ended(
+/// Ends the waits that end with this event. Who waited is scheduled then, for the owner.
+pub(super) fn happened(
     connection: &Connection,
-    child: RecordId,
-    status: Status,
+    event: RecordId,
+    is_success: bool,
     owner: Option<OwnerId>,
 ) -> Result<Vec<Ticket>> {
     let mut statement =
-        connection.prepare_cached("DELETE FROM awaited WHERE child = ? RETURNING parent, return_when")?;
-    let waits = statement.query_map([child.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        connection.prepare_cached("DELETE FROM awaited WHERE event = ? RETURNING waiter, return_when")?;
+    let waits = statement.query_map([event.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let waits: Vec<(i64, u16)> = waits.collect::<rusqlite::Result<_>>()?;
     let mut woken = Vec::new();
-    for (parent, when) in waits {
+    for (waiter, when) in waits {
         let when = RETURN_WHEN.get(usize::from(when));
-        let is_over = match when.ok_or_else(|| Error::Damaged(format!("a wait for execution {child}")))? {
+        let is_over = match when.ok_or_else(|| Error::Damaged(format!("a wait for {event}")))? {
             ReturnWhen::FirstEnded => true,
-            ReturnWhen::AllSucceeded if status != Status::EndedSuccess => true,
+            ReturnWhen::AllSucceeded if !is_success => true,
             ReturnWhen::AllSucceeded | ReturnWhen::AllEnded => {
-                !connection.prepare_cached("SELECT 1 FROM awaited WHERE parent = ?")?.exists([parent])?
+                !connection.prepare_cached("SELECT 1 FROM awaited WHERE waiter = ?")?.exists([waiter])?
             }
         };
         if is_over {
-            woken.extend(queue::schedule(connection, parent, owner)?);
+            woken.extend(queue::schedule(connection, waiter, owner)?);
         }
     }
     Ok(woken)
+}
+
+/// Ends one of the waits for an event: that of the execution that was admitted first. The others go on. Who waited is
+/// scheduled then, for the owner.
+pub(super) fn wake_first(
+    connection: &Connection,
+    event: RecordId,
+    owner: Option<OwnerId>,
+) -> Result<Option<(i64, Ticket)>> {
+    let mut statement =
+        connection.prepare_cached("SELECT waiter FROM awaited WHERE event = ? ORDER BY waiter LIMIT 1")?;
+    while let Some(waiter) = statement.query_row([event.as_bytes()], |row| row.get(0)).optional()? {
+        // This takes the wait out of the table, whatever it gives.
+        if let Some(ticket) = queue::schedule(connection, waiter, owner)? {
+            return Ok(Some((waiter, ticket)));
+        }
+    }
+    Ok(None)
 }
 
 /// When the next time comes that somebody waits for.

@@ -10,8 +10,8 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use super::rows::{entries, running, waiting};
 use super::*;
 use crate::sqlite::open::{self, Files};
-use crate::sqlite::{executions, queue, records, recovery, suspension, waits};
-use crate::{JournalWrite, OwnerId};
+use crate::sqlite::{executions, locks, queue, records, recovery, suspension, waits};
+use crate::{Awaits, JournalWrite, OwnerId, Suspension};
 
 /// How many executions wait.
 const WAITING: i32 = 200_000;
@@ -52,7 +52,7 @@ fn crowded(folder: &Path) -> (Connection, Execution) {
         .unwrap();
     connection
         .execute(
-            "INSERT INTO awaited (child, parent, return_when) SELECT randomblob(16), seq, 0 FROM execution WHERE status = 2",
+            "INSERT INTO awaited (event, waiter, return_when) SELECT randomblob(16), seq, 0 FROM execution WHERE status = 2",
             [],
         )
         .unwrap();
@@ -115,7 +115,7 @@ fn is_narrow(step: &str) -> bool {
         // Of one row.
         ["SCAN", "execution_skew" | "revision"] => true,
         // Of another table, or by the number of the row.
-        ["SEARCH", ..] | ["CORRELATED", "SCALAR", "SUBQUERY", _] => true,
+        ["SEARCH", ..] | ["SCALAR", "SUBQUERY", _] | ["CORRELATED", "SCALAR", "SUBQUERY", _] => true,
         _ => false,
     }
 }
@@ -169,6 +169,23 @@ fn what_waits_is_read_by_nobody_who_does_not_ask_for_it() {
     let (_, plan, _) = &look(&connection)[0];
     assert_eq!(plan[..], ["SEARCH execution USING COVERING INDEX execution_waiting_in_development (id>?)"]);
 
+    // What locks do.
+    let holder = running(OWNER);
+    executions::insert(&connection, &holder, false).unwrap();
+    for number in 0..1_000 {
+        locks::acquire(&connection, &format!("other {number}"), parent.execution.id, Timestamp(1)).unwrap();
+    }
+    locks::acquire(&connection, "own", holder.execution.id, Timestamp(1)).unwrap();
+    let waits = Suspension { awaits: Some(Awaits::Lock("own".to_owned())), ..waiting(&running(OWNER), Vec::new()) };
+    assert!(!suspension::suspend(&connection, Suspension { is_known: false, ..waits }).unwrap());
+    RAN.take();
+    locks::acquire(&connection, "another", holder.execution.id, Timestamp(1)).unwrap();
+    locks::lock(&connection, "another").unwrap();
+    locks::release(&connection, "another", holder.execution.id, Timestamp(1)).unwrap();
+    let over = Execution { status: Status::EndedSuccess, ..holder.execution };
+    assert_eq!(executions::end(&connection, &over, &[], true).unwrap().woken.len(), 1);
+    assert_few_are_read("locks", &connection);
+
     // What the start does.
     let mut lost = running(OWNER);
     lost.execution.is_durable = false;
@@ -176,10 +193,10 @@ fn what_waits_is_read_by_nobody_who_does_not_ask_for_it() {
     executions::mark_cancelled(&connection, RecordId::from_bytes(200_u128.to_be_bytes())).unwrap();
     RAN.take();
     let recovered = recovery::recover(&connection, Timestamp(1)).unwrap();
-    assert_eq!((recovered.again, recovered.interrupted), (5, 1));
+    assert_eq!((recovered.again, recovered.interrupted), (6, 1));
     assert_eq!(recovered.waiting, WAITING as u64 - 4);
     assert_few_are_read("recover", &connection);
-    assert_eq!(queue::claim(&connection, OWNER, 100).unwrap().len(), 6);
+    assert_eq!(queue::claim(&connection, OWNER, 100).unwrap().len(), 7);
     assert_few_are_read("claim", &connection);
 }
 

@@ -31,7 +31,7 @@ pub(super) fn waiting(row: &ExecutionRow, children: Vec<RecordId>) -> Suspension
         entries: entries(2),
         log: Vec::new(),
         is_relative: false,
-        awaits: Some(Awaits { children, when: ReturnWhen::AllEnded }),
+        awaits: Some(Awaits::Children { children, when: ReturnWhen::AllEnded }),
     }
 }
 

@@ -1,0 +1,325 @@
+//! Locks on names.
+
+use flowhost_tests::{Host, Setup, Webhook};
+use serde_json::{Value, json};
+
+use flowhost_tests::scene::{
+    DAY, act, execution, items, resident_and_unloaded, said, setting, text, until_status, until_unloaded, webhook,
+    webhook_with,
+};
+
+/// What operations on locks gave: a value, or a code as `[code]`.
+fn given(outputs: &Value) -> Vec<Value> {
+    let results = items(&outputs["results"]).iter();
+    results.map(|result| result.get("ok").cloned().unwrap_or_else(|| json!([result["code"]]))).collect()
+}
+
+fn perform(host: &Host, webhook: &Webhook, operations: Value) -> Vec<Value> {
+    let ended = host.wait_until_ended(&begin(host, webhook, operations));
+    assert_eq!(ended.status(), "ENDED_SUCCESS", "{}", ended.record);
+    given(ended.outputs())
+}
+
+fn begin(host: &Host, webhook: &Webhook, operations: Value) -> String {
+    webhook.call_async(host, &json!({ "ops": operations }))
+}
+
+fn acquire(name: &str) -> Value {
+    json!({ "op": "acquire", "name": name })
+}
+
+/// A wait that is seen to have left memory.
+fn acquire_within(name: &str, timeout_ms: u64) -> Value {
+    json!({ "op": "acquire", "name": name, "timeout_ms": timeout_ms })
+}
+
+fn op(op: &str, name: &str) -> Value {
+    json!({ "op": op, "name": name })
+}
+
+fn sleep(ms: u64) -> Value {
+    json!({ "op": "sleep", "ms": ms })
+}
+
+/// Begins to hold a lock, until it is cancelled.
+fn hold(host: &Host, webhook: &Webhook, name: &str) -> String {
+    let id = begin(host, webhook, json!([acquire(name), sleep(DAY)]));
+    until_said(host, &id, &format!("ok Acquire {name}"));
+    until_status(host, &id, "WAITING");
+    id
+}
+
+/// Begins to wait for a lock that somebody holds, and does so where waits are spent on this host.
+fn want(host: &Host, webhook: &Webhook, name: &str, is_unloaded: bool) -> String {
+    let id = begin(host, webhook, json!([acquire_within(name, DAY), op("holder", name)]));
+    if is_unloaded {
+        until_unloaded(host, &id)
+    } else {
+        until_status(host, &id, "WAITING")
+    };
+    id
+}
+
+fn until_said(host: &Host, id: &str, message: &str) {
+    flowhost_tests::until(message, || said(host, id).iter().any(|said| said == message).then_some(()));
+}
+
+fn locks(host: &Host) -> Vec<Value> {
+    items(&host.read("lock?limit=1000").ok()).clone()
+}
+
+/// Who holds a lock, as operators see it.
+fn holder(host: &Host, name: &str) -> Option<String> {
+    let lock = locks(host).into_iter().find(|lock| lock["name"] == name)?;
+    Some(text(&lock, "execution_id").to_owned())
+}
+
+/// That an execution has got the lock that it waited for, and ended.
+fn assert_got(host: &Host, id: &str) {
+    let ended = host.wait_until_ended(id);
+    assert_eq!(ended.status(), "ENDED_SUCCESS", "{}", ended.record);
+    assert_eq!(given(ended.outputs()), [Value::Null, json!(id)]);
+}
+
+#[test]
+fn of_several_executions_one_at_a_time_holds_a_lock() {
+    for host in resident_and_unloaded() {
+        let webhook = webhook(host, "lock-one", "locks");
+        let add = json!({ "op": "add", "name": "lock-one", "ms": 5 });
+        let operations = json!([acquire("lock-one"), add, op("release", "lock-one")]);
+        let ids: Vec<String> = (0..12).map(|_| begin(host, &webhook, operations.clone())).collect();
+        for id in &ids {
+            let ended = host.wait_until_ended(id);
+            assert_eq!((ended.status(), &ended.record["attempt"]), ("ENDED_SUCCESS", &json!(1)), "{}", ended.record);
+        }
+        assert_eq!(setting(host, "lock-one"), Some(json!(12)));
+        assert_eq!(holder(host, "lock-one"), None);
+    }
+}
+
+#[test]
+fn a_lock_is_taken_once_and_given_back_once() {
+    let host = Host::shared();
+    let webhook = webhook(host, "lock-life", "locks");
+    let ops = ["is-held", "holder", "try-acquire", "acquire", "is-held", "release", "is-held", "release", "holder"];
+    let results = perform(host, &webhook, ops.iter().map(|kind| op(kind, "lock-life")).collect());
+    let expected = json!([false, null, true, null, true, null, false, ["locks.lost"], null]);
+    assert_eq!(json!(results), expected);
+    let other = hold(host, &webhook, "lock-life");
+    let results = perform(host, &webhook, ops[..3].iter().map(|kind| op(kind, "lock-life")).collect());
+    assert_eq!(json!(results), json!([false, other, false]));
+    assert_eq!(perform(host, &webhook, json!([op("release", "lock-life")])), [json!(["locks.lost"])]);
+    assert_eq!(holder(host, "lock-life"), Some(other.clone()));
+    host.cancel(&other).ok();
+}
+
+#[test]
+fn a_wait_for_a_lock_lasts_as_long_as_it_says_and_names_the_holder() {
+    for host in resident_and_unloaded() {
+        let webhook = webhook(host, "lock-timeout", "locks");
+        let holding = hold(host, &webhook, "lock-timeout");
+        for ms in [0, 1, 50] {
+            let operations = json!([acquire_within("lock-timeout", ms), op("is-held", "lock-timeout")]);
+            let id = begin(host, &webhook, operations);
+            let ended = host.wait_until_ended(&id);
+            assert_eq!(given(ended.outputs()), [json!(["locks.wait-timeout"]), json!(false)]);
+            assert!(text(&ended.outputs()["results"][0], "message").contains(&holding));
+        }
+        host.cancel(&holding).ok();
+        host.wait_until_ended(&holding);
+        let results = perform(host, &webhook, json!([acquire_within("lock-timeout", 0)]));
+        assert_eq!(results, [Value::Null]);
+    }
+}
+
+#[test]
+fn a_lock_is_released_when_its_execution_ends_in_whatever_way() {
+    for (host, is_unloaded) in resident_and_unloaded().into_iter().zip([false, true]) {
+        let webhook = webhook(host, "lock-end", "locks");
+        let held = || json!([acquire("lock-end"), acquire("lock-end-too"), sleep(200)]);
+        let success = held();
+        let mut error = held();
+        error.as_array_mut().unwrap().push(json!({ "op": "fail" }));
+        for (operations, status) in [(success, "ENDED_SUCCESS"), (error, "ENDED_ERROR")] {
+            let first = begin(host, &webhook, operations);
+            until_said(host, &first, "ok Acquire lock-end-too");
+            let next = begin(host, &webhook, json!([acquire("lock-end"), op("holder", "lock-end")]));
+            assert_eq!(host.wait_until_ended(&first).status(), status);
+            assert_got(host, &next);
+        }
+        let first = hold(host, &webhook, "lock-end");
+        let next = want(host, &webhook, "lock-end", is_unloaded);
+        host.cancel(&first).ok();
+        assert_got(host, &next);
+        assert_eq!((holder(host, "lock-end"), holder(host, "lock-end-too")), (None, None));
+    }
+}
+
+#[test]
+fn who_does_not_wait_any_more_does_not_keep_the_others_waiting() {
+    for (host, is_unloaded) in resident_and_unloaded().into_iter().zip([false, true]) {
+        let webhook = webhook(host, "lock-gone", "locks");
+        let first = hold(host, &webhook, "lock-gone");
+        let [cancelled, paused, last] = [(); 3].map(|()| want(host, &webhook, "lock-gone", is_unloaded));
+        host.cancel(&cancelled).ok();
+        assert_eq!(host.wait_until_ended(&cancelled).status(), "ENDED_CANCELLED");
+        assert_eq!(act(host, &paused, "pause").ok()["status"], "PAUSED");
+        assert_eq!(holder(host, "lock-gone"), Some(first.clone()));
+        host.cancel(&first).ok();
+        assert_got(host, &last);
+        // It waits as before when it goes on.
+        let again = hold(host, &webhook, "lock-gone");
+        act(host, &paused, "resume").ok();
+        if is_unloaded {
+            until_unloaded(host, &paused)
+        } else {
+            until_status(host, &paused, "WAITING")
+        };
+        host.cancel(&again).ok();
+        assert_got(host, &paused);
+    }
+}
+
+#[test]
+fn who_waits_outside_of_memory_gets_the_lock_in_the_order_of_admission() {
+    let host = Setup::new().set("unload_ms", 1).start();
+    let webhook = webhook(&host, "locks", "locks");
+    let first = hold(&host, &webhook, "order");
+    let waiting: Vec<String> = (0..5).map(|_| want(&host, &webhook, "order", true)).collect();
+    host.cancel(&first).ok();
+    let mut since = Vec::new();
+    for id in &waiting {
+        assert_got(&host, id);
+        since.push(text(&execution(&host, id), "ended_at").to_owned());
+    }
+    assert!(since.is_sorted(), "{since:?}");
+}
+
+#[test]
+fn locks_and_waits_for_them_outlive_a_crash_and_a_restart() {
+    for unload_ms in [1, DAY] {
+        let host = Setup::new().set("unload_ms", unload_ms).start();
+        let webhook = webhook(&host, "locks", "locks");
+        let first = hold(&host, &webhook, "kept");
+        let next = want(&host, &webhook, "kept", unload_ms == 1);
+        let host = host.crash();
+        until_status(&host, &next, "WAITING");
+        assert_eq!(holder(&host, "kept"), Some(first.clone()));
+        host.terminate();
+        assert!(host.wait().success());
+        let host = host.restart();
+        until_status(&host, &next, "WAITING");
+        assert_eq!(holder(&host, "kept"), Some(first.clone()));
+        host.cancel(&first).ok();
+        assert_got(&host, &next);
+        assert_eq!(said(&host, &next), ["ok Acquire kept", "ok Holder kept"]);
+    }
+}
+
+/// The process ends after each of the commits in turn, and the flow is told the same whenever that is.
+#[test]
+fn a_lock_is_taken_and_given_back_once_also_where_the_host_crashes_in_between() {
+    let operations = json!({ "ops": [
+        op("try-acquire", "a"), op("acquire", "b"), op("release", "a"), op("is-held", "a"), op("release", "a"),
+        op("try-acquire", "a"), op("release", "b"), op("holder", "a"),
+    ]});
+    let mut host = Setup::new().start();
+    let webhook = webhook(&host, "locks", "locks");
+    let mut crashes = 0;
+    for commits in 1..40 {
+        host.kill();
+        let setup = Setup::new().data_of(&host).flag("--abort-after-commits", &commits.to_string());
+        let Ok(aborting) = setup.try_start() else { continue };
+        let Some(answer) = webhook.call(&aborting, &operations).start().try_answer("POST") else {
+            aborting.wait();
+            crashes += 1;
+            host = Setup::new().data_of(&aborting).start();
+            for one in host.executions_of("locks") {
+                host.wait_until_ended(text(&one, "id"));
+            }
+            continue;
+        };
+        let outputs = &answer.ok()["output_value"];
+        let results = given(outputs);
+        assert_eq!(json!(results[..7]), json!([true, null, null, false, ["locks.lost"], true, null]));
+        aborting.kill();
+        host = Setup::new().data_of(&aborting).start();
+        break;
+    }
+    assert!(crashes > 3, "{crashes}");
+    for ended in host.executions_of("locks") {
+        assert_eq!(ended["status"], "ENDED_SUCCESS", "{ended}");
+        let results = given(&ended["output_value"]);
+        assert_eq!(json!(results[..7]), json!([true, null, null, false, ["locks.lost"], true, null]), "{ended}");
+    }
+    assert!(locks(&host).is_empty());
+}
+
+#[test]
+fn a_hostile_flow_takes_no_more_locks_than_it_may() {
+    let host = Setup::new().set("cpu_ms", DAY).set("journal_entries", 3_000).start();
+    let webhook = webhook(&host, "locks", "locks");
+    let ended = webhook.call(&host, &json!({ "flood": "take" })).send().ok();
+    assert_eq!(ended["output_value"], json!({ "code": "locks.too-many", "taken": 1000 }));
+    webhook.call(&host, &json!({ "flood": "swap" })).send().problem(500, "flow.journal-limit");
+    assert!(locks(&host).is_empty());
+}
+
+#[test]
+fn locks_have_names_and_take_a_permission() {
+    let host = Host::shared();
+    let able = webhook(host, "lock-able", "locks");
+    let unable = webhook_with(host, "lock-unable", "locks", json!({ "roles": [{ "role_name": "User" }] }));
+    for kind in ["acquire", "try-acquire", "release", "is-held", "holder"] {
+        for name in ["", " a", "a ", &"n".repeat(129)] {
+            assert_eq!(perform(host, &able, json!([op(kind, name)])), [json!(["record.invalid"])], "{kind} {name}");
+        }
+        assert_eq!(perform(host, &able, json!([op("acquire", &"ü".repeat(128))])), [Value::Null]);
+        assert_eq!(perform(host, &unable, json!([op(kind, "a")])), [json!(["access.forbidden"])], "{kind}");
+    }
+}
+
+#[test]
+fn an_operator_sees_and_breaks_locks() {
+    for (host, is_unloaded) in resident_and_unloaded().into_iter().zip([false, true]) {
+        let webhook = webhook(host, "lock-break", "locks");
+        let name = "lock/break ü?";
+        let operations = json!([acquire(name), sleep(DAY), op("is-held", name), op("release", name)]);
+        let first = begin(host, &webhook, operations);
+        until_status(host, &first, "WAITING");
+        let next = want(host, &webhook, name, is_unloaded);
+        let lock = locks(host).into_iter().find(|lock| lock["name"] == name).unwrap();
+        assert_eq!([&lock["execution_id"], &lock["flow_name"]], [&json!(first), &json!("locks")]);
+        let listed = host.cli(&["locks", "ls"]).stdout;
+        assert!(listed.contains(name) && listed.contains(&first), "{listed}");
+        assert!(items(&host.cli(&["locks", "ls", "--json"]).json()).contains(&lock));
+
+        host.delete("lock/nobody-has-this").problem(404, "record.not-found");
+        let developer = host.create("user", &json!({ "name": format!("lock-{is_unloaded}") })).ok();
+        let token = host.create(&format!("user/{}/token", text(&developer, "id")), &json!({ "name": "t" })).ok();
+        let request = host.request("DELETE", "/api/latest/lock/lock%2Fbreak%20%C3%BC%3F");
+        request.header("Authorization", text(&token, "token")).send().problem(403, "access.forbidden");
+        assert_eq!(holder(host, name), Some(first.clone()));
+        assert_eq!(host.cli(&["locks", "break", name]).exit, Some(0));
+        assert_got(host, &next);
+        assert_eq!(execution(host, &first)["status"], "WAITING");
+        host.cancel(&first).ok();
+    }
+}
+
+#[test]
+fn a_flow_whose_lock_was_broken_is_told_so() {
+    let host = Setup::new().set("unload_ms", DAY).start();
+    let webhook = webhook(&host, "locks", "locks");
+    let gate = hold(&host, &webhook, "gate");
+    let operations = json!([acquire("broken"), acquire("gate"), op("is-held", "broken"), op("release", "broken")]);
+    let first = begin(&host, &webhook, operations);
+    until_said(&host, &first, "ok Acquire broken");
+    assert_eq!(host.delete("lock/broken").status, 204);
+    assert_eq!(perform(&host, &webhook, json!([op("try-acquire", "broken")])), [json!(true)]);
+    host.cancel(&gate).ok();
+    let ended = host.wait_until_ended(&first);
+    assert_eq!(given(ended.outputs()), [Value::Null, Value::Null, json!(false), json!(["locks.lost"])]);
+    let log = host.log_of(&first);
+    assert!(log.iter().any(|line| line["message"] == "`admin` broke the lock `broken`."), "{log:?}");
+}
