@@ -152,6 +152,18 @@ impl Connection {
         answer.unwrap_or_else(|| panic!("the host left without a whole answer: {}", lossy(&self.arrived)))
     }
 
+    /// Waits until this has arrived, which is left to be taken.
+    ///
+    /// # Panics
+    ///
+    /// When the host closes the connection before.
+    pub fn until_arrived(&mut self, bytes: impl AsRef<[u8]>) {
+        let bytes = bytes.as_ref();
+        while !self.arrived.windows(bytes.len()).any(|window| window == bytes) {
+            assert!(self.more(), "the host left; so far: {}", lossy(&self.arrived));
+        }
+    }
+
     /// Waits for the interim answer `100 Continue`.
     pub fn interim(&mut self) {
         const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

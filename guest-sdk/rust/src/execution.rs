@@ -12,6 +12,7 @@ use crate::crossing::{from_json, to_json};
 use crate::files::Files;
 use crate::http::Http;
 use crate::locks::Locks;
+use crate::response::Response;
 use crate::settings::Settings;
 use crate::sleep::Sleep;
 use crate::{FlowError, HostError, Request};
@@ -117,6 +118,11 @@ impl Execution {
     /// The webhook request that the execution serves, or none where something else started it.
     pub fn request(&self) -> Option<Request> {
         self.backend.request().map(|backend| Request { backend })
+    }
+
+    /// The answer to that request.
+    pub fn response(&self) -> Response<'_> {
+        Response { backend: &self.backend }
     }
 
     /// Named JSON values that outlive the execution.

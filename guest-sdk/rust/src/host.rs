@@ -4,6 +4,7 @@ mod children;
 mod files;
 mod http;
 mod locks;
+mod response;
 mod settings;
 mod sleep;
 
@@ -11,6 +12,7 @@ use std::io::{self, Write};
 use std::time::SystemTime;
 
 pub(crate) use self::http::ResponseBackend;
+pub(crate) use self::response::BodyBackend;
 use crate::bindings::flowhost::flow::execution;
 use crate::bindings::flowhost::flow::request::{self, IncomingRequest};
 use crate::bindings::flowhost::flow::types;

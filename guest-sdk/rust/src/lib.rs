@@ -50,6 +50,7 @@ mod outputs;
 #[cfg(target_family = "wasm")]
 mod panic;
 mod request;
+pub mod response;
 pub mod settings;
 pub mod sleep;
 #[cfg(not(target_family = "wasm"))]
@@ -61,7 +62,7 @@ use host as backend;
 use testing as backend;
 
 #[cfg(not(target_family = "wasm"))]
-pub use backend::{Ending, LogLine, SentRequest, StartedChild};
+pub use backend::{Answer, Ending, LogLine, SentRequest, StartedChild};
 pub use error::{FlowError, HostError};
 pub use execution::{Execution, Identity, Level, Mode};
 pub use input::{FromInput, Input};

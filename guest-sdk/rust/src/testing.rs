@@ -5,6 +5,7 @@ mod ending;
 mod files;
 mod http;
 mod locks;
+mod response;
 mod settings;
 mod sleep;
 
@@ -18,6 +19,8 @@ pub use self::children::StartedChild;
 pub use self::ending::Ending;
 pub(crate) use self::http::ResponseBackend;
 pub use self::http::SentRequest;
+pub use self::response::Answer;
+pub(crate) use self::response::BodyBackend;
 use crate::crossing::{from_json, microseconds};
 use crate::{Execution, HostError, Identity, Level, Mode, Request};
 
@@ -42,6 +45,7 @@ pub(crate) struct Backend {
     files: RefCell<BTreeMap<String, files::File>>,
     outside: RefCell<http::Outside>,
     locks: RefCell<locks::Locks>,
+    answer: response::Shared,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +87,7 @@ impl Execution {
                 files: RefCell::default(),
                 outside: RefCell::default(),
                 locks: RefCell::default(),
+                answer: response::Shared::default(),
             },
         }
     }

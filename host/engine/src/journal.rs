@@ -166,6 +166,11 @@ impl Journal {
         std::mem::take(&mut self.is_woken)
     }
 
+    /// Whether this is the call that the flow made next, before.
+    pub(crate) fn is_next(&self, call: &Call) -> bool {
+        self.replay.front().is_some_and(|entry| entry.digest == call.digest)
+    }
+
     /// What the flow was told when it made this call before; none where it goes on for real.
     pub(crate) fn replay(&mut self, call: &Call) -> Result<Option<Vec<u8>>, Divergence> {
         let Some(entry) = self.replay.front() else { return Ok(None) };

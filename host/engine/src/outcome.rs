@@ -95,6 +95,8 @@ pub enum LimitedOutput {
     Handles,
     /// Its journal.
     Journal,
+    /// The body of its answer.
+    Answer,
 }
 
 impl fmt::Display for LimitedOutput {
@@ -104,6 +106,7 @@ impl fmt::Display for LimitedOutput {
             Self::Log => "log",
             Self::Handles => "open handles",
             Self::Journal => "calls to the host in its journal",
+            Self::Answer => "the body of its answer",
         })
     }
 }

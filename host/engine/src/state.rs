@@ -133,6 +133,12 @@ impl State {
         }
     }
 
+    /// [`State::replay`] of a call that is in the journal only where something happened: none where the flow's next entry is
+    /// another.
+    pub fn replay_if_next<T: DeserializeOwned>(&mut self, call: &Call) -> wasmtime::Result<Option<T>> {
+        if self.journal.is_next(call) { self.replay(call) } else { Ok(None) }
+    }
+
     /// Passes the journal point: what the flow is told becomes part of the execution. It reaches the store with the next
     /// thing that is visible outside.
     ///

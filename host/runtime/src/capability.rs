@@ -13,6 +13,7 @@ mod http;
 mod locks;
 mod refusal;
 mod request;
+mod response;
 mod settings;
 mod sleep;
 
@@ -30,6 +31,7 @@ pub(crate) fn own() -> Vec<Box<dyn Capability>> {
     vec![
         Box::new(execution::ExecutionCapability),
         Box::new(request::RequestCapability),
+        Box::new(response::ResponseCapability),
         Box::new(settings::SettingsCapability),
         Box::new(sleep::SleepCapability),
         Box::new(children::ChildrenCapability),

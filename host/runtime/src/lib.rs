@@ -27,7 +27,7 @@ pub mod webhook;
 
 pub use access::{Access, Reach};
 pub use capability::{Capability, ExecutionContext};
-pub use execution::ExecutionView;
+pub use execution::{CutOff, ExecutionView, FlowAnswer, FlowBody, StreamedBody};
 pub use flow::Deployed;
 pub use flowhost_engine::{
     Call, Clock, Compiler, Pooling, Slots, State, SystemClock, WaitLimit, Waited, WholeState, wasmtime, worker_main,

@@ -17,6 +17,8 @@ pub struct Limits {
     pub admission_wait: Duration,
     /// How long a synchronous call waits for the end of its execution.
     pub wait: Duration,
+    /// How long a caller may take nothing of an answer that a flow writes while it is sent.
+    pub body_stall: Duration,
     /// The largest body of a request, in bytes.
     pub body_bytes: u64,
     /// How long an execution that waits stays in memory before it leaves its slot to others.
@@ -84,6 +86,7 @@ impl Default for Limits {
             queued: 10_000,
             admission_wait: Duration::from_secs(5),
             wait: Duration::from_secs(30),
+            body_stall: Duration::from_secs(30),
             body_bytes: 1 << 20,
             // Long enough for most calls that are answered at once elsewhere, short beside what is worth waiting for unloaded.
             unload: Duration::from_secs(10),

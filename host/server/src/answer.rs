@@ -17,7 +17,7 @@ pub(crate) const EXECUTION_ID: HeaderName = HeaderName::from_static("flowhost-ex
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// An answer that nobody may keep: what a webhook says belongs to one call.
 pub(crate) fn whole(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Response<Full<Bytes>> {
@@ -43,6 +43,13 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<
 pub(crate) fn empty(status: StatusCode) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = status;
+    answer
+}
+
+/// 204, which nobody may keep.
+pub(crate) fn without_content() -> Response<Full<Bytes>> {
+    let mut answer = empty(StatusCode::NO_CONTENT);
+    answer.headers_mut().insert(CACHE_CONTROL, NO_STORE);
     answer
 }
 

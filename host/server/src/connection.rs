@@ -56,7 +56,7 @@ impl Activity {
 }
 
 /// A request under way. Dropped at its end, also when its stream is reset.
-struct Running(Arc<Activity>);
+pub(crate) struct Running(Arc<Activity>);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -99,10 +99,7 @@ impl Connections {
         let activity = Arc::new(Activity::new());
         let service = service_fn(|request| {
             let (service, activity) = (self.service.clone(), activity.clone());
-            async move {
-                let _running = activity.begin();
-                Ok::<_, Infallible>(service.answer(request).await)
-            }
+            async move { Ok::<_, Infallible>(service.answer(request, activity.begin()).await) }
         });
         let mut connection = pin!(self.protocol.serve_connection(TokioIo::new(stream), service));
         let mut stop = pin!(stop);

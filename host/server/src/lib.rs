@@ -6,6 +6,7 @@
 mod answer;
 mod body;
 mod connection;
+mod flow_answer;
 mod options;
 mod rest;
 mod server;

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use tower::ServiceExt;
 
 use crate::answer::{self, AnswerBody};
+use crate::connection::Running;
 use crate::{ServerOptions, rest, webhook};
 
 /// The most that the fields of a request's head may have together, in bytes. Browsers and senders stay far below.
@@ -28,15 +29,15 @@ impl Service {
         Arc::new(Self { host, options, router })
     }
 
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<AnswerBody> {
+    /// Answers a request, which is `running` until its answer is there or, where that takes its time, sent.
+    pub(crate) async fn answer(&self, request: Request<Incoming>, running: Running) -> Response<AnswerBody> {
         if header_bytes(&request) > HEADER_BYTES {
             let detail = format!("the header fields have more than {HEADER_BYTES} bytes");
             return answer::problem(&Problem::new(Code::HeadersTooLarge, detail)).map(Either::Left);
         }
         if let Some((address, below)) = webhook::address(request.uri().path()) {
             let below = below.to_owned();
-            let answer = webhook::answer(&self.host, address, below, request, self.options.body_timeout).await;
-            return answer.map(Either::Left);
+            return webhook::answer(&self.host, address, below, request, self.options.body_timeout, running).await;
         }
         // In a task of its own: a change that the store has taken must become effective, also if the client leaves.
         match tokio::spawn(self.router.clone().oneshot(request.map(Body::new))).await {

@@ -3,17 +3,18 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use bytes::Bytes;
 use flowhost::model::{Answer, RecordId};
 use flowhost::webhook::{Address, Called, METHODS, WebhookRequest};
 use flowhost::{ExecutionView, Host, Problem};
-use http::header::{ALLOW, CACHE_CONTROL, HOST, LOCATION};
+use http::header::{ALLOW, HOST, LOCATION};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::Either;
 use hyper::body::Incoming;
 use serde_json::json;
 
-use crate::{answer, body};
+use crate::answer::AnswerBody;
+use crate::connection::Running;
+use crate::{answer, body, flow_answer};
 
 /// The methods of a webhook's address, for `Allow`.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -44,26 +45,26 @@ fn decode(segment: &str) -> Option<Cow<'_, str>> {
     percent_encoding::percent_decode_str(segment).decode_utf8().ok()
 }
 
-/// Answers a call of a webhook's address.
+/// Answers a call of a webhook's address. `running` is kept until the answer is sent.
 pub(crate) async fn answer(
     host: &Host,
     address: Address,
     path: String,
     request: Request<Incoming>,
     body_timeout: Duration,
-) -> Response<Full<Bytes>> {
+    running: Running,
+) -> Response<AnswerBody> {
     if request.method() == Method::OPTIONS {
-        let mut allowed = answer::empty(StatusCode::NO_CONTENT);
-        allowed.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let mut allowed = answer::without_content();
         allowed.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
-        return allowed;
+        return allowed.map(Either::Left);
     }
     if !METHODS.contains(request.method()) {
-        return answer::method_not_allowed(ALLOWED);
+        return answer::method_not_allowed(ALLOWED).map(Either::Left);
     }
-    match call(host, address, path, request, body_timeout).await {
+    match call(host, address, path, request, body_timeout, running).await {
         Ok(answer) => answer,
-        Err(problem) => answer::problem(&problem),
+        Err(problem) => answer::problem(&problem).map(Either::Left),
     }
 }
 
@@ -73,7 +74,8 @@ async fn call(
     path: String,
     request: Request<Incoming>,
     body_timeout: Duration,
-) -> Result<Response<Full<Bytes>>, Problem> {
+    running: Running,
+) -> Result<Response<AnswerBody>, Problem> {
     let route = host.webhook_route(&address)?;
     let (mut head, incoming) = request.into_parts();
     let body = body::read(incoming, host.webhook_body_limit(&route), body_timeout).await?;
@@ -94,10 +96,13 @@ async fn call(
         body,
     };
     let mut answer = match host.call_webhook(&route, request).await? {
+        Called::Answered { id, answer } => return Ok(flow_answer::of(id, *answer, running)),
         Called::Ended(execution) => {
             let mut answer = match route.answer() {
                 Answer::Outputs => answer::json(StatusCode::OK, &execution.output_value),
-                Answer::Execution | Answer::Flow => answer::json(StatusCode::OK, &ExecutionView::from(&*execution)),
+                Answer::Execution => answer::json(StatusCode::OK, &ExecutionView::from(&*execution)),
+                // The flow said nothing.
+                Answer::Flow => answer::without_content(),
             };
             answer::insert_execution_id(answer.headers_mut(), execution.id);
             answer
@@ -118,7 +123,7 @@ async fn call(
     };
     // What a flow wrote is data, not a page of this host.
     answer.headers_mut().insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    Ok(answer)
+    Ok(answer.map(Either::Left))
 }
 
 #[cfg(test)]

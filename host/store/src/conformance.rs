@@ -95,6 +95,7 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
         a_mark_of_cancelling_stays_until_the_end,
         a_journal_is_kept_with_what_it_tells_of,
         a_journal_makes_an_execution_durable,
+        a_journal_may_take_durability_away_for_a_while,
         a_journal_has_no_gaps,
         an_ended_execution_has_no_journal,
         the_revision_is_that_of_records,

@@ -231,7 +231,7 @@ pub enum Write {
         /// The present.
         at: Timestamp,
     },
-    /// Adds to the journal of an execution that has not ended, and makes it durable.
+    /// Adds to the journal of an execution that has not ended.
     ///
     /// Error: [`Error::NotFound`] where it has ended, so that nothing of the write is kept.
     Journal(JournalWrite),
@@ -309,6 +309,8 @@ pub struct JournalWrite {
     /// Set where this is the first of its journal: when the execution began, and when it must have ended. The row is
     /// `RUNNING` then.
     pub begins: Option<(Timestamp, Timestamp)>,
+    /// Whether the execution is run again when it is cut off, from now on.
+    pub is_durable: bool,
     /// The number of the first entry, counted from 0. It must be the next of the journal.
     pub first: u64,
     /// The entries.

@@ -63,13 +63,17 @@ fn the_answer_can_be_the_outputs_alone() {
 }
 
 #[test]
-fn an_answer_that_this_version_cannot_give_is_refused_when_it_is_set() {
+fn a_flow_that_says_nothing_is_answered_without_content_where_the_answer_is_its_own() {
     let host = Host::shared();
-    host.deploy("echo");
-    let webhook = json!({ "name": "answer-flow", "flow_name": "echo", "options": { "answer": "flow" } });
-    host.create("webhook", &webhook).problem(422, "record.invalid");
-    let setting = "flow_name: echo\nuser_name: admin\noptions: { answer: flow }";
-    host.set("client.webhook.answer-flow", setting).problem(422, "record.invalid");
+    let options = json!({ "options": { "answer": "flow" } });
+    let webhook = host.webhook_with("answer-flow", "outputs", &options);
+    let answer = webhook.call(host, &json!({ "return": { "a": 3 } })).send();
+    assert_eq!((answer.status, answer.text(), answer.header("cache-control")), (204, "", Some("no-store")));
+    let id = answer.header("flowhost-execution-id").unwrap();
+    assert_eq!(host.wait_until_ended(id).outputs()["a"], 3);
+    webhook.call(host, &json!({ "fail": "no" })).send().problem(500, "flow.error");
+    let setting = "flow_name: outputs\nuser_name: admin\noptions: { answer: flow }";
+    host.set("client.webhook.answer-flow", setting).ok();
 }
 
 #[test]

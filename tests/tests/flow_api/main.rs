@@ -8,5 +8,6 @@ mod execution;
 mod files;
 mod http;
 mod locks;
+mod response;
 mod settings;
 mod sleep;

@@ -9,6 +9,7 @@ wasmtime::component::bindgen!({
         world capabilities {
             import flowhost:flow/execution@1.2.0;
             import flowhost:flow/request@1.2.0;
+            import flowhost:flow/response@1.2.0;
             import flowhost:flow/settings@1.2.0;
             import flowhost:flow/sleep@1.2.0;
             import flowhost:flow/children@1.2.0;
@@ -20,6 +21,11 @@ wasmtime::component::bindgen!({
     imports: {
         "flowhost:flow/execution.acting-identity": async | trappable,
         "flowhost:flow/execution.clone": async | trappable,
+        "flowhost:flow/response.set-file": async | trappable,
+        "flowhost:flow/response.send": async | trappable,
+        "flowhost:flow/response.start-body": async | trappable,
+        "flowhost:flow/response.[method]body-stream.write": async | trappable,
+        "flowhost:flow/response.[method]body-stream.finish": async | trappable,
         "flowhost:flow/settings": async | trappable,
         "flowhost:flow/sleep": async | trappable,
         "flowhost:flow/children.wait": async | trappable,
@@ -37,6 +43,7 @@ wasmtime::component::bindgen!({
     },
     with: {
         "flowhost:flow/request.incoming-request": super::request::Held,
+        "flowhost:flow/response.body-stream": super::response::BodyStream,
         "flowhost:flow/children.new-child": super::children::Draft,
         "flowhost:flow/http.new-request": super::http::Unsent,
         "flowhost:flow/http.incoming-response": super::http::Received,

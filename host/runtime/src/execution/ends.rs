@@ -6,10 +6,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use flowhost_model::{Execution, RecordId, Status};
 use tokio::sync::{mpsc, oneshot};
 
+use super::FlowAnswer;
 use crate::problem::Problem;
 
-/// Where the end of an execution is sent.
-pub(crate) type Answer = oneshot::Sender<Result<Execution, Problem>>;
+/// Where what a caller waits for is sent.
+pub(crate) type Answer = oneshot::Sender<Result<Answered, Problem>>;
+
+/// What a caller waits for.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    /// The end of the execution, and the answer that its flow shaped.
+    Ended(Execution, Option<Box<FlowAnswer>>),
+    /// An answer of a flow that goes on.
+    Early(Box<FlowAnswer>),
+}
 
 /// Those who wait for the ends of executions that they do not run themselves. Cheap to clone.
 #[derive(Clone, Default)]
@@ -68,7 +78,23 @@ impl Ends {
 
     /// Whether somebody waits for the answer of an execution.
     pub(crate) fn has_caller(&self, id: RecordId) -> bool {
-        self.lock().get(&id).is_some_and(|waiters| waiters.iter().any(|waiter| matches!(waiter, Waiter::Caller(_))))
+        let is_caller = |waiter: &Waiter| matches!(waiter, Waiter::Caller(answer) if !answer.is_closed());
+        self.lock().get(&id).is_some_and(|waiters| waiters.iter().any(is_caller))
+    }
+
+    /// Takes out who waits for the answer of an execution.
+    pub(crate) fn take_caller(&self, id: RecordId) -> Option<Answer> {
+        let mut ends = self.lock();
+        let waiters = ends.get_mut(&id)?;
+        let place = waiters.iter().position(|waiter| matches!(waiter, Waiter::Caller(_)))?;
+        let waiter = waiters.swap_remove(place);
+        if waiters.is_empty() {
+            ends.remove(&id);
+        }
+        match waiter {
+            Waiter::Caller(answer) => Some(answer),
+            Waiter::Parent(_) => None,
+        }
     }
 
     /// The ends of these executions from now on.
@@ -80,13 +106,15 @@ impl Ends {
         Listening { ends: self.clone(), ids, told }
     }
 
-    /// Tells everybody that an execution has ended, now that its end is kept.
-    pub(crate) fn tell(&self, execution: &Execution) {
+    /// Tells everybody that an execution has ended, now that its end is kept. A caller gets the answer that its flow shaped, too.
+    pub(crate) fn tell(&self, execution: &Execution, mut shaped: Option<Box<FlowAnswer>>) {
         let waiters = self.lock().remove(&execution.id);
         for waiter in waiters.into_iter().flatten() {
             // Who has gone away does not mind.
             match waiter {
-                Waiter::Caller(answer) => drop(answer.send(Ok(execution.clone()))),
+                Waiter::Caller(answer) => {
+                    drop(answer.send(Ok(Answered::Ended(execution.clone(), shaped.take()))));
+                }
                 Waiter::Parent(told) => drop(told.send((execution.id, execution.status))),
             }
         }

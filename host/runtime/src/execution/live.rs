@@ -13,8 +13,9 @@ use flowhost_model::{
 use flowhost_store::{Awaits, Ended, ExecutionRow, OwnerId, Store, Ticket};
 use tokio::sync::Notify;
 
+use super::ends::Answer;
 use super::residents::{Residents, Stay};
-use super::{Outputs, Stop, StopReason};
+use super::{FlowAnswer, Outputs, Response, Stop, StopReason};
 use crate::limits::Budget;
 use crate::problem::Problem;
 use crate::webhook::IncomingRequest;
@@ -62,8 +63,8 @@ pub(crate) struct Live {
     pub(crate) log: Arc<Log>,
     /// How it is ended, or taken out of memory, before its flow has ended.
     pub(crate) stop: Stop,
-    /// Whether somebody waits for its end.
-    has_caller: AtomicBool,
+    /// Who waits for its answer here.
+    caller: Mutex<Option<Answer>>,
     /// Told when it has left memory.
     left: Notify,
     is_gone: AtomicBool,
@@ -98,6 +99,10 @@ struct Moving {
     children: HashSet<RecordId>,
     progress: Option<String>,
     outputs: Outputs,
+    /// What its flow set of its answer, if anything.
+    response: Option<Box<Response>>,
+    /// Whether its flow writes to a caller.
+    is_streaming: bool,
     queue_wait: Duration,
     run_time: Duration,
 }
@@ -116,7 +121,7 @@ impl Live {
             created_at: now,
             log: Arc::new(Log::new(start.budget.log_bytes)),
             stop: Stop::default(),
-            has_caller: AtomicBool::new(false),
+            caller: Mutex::default(),
             left: Notify::new(),
             is_gone: AtomicBool::new(false),
             residents,
@@ -164,7 +169,7 @@ impl Live {
             created_at: execution.created_at,
             log: Arc::new(Log::resumed(budget.log_bytes, row.log_lines)),
             stop: Stop::default(),
-            has_caller: AtomicBool::new(false),
+            caller: Mutex::default(),
             left: Notify::new(),
             is_gone: AtomicBool::new(false),
             residents,
@@ -224,14 +229,45 @@ impl Live {
         self.lock().is_waiting
     }
 
-    /// Notes that somebody waits for its end.
-    pub(crate) fn set_caller(&self) {
-        self.has_caller.store(true, Ordering::Relaxed);
+    /// Notes who waits for its answer.
+    pub(crate) fn set_caller(&self, caller: Answer) {
+        *self.caller() = Some(caller);
     }
 
-    /// Whether somebody waits for its end.
+    /// Takes out who waits for its answer.
+    pub(crate) fn take_caller(&self) -> Option<Answer> {
+        self.caller().take()
+    }
+
+    /// Whether somebody waits for its answer.
     pub(crate) fn has_caller(&self) -> bool {
-        self.has_caller.load(Ordering::Relaxed)
+        self.caller().as_ref().is_some_and(|caller| !caller.is_closed())
+    }
+
+    fn caller(&self) -> MutexGuard<'_, Option<Answer>> {
+        self.caller.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works on the answer that its flow shapes.
+    pub(crate) fn with_response<R>(&self, work: impl FnOnce(&mut Response) -> R) -> R {
+        work(self.lock().response.get_or_insert_default())
+    }
+
+    /// The answer that its flow shaped and did not send.
+    pub(crate) fn shaped_answer(&self) -> Option<Box<FlowAnswer>> {
+        self.lock().response.as_mut()?.at_end().map(Box::new)
+    }
+
+    /// Notes whether its flow writes to a caller: meanwhile it stays in memory, and is not run again where it is cut off.
+    pub(crate) fn set_streaming(&self, is_streaming: bool) {
+        let mut moving = self.lock();
+        moving.is_streaming = is_streaming;
+        moving.is_durable &= !is_streaming;
+    }
+
+    /// Whether its flow writes to a caller.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.lock().is_streaming
     }
 
     /// Notes a child.
@@ -443,8 +479,14 @@ fn micros(duration: Duration) -> u64 {
 /// Its waits.
 impl Live {
     pub(super) fn wait_begins(&self) {
-        self.lock().is_waiting = true;
-        *self.stay() = Some(self.residents.enter());
+        let stays = {
+            let mut moving = self.lock();
+            moving.is_waiting = true;
+            moving.is_streaming
+        };
+        if !stays {
+            *self.stay() = Some(self.residents.enter());
+        }
     }
 
     pub(super) fn wait_ends(&self) {

@@ -10,12 +10,14 @@ use flowhost_model::{Execution, JournalEntry, LogLevel, RecordId, Status, Timest
 use flowhost_store::{Ended, Suspension, Ticket};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use http::{Method, StatusCode};
 use tokio::sync::oneshot;
 
-use super::ends::Answer;
+use super::ends::{Answer, Answered};
 use super::queue::Holding;
 use super::resident::Resident;
-use super::{Counted, Event, Live, Registered, Slot, StopReason, end};
+use super::response::has_body;
+use super::{Counted, Event, FlowAnswer, Live, Registered, Slot, StopReason, end};
 use crate::capability::ExecutionContext;
 use crate::host::Host;
 use crate::problem::{Code, Problem};
@@ -54,8 +56,8 @@ struct Leaving {
 }
 
 impl Host {
-    /// Runs an execution in a slot, as a task of its own. The receiver gets its end after that is recorded; dropping the
-    /// receiver does not end the execution.
+    /// Runs an execution in a slot, as a task of its own. The receiver gets its end after that is recorded, or before that what its
+    /// flow answers; dropping the receiver does not end the execution.
     pub(crate) fn launch(
         &self,
         live: Arc<Live>,
@@ -63,12 +65,12 @@ impl Host {
         slot: Slot,
         counted: Option<Counted>,
         holding: Option<Holding>,
-    ) -> oneshot::Receiver<Result<Execution, Problem>> {
+    ) -> oneshot::Receiver<Result<Answered, Problem>> {
         let (answer, answered) = oneshot::channel();
-        live.set_caller();
+        live.set_caller(answer);
         let held = Held { registered: self.registry().add(live.clone()), counted, holding };
         let host = self.clone();
-        tokio::spawn(async move { host.run(live, Ok(program), slot, held, Duration::ZERO, Some(answer)).await });
+        tokio::spawn(async move { host.run(live, Ok(program), slot, held, Duration::ZERO).await });
         answered
     }
 
@@ -80,7 +82,6 @@ impl Host {
         slot: Slot,
         held: Held,
         queue_wait: Duration,
-        answer: Option<Answer>,
     ) {
         let run = match program {
             // A capability that panics must not take the execution's record with it.
@@ -96,8 +97,8 @@ impl Host {
         drop(slot);
         live.slot_is_free();
         match run {
-            Run::Ended(outcome) => self.finish(&live, outcome, held, answer).await,
-            Run::Left(leaving) => self.leave(&live, leaving, held, answer).await,
+            Run::Ended(outcome) => self.finish(&live, outcome, held).await,
+            Run::Left(leaving) => self.leave(&live, leaving, held).await,
         }
     }
 
@@ -155,11 +156,12 @@ impl Host {
     }
 
     /// Puts an execution that leaves memory into the store.
-    async fn leave(&self, live: &Arc<Live>, leaving: Leaving, held: Held, answer: Option<Answer>) {
+    async fn leave(&self, live: &Arc<Live>, leaving: Leaving, held: Held) {
         // Before anybody can wake it: its end must find its caller.
-        if let Some(answer) = answer {
+        if let Some(answer) = live.take_caller() {
             self.ends().answer(live.id, answer);
         }
+        live.set_streaming(false);
         live.set_durable();
         let mut execution = live.execution();
         execution.status = leaving.status;
@@ -233,9 +235,9 @@ impl Host {
     }
 
     /// Keeps the end of an execution, then tells it to whoever waits for it.
-    async fn finish(&self, live: &Arc<Live>, outcome: Outcome, held: Held, answer: Option<Answer>) {
+    async fn finish(&self, live: &Arc<Live>, outcome: Outcome, held: Held) {
         let ended = end::ended(live, outcome, self.now());
-        let mut answer = answer;
+        let mut answer = live.take_caller();
         let kept = loop {
             match live.record_end(self.store(), ended.clone()).await {
                 // Its caller is told at once; it ends when there is room.
@@ -255,13 +257,15 @@ impl Host {
         drop((counted, holding, registered));
         let told = match kept {
             Ok(others) => {
-                self.ends().tell(&ended);
+                let mut shaped = live.shaped_answer().filter(|_| ended.status == Status::EndedSuccess);
+                // There is one caller at the most.
+                self.ends().tell(&ended, if answer.is_none() { shaped.take() } else { None });
                 self.settle(others).await;
-                Ok(ended)
+                Ok(Answered::Ended(ended, shaped))
             }
             Err(flowhost_store::Error::NotFound) => {
                 tracing::debug!(execution = %live.id, "an execution had ended meanwhile");
-                self.execution(live.id).await
+                self.execution(live.id).await.map(|execution| Answered::Ended(execution, None))
             }
             Err(error) => {
                 tracing::error!(execution = %live.id, %error, "the end of an execution could not be recorded");
@@ -277,6 +281,25 @@ impl Host {
             // The caller may have gone away.
             let _gone = answer.send(told);
         }
+    }
+
+    /// Gives the caller of an execution what its flow answers. It may have gone away, or there was none.
+    pub(crate) fn answer_caller(&self, live: &Live, answer: FlowAnswer) {
+        if let Some(caller) = self.webhook_caller(live) {
+            let _gone = caller.send(Ok(Answered::Early(Box::new(answer))));
+        }
+    }
+
+    /// Whether somebody waits who would get a body with an answer of this status.
+    pub(crate) fn caller_takes_body(&self, live: &Live, status: StatusCode) -> bool {
+        let takes_bodies = live.start.request.as_ref().is_some_and(|request| request.method != Method::HEAD);
+        takes_bodies && has_body(status) && (live.has_caller() || self.ends().has_caller(live.id))
+    }
+
+    /// Who waits for the answer of a flow. A program that starts an execution without a request waits for its end.
+    fn webhook_caller(&self, live: &Live) -> Option<Answer> {
+        live.start.request.as_ref()?;
+        live.take_caller().or_else(|| self.ends().take_caller(live.id))
     }
 
     /// Does what the end of an execution means for others: who waited for it or for one of its locks goes on, its children
@@ -325,7 +348,7 @@ impl Host {
         drop(place);
         let held = Held { registered, counted, holding: Some(holding) };
         let program = self.programs().get(live.start.flow.digest, &program).await;
-        self.run(live, program, slot, held, since.elapsed(), None).await;
+        self.run(live, program, slot, held, since.elapsed()).await;
     }
 
     /// Brings an execution from the store into memory; none where it has ended or cannot be read.
@@ -384,7 +407,7 @@ impl Host {
             Err(flowhost_store::Error::NotFound) => Ok(()),
             Err(error) => Err(error.into()),
             Ok(others) => {
-                self.ends().tell(&execution);
+                self.ends().tell(&execution, None);
                 let had_locks = !others.released.is_empty();
                 self.settle(others).await;
                 if execution.parent_id.is_some() || had_locks {
@@ -406,7 +429,7 @@ impl Host {
         if let Some(queued) = self.queue().remove(id) {
             let Some(loaded) = queued.loaded else { return self.end_cancelled_in_store(id).await };
             let held = Held { registered: loaded.registered, counted: queued.counted, holding: None };
-            self.finish(&loaded.live, Outcome::Cancelled, held, None).await;
+            self.finish(&loaded.live, Outcome::Cancelled, held).await;
             return Ok(());
         }
         match self.registry().get(id) {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::queue::Holding;
-use super::{Counted, INACTIVE, Lineage, Live, Slot, Start, StopReason};
+use super::{Answered, Counted, INACTIVE, Lineage, Live, Slot, Start, StopReason};
 use crate::access::Reach;
 use crate::flow::ActiveVersion;
 use crate::host::Host;
@@ -39,7 +39,11 @@ impl Host {
         let (slot, holding) = self.slot_of(&version).await?;
         let live = Arc::new(self.admit(start)?);
         let ended = self.launch(live.clone(), program, slot, None, holding);
-        self.wait_for(live, ended, self.limits().wait).await
+        match self.wait_for(&live, ended, self.limits().wait).await? {
+            Answered::Ended(execution, _) => Ok(execution),
+            // Only a webhook's caller is answered before the end.
+            Answered::Early(_) => self.execution(live.id).await,
+        }
     }
 
     /// A slot for a caller who waits, and the place among the executions of a flow that is limited.

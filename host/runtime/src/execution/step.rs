@@ -15,7 +15,7 @@ impl Host {
     /// Makes changes of a flow that it was just told of: the last entry of its journal, and what else is not kept of it,
     /// become one transaction with them. `after` is called with the revision when they are kept.
     ///
-    /// From then on the execution is durable. Error: nothing was kept; to be returned to wasmtime at once.
+    /// From then on the execution is durable, unless its flow writes to its caller. Error: nothing was kept; to be returned to wasmtime at once.
     pub(crate) async fn step(
         &self,
         state: &mut State,
@@ -27,7 +27,7 @@ impl Host {
         match self.keep(live, first, entries, changes, after).await {
             Ok(()) => Ok(()),
             Err(flowhost_store::Error::NotFound) => Err(state.end(Outcome::Cancelled)),
-            Err(flowhost_store::Error::Full) if live.has_caller() => {
+            Err(flowhost_store::Error::Full) if live.has_caller() || live.is_streaming() => {
                 Err(state.end(Outcome::HostFault(STORAGE_IS_FULL.to_owned())))
             }
             // By itself it leaves memory, as soon as there is room for that, and tries the change again.
@@ -41,7 +41,7 @@ impl Host {
     }
 
     /// Keeps entries of a journal, from the number `first` on, in one transaction with `changes`. From then on the execution
-    /// is durable. `after` is called with the revision when they are kept.
+    /// is durable, unless its flow writes to its caller. `after` is called with the revision when they are kept.
     ///
     /// Error: nothing was kept; [`NotFound`](flowhost_store::Error::NotFound) where it has ended or left memory.
     pub(crate) async fn keep(
@@ -67,11 +67,14 @@ impl Host {
                 writes.push(Write::Execution(Box::new(live.row(execution, host.owner_id()))));
             }
             let begins = live.begins().filter(|_| first == 0);
-            writes.push(Write::Journal(JournalWrite { execution: live.id, begins, first, entries }));
+            let is_durable = !live.is_streaming();
+            writes.push(Write::Journal(JournalWrite { execution: live.id, begins, is_durable, first, entries }));
             writes.extend(changes);
             let revision = host.store().write(writes).await?;
             *is_known = true;
-            live.set_durable();
+            if is_durable {
+                live.set_durable();
+            }
             after(&host, revision);
             Ok(())
         });

@@ -8,7 +8,7 @@ use flowhost_model::{Actor, ActorKind, Execution, ExecutionLocation, Operation, 
 use http::{HeaderMap, Method};
 
 use super::{IncomingRequest, Owner, Route, key, login, payload, query};
-use crate::execution::{Lineage, Live, Start, priority_of, problem_of};
+use crate::execution::{Answered, FlowAnswer, Lineage, Live, Start, priority_of, problem_of};
 use crate::flow::ActiveVersion;
 use crate::host::Host;
 use crate::input::WebhookInput;
@@ -34,6 +34,13 @@ pub struct WebhookRequest {
 pub enum Called {
     /// The execution ended well, in the time that its caller waits.
     Ended(Box<Execution>),
+    /// The flow shaped the answer. It is that of an execution which ended well, or which goes on.
+    Answered {
+        /// The execution's id.
+        id: RecordId,
+        /// The answer.
+        answer: Box<FlowAnswer>,
+    },
     /// The execution is accepted, durably, and runs by itself.
     Accepted {
         /// Its id.
@@ -95,7 +102,10 @@ impl Host {
         let (slot, holding) = self.slot_of(&version).await?;
         let live = Arc::new(self.admit(start)?);
         let ended = self.launch(live.clone(), program, slot, Some(counted), holding);
-        self.wait_for(live, ended, route.wait(self.limits())).await.map(|ended| Called::Ended(Box::new(ended)))
+        Ok(match self.wait_for(&live, ended, route.wait(self.limits())).await? {
+            Answered::Ended(execution, None) => Called::Ended(Box::new(execution)),
+            Answered::Ended(_, Some(answer)) | Answered::Early(answer) => Called::Answered { id: live.id, answer },
+        })
     }
 
     /// Asks for the login where the webhook wants one, and takes what carried it out of what the flow sees.
@@ -129,16 +139,17 @@ impl Host {
         }
     }
 
-    /// Waits for the end of an execution, for `limit` at most; it goes on in any case.
+    /// Waits for the end of an execution or the answer of its flow, for `limit` at most; it goes on in any case.
     pub(crate) async fn wait_for(
         &self,
-        live: Arc<Live>,
-        ended: tokio::sync::oneshot::Receiver<Result<Execution, Problem>>,
+        live: &Arc<Live>,
+        ended: tokio::sync::oneshot::Receiver<Result<Answered, Problem>>,
         limit: Duration,
-    ) -> Result<Execution, Problem> {
+    ) -> Result<Answered, Problem> {
         match tokio::time::timeout(limit, ended).await {
-            Ok(Ok(Ok(execution))) => match problem_of(&execution) {
-                None => Ok(execution),
+            Ok(Ok(Ok(Answered::Early(answer)))) => Ok(Answered::Early(answer)),
+            Ok(Ok(Ok(Answered::Ended(execution, answer)))) => match problem_of(&execution) {
+                None => Ok(Answered::Ended(execution, answer)),
                 Some(code) => {
                     let detail = execution.status_message.clone().unwrap_or_default();
                     Err(Problem::new(code, detail).with_execution(execution))
@@ -154,7 +165,7 @@ impl Host {
                 .with_execution(live.execution())),
             Err(_) => {
                 let execution =
-                    self.record_running(&live).await.map_err(|problem| problem.with_execution(live.execution()))?;
+                    self.record_running(live).await.map_err(|problem| problem.with_execution(live.execution()))?;
                 let detail = format!("the execution did not end within {} ms and goes on", limit.as_millis());
                 Err(Problem::new(Code::WebhookWaitLimit, detail).with_execution(execution))
             }

@@ -16,7 +16,8 @@ fn entries(first: usize, count: usize) -> Vec<JournalEntry> {
 }
 
 fn more(row: &ExecutionRow, first: usize, count: usize) -> JournalWrite {
-    JournalWrite { execution: row.execution.id, begins: None, first: first as u64, entries: entries(first, count) }
+    let entries = entries(first, count);
+    JournalWrite { execution: row.execution.id, begins: None, is_durable: true, first: first as u64, entries }
 }
 
 /// A change and the entry that tells of it are kept together or not at all, and the journal grows.
@@ -67,6 +68,30 @@ pub async fn a_journal_makes_an_execution_durable(store: &dyn Store) {
     assert_same(&found.execution, &Execution { is_durable: true, ..other.execution });
     assert_eq!(found.deadline, other.deadline);
     assert_eq!(store.recover(Timestamp(1)).await.unwrap().interrupted, 0);
+}
+
+/// Whoever does what cannot be done twice says so before, and is not run again until it is done.
+pub async fn a_journal_may_take_durability_away_for_a_while(store: &dyn Store) {
+    let own = owner(store).await;
+    let (mut between, mut after, mut at_once) =
+        (running(store, own).await, running(store, own).await, running(store, own).await);
+    for row in [&mut between, &mut after, &mut at_once] {
+        row.execution = Execution { id: RecordId::new(), is_durable: true, ..row.execution.clone() };
+        store.insert_execution(row.clone()).await.unwrap();
+    }
+    for row in [&between, &after] {
+        store.write(vec![Write::Journal(JournalWrite { is_durable: false, ..more(row, 0, 1) })]).await.unwrap();
+        store.write(vec![Write::Journal(JournalWrite { is_durable: false, ..more(row, 1, 1) })]).await.unwrap();
+        assert!(!store.load_execution(row.execution.id).await.unwrap().execution.is_durable);
+    }
+    store.write(vec![Write::Journal(more(&after, 2, 1))]).await.unwrap();
+    let begins = Some((Timestamp(3), Timestamp(4)));
+    let first = JournalWrite { begins, is_durable: false, ..more(&at_once, 0, 1) };
+    store.write(vec![Write::Journal(first)]).await.unwrap();
+    store.recover(Timestamp(9)).await.unwrap();
+    let status = async |row: &ExecutionRow| store.execution(row.execution.id).await.unwrap().unwrap().status;
+    assert_eq!(status(&after).await, Status::Scheduled);
+    assert_eq!([status(&between).await, status(&at_once).await], [Status::EndedError; 2]);
 }
 
 /// Entries follow each other; what would leave a gap, or be there twice, is refused as a whole.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::executions::status_number;
 use crate::{Error, JournalWrite, Result};
 
-/// Adds to the journal of an execution, which is durable from then on.
+/// Adds to the journal of an execution, which is durable or not from then on.
 pub(super) fn write(connection: &Connection, more: &JournalWrite) -> Result<()> {
     let id = more.execution;
     let mut statement =
@@ -16,11 +16,12 @@ pub(super) fn write(connection: &Connection, more: &JournalWrite) -> Result<()> 
     // Only where there is something to change: the row may be large.
     if let Some((started_at, deadline)) = more.begins {
         let mut statement = connection.prepare_cached(
-            "UPDATE execution SET status = ?2, started_at = ?3, deadline = ?4, is_durable = TRUE WHERE seq = ?1",
+            "UPDATE execution SET status = ?2, started_at = ?3, deadline = ?4, is_durable = ?5 WHERE seq = ?1",
         )?;
-        statement.execute(params![seq, status_number(Status::Running), started_at.0, deadline.0])?;
-    } else if !is_durable {
-        connection.prepare_cached("UPDATE execution SET is_durable = TRUE WHERE seq = ?")?.execute([seq])?;
+        statement.execute(params![seq, status_number(Status::Running), started_at.0, deadline.0, more.is_durable])?;
+    } else if is_durable != more.is_durable {
+        let mut statement = connection.prepare_cached("UPDATE execution SET is_durable = ?2 WHERE seq = ?1")?;
+        statement.execute(params![seq, more.is_durable])?;
     }
     append(connection, seq, id, more.first, &more.entries)
 }

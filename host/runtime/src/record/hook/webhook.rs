@@ -1,6 +1,6 @@
 //! Webhooks of the record form.
 
-use flowhost_model::{Answer, RecordType, Webhook, WebhookOptions};
+use flowhost_model::{RecordType, Webhook, WebhookOptions};
 use flowhost_store::StoredRecord;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -58,9 +58,6 @@ pub(super) fn check_webhook_name(place: &str, name: &str) -> Result<(), Problem>
 
 /// Refuses options that nothing can come of.
 pub(crate) fn check_options(options: &WebhookOptions) -> Result<(), Problem> {
-    if options.answer == Answer::Flow {
-        return Err(refuse("options.answer", "`flow` needs the response interface, which this version does not have"));
-    }
     if options.max_executions == Some(0) {
         return Err(refuse("options.max_executions", "is at least 1; to stop calls, disable the webhook"));
     }

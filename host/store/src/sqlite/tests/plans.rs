@@ -147,7 +147,7 @@ fn what_waits_is_read_by_nobody_who_does_not_ask_for_it() {
     executions::mark_cancelled(&connection, parent.execution.id).unwrap();
     assert_few_are_read("load", &connection);
     let begins = Some((Timestamp(1), Timestamp(2)));
-    let journal = JournalWrite { execution: child.id, begins, first: 0, entries: entries(1) };
+    let journal = JournalWrite { execution: child.id, begins, is_durable: true, first: 0, entries: entries(1) };
     records::write(&connection, &[Write::Journal(journal)]).unwrap();
     assert_few_are_read("journal", &connection);
     let over = Execution { status: Status::EndedSuccess, ..child };

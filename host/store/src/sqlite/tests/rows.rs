@@ -82,7 +82,7 @@ async fn a_damaged_journal_is_not_run() {
         let store = open(folder.path());
         let row = running(OwnerId(1));
         let id = row.execution.id;
-        let journal = JournalWrite { execution: id, begins: None, first: 0, entries: entries(3) };
+        let journal = JournalWrite { execution: id, begins: None, is_durable: true, first: 0, entries: entries(3) };
         store.write(vec![Write::Execution(Box::new(row)), Write::Journal(journal)]).await.unwrap();
         Connection::open(folder.path().join("flowhost.sqlite3")).unwrap().execute(damage, []).unwrap();
         match store.load_execution(id).await {

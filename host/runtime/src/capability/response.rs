@@ -1,0 +1,231 @@
+//! `flowhost:flow/response`: the answer to the webhook call that a flow serves.
+//!
+//! What is set is kept in memory and set again when the flow is run again, so it is no journal point. An answer that is sent
+//! is a step: the execution is durable before its caller hears of it, and nothing is sent again. A body that is written while it
+//! is sent is no part of the journal; what the flow learns of its caller is.
+
+use std::sync::Arc;
+
+use flowhost_engine::{Call, LimitedOutput, State, WholeState};
+use wasmtime::component::{Linker, Resource};
+
+use super::bindings::flowhost::flow::response::{self, HostError};
+use super::refusal::{Told, refusal};
+use crate::capability::{Capability, ExecutionContext};
+use crate::execution::{BodyWriter, CallerGone, FlowBody, Live, Response, ResponseError, streamed};
+use crate::host::Host;
+
+/// The capability `response`.
+pub(super) struct ResponseCapability;
+
+/// A body that a flow writes. The generated code re-exports it.
+#[allow(unreachable_pub)]
+pub struct BodyStream {
+    sink: Sink,
+    /// How many writes there were.
+    writes: u64,
+}
+
+/// Where a body goes.
+enum Sink {
+    /// To a caller.
+    Caller(BodyWriter),
+    /// Nobody waits for it, or the flow is told what it was told before.
+    Nowhere,
+    /// The caller has gone.
+    Gone,
+    /// It is whole.
+    Finished,
+}
+
+impl Capability for ResponseCapability {
+    fn interfaces(&self) -> &[&str] {
+        &["flowhost:flow/response"]
+    }
+
+    fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
+        response::add_to_linker::<_, WholeState>(linker, |state| state)
+    }
+}
+
+fn asking(state: &mut State) -> wasmtime::Result<(Host, Arc<Live>)> {
+    let context = state.slot::<ExecutionContext>()?;
+    Ok((context.host().clone(), context.live().clone()))
+}
+
+impl From<ResponseError> for HostError {
+    fn from(error: ResponseError) -> Self {
+        refusal(error.code(), error.to_string())
+    }
+}
+
+fn caller_gone() -> HostError {
+    refusal("response.caller-gone", "the caller has gone away, or took nothing of the answer for too long")
+}
+
+fn shape<T>(
+    state: &mut State,
+    work: impl FnOnce(&mut Response) -> Result<T, ResponseError>,
+) -> wasmtime::Result<Told<T>> {
+    let live = state.slot::<ExecutionContext>()?.live();
+    Ok(live.with_response(work).map_err(HostError::from))
+}
+
+impl response::Host for State {
+    fn set_status(&mut self, status: u16) -> wasmtime::Result<Told<()>> {
+        shape(self, |response| response.set_status(status))
+    }
+
+    fn set_header(&mut self, name: String, value: Vec<u8>) -> wasmtime::Result<Told<()>> {
+        shape(self, |response| response.put_header(&name, &value, false))
+    }
+
+    fn append_header(&mut self, name: String, value: Vec<u8>) -> wasmtime::Result<Told<()>> {
+        shape(self, |response| response.put_header(&name, &value, true))
+    }
+
+    fn set_body(&mut self, content_type: String, body: Vec<u8>) -> wasmtime::Result<Told<()>> {
+        let budget = self.slot::<ExecutionContext>()?.live().start.budget.output_bytes;
+        if body.len() > budget {
+            return Err(self.end_with_output_limit(LimitedOutput::Answer));
+        }
+        shape(self, |response| response.set_body(&content_type, body))
+    }
+
+    async fn set_file(&mut self, _name: String) -> wasmtime::Result<Told<()>> {
+        Ok(Err(refusal("files.not-found", "this version of the host cannot answer with files yet")))
+    }
+
+    async fn send(&mut self) -> wasmtime::Result<Told<()>> {
+        let answer = match shape(self, Response::send)? {
+            Ok(answer) => answer,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let call = Call::new("response.send", &());
+        if let Some(told) = self.replay(&call)? {
+            return Ok(told);
+        }
+        let told: Told<()> = Ok(());
+        self.record(call, &told)?;
+        let (host, live) = asking(self)?;
+        let answered = live.clone();
+        host.step(self, &live, Vec::new(), move |host, _| host.answer_caller(&answered, answer)).await?;
+        Ok(told)
+    }
+
+    async fn start_body(&mut self, content_type: String) -> wasmtime::Result<Told<Resource<BodyStream>>> {
+        let answer = shape(self, |response| {
+            response.set_body(&content_type, Vec::new())?;
+            response.send()
+        })?;
+        let mut answer = match answer {
+            Ok(answer) => answer,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let call = Call::new("response.start-body", &content_type);
+        if let Some(told) = self.replay::<Told<()>>(&call)? {
+            return match told {
+                Ok(()) => self.push_resource(BodyStream { sink: Sink::Nowhere, writes: 0 }).map(Ok),
+                Err(refused) => Ok(Err(refused)),
+            };
+        }
+        let (host, live) = asking(self)?;
+        let is_taken = host.caller_takes_body(&live, answer.status);
+        // Before anything is kept: a handle beyond the flow's budget is the end of it.
+        let (sink, body) = if is_taken {
+            let (writer, body) = streamed(host.limits().body_stall);
+            (Sink::Caller(writer), Some(body))
+        } else {
+            (Sink::Nowhere, None)
+        };
+        let stream = self.push_resource(BodyStream { sink, writes: 0 })?;
+        if let Some(body) = body {
+            answer.body = FlowBody::Streamed(body);
+            live.set_streaming(true);
+        }
+        self.record(call, &Ok::<(), HostError>(()))?;
+        let answered = live.clone();
+        host.step(self, &live, Vec::new(), move |host, _| host.answer_caller(&answered, answer)).await?;
+        Ok(Ok(stream))
+    }
+}
+
+/// The caller is gone: from here on the execution can be run again, and the flow is told the same then.
+async fn lose_caller(state: &mut State, stream: &Resource<BodyStream>, call: Call) -> wasmtime::Result<HostError> {
+    state.table.get_mut(stream)?.sink = Sink::Gone;
+    let (host, live) = asking(state)?;
+    live.set_streaming(false);
+    let told: Told<()> = Err(caller_gone());
+    state.record(call, &told)?;
+    host.step(state, &live, Vec::new(), |_, _| {}).await?;
+    Ok(caller_gone())
+}
+
+impl response::HostBodyStream for State {
+    async fn write(&mut self, stream: Resource<BodyStream>, bytes: Vec<u8>) -> wasmtime::Result<Told<()>> {
+        let body = self.table.get_mut(&stream)?;
+        body.writes += 1;
+        let number = body.writes;
+        // In the journal only where the caller was gone: the others are told apart by what comes next in it.
+        let call = || Call::new("response.write", &number);
+        match &body.sink {
+            Sink::Caller(writer) => {
+                let writer = writer.clone();
+                match self.attend(async move { writer.write(&bytes).await }).await {
+                    Ok(()) => Ok(Ok(())),
+                    Err(CallerGone) => Ok(Err(lose_caller(self, &stream, call()).await?)),
+                }
+            }
+            Sink::Nowhere if self.journal.is_replaying() => {
+                let told = self.replay_if_next::<Told<()>>(&call())?;
+                if let Some(Err(_)) = told {
+                    self.table.get_mut(&stream)?.sink = Sink::Gone;
+                }
+                Ok(told.unwrap_or(Ok(())))
+            }
+            Sink::Nowhere => Ok(Ok(())),
+            Sink::Gone => Ok(Err(caller_gone())),
+            Sink::Finished => Ok(Err(ResponseError::AlreadySent.into())),
+        }
+    }
+
+    async fn finish(&mut self, stream: Resource<BodyStream>) -> wasmtime::Result<Told<()>> {
+        let body = self.table.get_mut(&stream)?;
+        match body.sink {
+            Sink::Gone => return Ok(Err(caller_gone())),
+            Sink::Finished => return Ok(Err(ResponseError::AlreadySent.into())),
+            Sink::Caller(_) | Sink::Nowhere => {}
+        }
+        let sink = std::mem::replace(&mut body.sink, Sink::Finished);
+        let call = Call::new("response.finish", &());
+        if let Some(told) = self.replay::<Told<()>>(&call)? {
+            if told.is_err() {
+                self.table.get_mut(&stream)?.sink = Sink::Gone;
+            }
+            return Ok(told);
+        }
+        let told: Told<()> = Ok(());
+        let Sink::Caller(writer) = sink else {
+            self.record(call, &told)?;
+            return Ok(told);
+        };
+        match self.attend(writer.finishing()).await {
+            Ok(finishing) => {
+                self.record(call, &told)?;
+                let (host, live) = asking(self)?;
+                live.set_streaming(false);
+                host.step(self, &live, Vec::new(), move |_, _| finishing.finish()).await?;
+                Ok(told)
+            }
+            Err(CallerGone) => Ok(Err(lose_caller(self, &stream, call).await?)),
+        }
+    }
+
+    fn drop(&mut self, stream: Resource<BodyStream>) -> wasmtime::Result<()> {
+        if let Sink::Caller(_) = self.table.delete(stream)?.sink {
+            // It is cut off; the execution can be run again from its next step on.
+            self.slot::<ExecutionContext>()?.live().set_streaming(false);
+        }
+        Ok(())
+    }
+}

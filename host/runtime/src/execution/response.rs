@@ -1,0 +1,266 @@
+//! The answer to a webhook call that a flow shapes.
+
+use bytes::Bytes;
+use http::header::{
+    ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, DATE, SERVER, SET_COOKIE,
+    STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::streamed::StreamedBody;
+use crate::identity::SESSION_COOKIE;
+
+/// The most headers of an answer. A page with many cookies has some ten.
+const HEADERS: usize = 100;
+
+/// The most bytes that names and values of the headers of an answer have together: as many as the host takes itself.
+const HEADER_BYTES: usize = 32 << 10;
+
+/// What a flow answers.
+#[derive(Debug)]
+pub struct FlowAnswer {
+    /// The status, from 200 to 599.
+    pub status: StatusCode,
+    /// The headers that the flow set; none of them is the host's.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: FlowBody,
+}
+
+/// The body that a flow answers.
+#[derive(Debug)]
+pub enum FlowBody {
+    /// It is complete.
+    Whole(Bytes),
+    /// The flow writes it while it is sent.
+    Streamed(StreamedBody),
+}
+
+/// Whether an answer of this status has a body.
+pub(super) fn has_body(status: StatusCode) -> bool {
+    !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// Why something cannot be part of an answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResponseError {
+    #[error("the answer was sent already")]
+    AlreadySent,
+    #[error("{0} is no status of an answer: it is from 200 to 599")]
+    InvalidStatus(u16),
+    #[error("`{0}` is no name of a header")]
+    InvalidName(String),
+    #[error("a value of the header `{0}` holds bytes that no header may hold, such as a line break")]
+    InvalidValue(HeaderName),
+    #[error("the header `{0}` belongs to the host")]
+    Forbidden(HeaderName),
+    #[error("an answer has at most {HEADERS} headers, of {HEADER_BYTES} bytes together")]
+    TooManyHeaders,
+}
+
+impl ResponseError {
+    /// What a flow is told.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::AlreadySent => "response.already-sent",
+            Self::InvalidStatus(_) => "response.invalid-status",
+            Self::InvalidName(_) | Self::InvalidValue(_) => "response.invalid-header",
+            Self::Forbidden(_) => "response.forbidden-header",
+            Self::TooManyHeaders => "response.headers-too-large",
+        }
+    }
+}
+
+/// What a flow has set of its answer.
+#[derive(Debug, Default)]
+pub(crate) struct Response {
+    is_shaped: bool,
+    is_sent: bool,
+    status: StatusCode,
+    headers: HeaderMap,
+    /// Of names and values.
+    header_bytes: usize,
+    body: Bytes,
+}
+
+impl Response {
+    pub(crate) fn set_status(&mut self, status: u16) -> Result<(), ResponseError> {
+        self.refuse_if_sent()?;
+        let known = StatusCode::from_u16(status).ok().filter(|_| (200..600).contains(&status));
+        self.status = known.ok_or(ResponseError::InvalidStatus(status))?;
+        self.is_shaped = true;
+        Ok(())
+    }
+
+    /// Sets a header, in place of those of the same name unless it `is_added`.
+    pub(crate) fn put_header(&mut self, name: &str, value: &[u8], is_added: bool) -> Result<(), ResponseError> {
+        self.refuse_if_sent()?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ResponseError::InvalidName(shown(name)))?;
+        if belongs_to_host(&name) || (name == SET_COOKIE && is_of_host(value)) {
+            return Err(ResponseError::Forbidden(name));
+        }
+        let Ok(value) = HeaderValue::from_bytes(value) else { return Err(ResponseError::InvalidValue(name)) };
+        let size = |value: &HeaderValue| name.as_str().len() + value.len();
+        let replaced = self.headers.get_all(&name).iter().filter(|_| !is_added);
+        let (count, freed) = replaced.fold((0, 0), |(count, freed), value| (count + 1, freed + size(value)));
+        let bytes = self.header_bytes - freed + size(&value);
+        if self.headers.len() - count >= HEADERS || bytes > HEADER_BYTES {
+            return Err(ResponseError::TooManyHeaders);
+        }
+        self.header_bytes = bytes;
+        if is_added {
+            self.headers.append(name, value);
+        } else {
+            self.headers.insert(name, value);
+        }
+        self.is_shaped = true;
+        Ok(())
+    }
+
+    /// Sets the body, whose size is the caller's care.
+    pub(crate) fn set_body(&mut self, content_type: &str, body: Vec<u8>) -> Result<(), ResponseError> {
+        self.put_header(CONTENT_TYPE.as_str(), content_type.as_bytes(), false)?;
+        self.body = body.into();
+        Ok(())
+    }
+
+    /// Takes the answer to send it; nothing can be set any more.
+    pub(crate) fn send(&mut self) -> Result<FlowAnswer, ResponseError> {
+        self.refuse_if_sent()?;
+        self.is_sent = true;
+        let body = std::mem::take(&mut self.body);
+        let body = FlowBody::Whole(if has_body(self.status) { body } else { Bytes::new() });
+        Ok(FlowAnswer { status: self.status, headers: std::mem::take(&mut self.headers), body })
+    }
+
+    /// What is sent when the flow has ended well; none where it set nothing, or has sent it.
+    pub(crate) fn at_end(&mut self) -> Option<FlowAnswer> {
+        if self.is_shaped { self.send().ok() } else { None }
+    }
+
+    fn refuse_if_sent(&self) -> Result<(), ResponseError> {
+        if self.is_sent { Err(ResponseError::AlreadySent) } else { Ok(()) }
+    }
+}
+
+/// The beginning of a name, for people.
+fn shown(name: &str) -> String {
+    name.chars().take(100).flat_map(char::escape_default).collect()
+}
+
+/// Whether a header is about the connection or speaks for the host, and not for this answer.
+fn belongs_to_host(name: &HeaderName) -> bool {
+    const OF_HOST: [HeaderName; 12] = [
+        CONNECTION,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        CONTENT_LENGTH,
+        DATE,
+        SERVER,
+        CONTENT_SECURITY_POLICY,
+        X_CONTENT_TYPE_OPTIONS,
+        // These would hold for everything at the host's address, the console included.
+        STRICT_TRANSPORT_SECURITY,
+        ALT_SVC,
+    ];
+    let name_text = name.as_str();
+    OF_HOST.contains(name)
+        || matches!(name_text, "keep-alive" | "clear-site-data" | "nel" | "service-worker-allowed")
+        || ["proxy-", "flowhost-"].iter().any(|prefix| name_text.starts_with(prefix))
+}
+
+/// Whether a `Set-Cookie` sets the cookie that is a login at this host. Browsers send a cookie without a name as its value alone,
+/// which then looks like one with a name.
+fn is_of_host(cookie: &[u8]) -> bool {
+    let pair = cookie.split(|byte| *byte == b';').next().unwrap_or_default();
+    let start = pair.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b'=').unwrap_or(pair.len());
+    let name = pair[start..].split(|byte| *byte == b'=').next().unwrap_or_default();
+    name.trim_ascii_end().eq_ignore_ascii_case(SESSION_COOKIE.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(outcome: Result<(), ResponseError>) -> &'static str {
+        outcome.unwrap_err().code()
+    }
+
+    #[test]
+    fn an_answer_is_what_was_set_last() {
+        let mut response = Response::default();
+        assert!(response.at_end().is_none());
+        response.set_status(201).unwrap();
+        response.put_header("X-One", b"1", false).unwrap();
+        response.put_header("x-one", b"2", true).unwrap();
+        response.put_header("x-ONE", b"3", false).unwrap();
+        response.put_header("set-cookie", b"a=1", true).unwrap();
+        response.put_header("set-cookie", b"b=2", true).unwrap();
+        response.set_body("text/plain", b"one".to_vec()).unwrap();
+        response.set_body("text/html", b"two".to_vec()).unwrap();
+        let answer = response.at_end().unwrap();
+        assert_eq!((answer.status, answer.headers.len()), (StatusCode::CREATED, 4));
+        assert_eq!((&answer.headers["x-one"], &answer.headers["content-type"]), ("3", "text/html"));
+        assert!(matches!(answer.body, FlowBody::Whole(body) if body == "two"));
+        for refused in
+            [response.set_status(200), response.put_header("a", b"", true), response.set_body("a/b", Vec::new())]
+        {
+            assert_eq!(code(refused), "response.already-sent");
+        }
+        assert!(response.send().is_err() && response.at_end().is_none());
+    }
+
+    #[test]
+    fn what_is_refused_shapes_no_answer() {
+        let mut response = Response::default();
+        for status in [0, 100, 199, 600, 999, 1000, u16::MAX] {
+            assert_eq!(code(response.set_status(status)), "response.invalid-status", "{status}");
+        }
+        for name in ["", " ", "a b", "a:", "a\r\nb", "é"] {
+            assert_eq!(code(response.put_header(name, b"1", true)), "response.invalid-header", "{name}");
+        }
+        for value in [&b"a\r\nb: c"[..], b"a\nb", b"\0", b"\x7f"] {
+            assert_eq!(code(response.put_header("a", value, true)), "response.invalid-header");
+        }
+        assert_eq!(code(response.set_body("a/b\r\nc: d", Vec::new())), "response.invalid-header");
+        assert!(response.at_end().is_none());
+        response.set_status(200).unwrap();
+        response.set_status(599).unwrap();
+        response.put_header("a", b"\xff \t", true).unwrap();
+    }
+
+    #[test]
+    fn what_is_the_hosts_is_refused() {
+        let mut response = Response::default();
+        let own = "connection keep-alive proxy-authenticate te trailer transfer-encoding upgrade content-length date server \
+            flowhost-execution-id content-security-policy x-content-type-options clear-site-data Strict-Transport-Security";
+        for name in own.split_whitespace() {
+            assert_eq!(code(response.put_header(name, b"1", false)), "response.forbidden-header", "{name}");
+        }
+        for (before, after) in [("", "=1"), (" ", " =1; Path=/"), ("=", "=1"), ("= ", "=1"), ("", "")] {
+            let cookie = format!("{before}{SESSION_COOKIE}{after}");
+            assert_eq!(code(response.put_header("Set-Cookie", cookie.as_bytes(), true)), "response.forbidden-header");
+        }
+        let other = format!("a{SESSION_COOKIE}={SESSION_COOKIE}=1");
+        response.put_header("Set-Cookie", other.as_bytes(), true).unwrap();
+        response.put_header("WWW-Authenticate", b"Basic", true).unwrap();
+    }
+
+    #[test]
+    fn headers_have_their_number_and_their_size() {
+        let mut response = Response::default();
+        for number in 0..HEADERS {
+            response.put_header("x-many", number.to_string().as_bytes(), true).unwrap();
+        }
+        assert_eq!(code(response.put_header("x-other", b"1", false)), "response.headers-too-large");
+        response.put_header("x-many", b"one in place of all", false).unwrap();
+        let large = vec![b'x'; HEADER_BYTES - 100];
+        for _ in 0..3 {
+            response.put_header("x-large", &large, false).unwrap();
+        }
+        assert_eq!(code(response.put_header("x-large", &large, true)), "response.headers-too-large");
+        assert_eq!(response.header_bytes, response.headers.iter().map(|(n, v)| n.as_str().len() + v.len()).sum());
+    }
+}

@@ -1,0 +1,54 @@
+//! Answers that flows shape, as HTTP.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use flowhost::model::RecordId;
+use flowhost::{CutOff, FlowAnswer, FlowBody, StreamedBody};
+use futures_util::Stream;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Response};
+use http_body_util::{Either, Full};
+
+use crate::answer::{self, AnswerBody, NO_STORE};
+use crate::connection::Running;
+
+/// What a page of a flow may do in a browser: be a page with forms and scripts of its own. It comes from the same origin as the
+/// console and the API, so without `allow-same-origin` it gets an origin of its own, and neither reads the host's cookies nor
+/// calls the API in the name of who looks at it. Nor does it take the window away from a page that it is framed in.
+const SANDBOX: HeaderValue =
+    HeaderValue::from_static("sandbox allow-forms allow-popups allow-scripts allow-modals allow-downloads");
+
+/// The answer of a flow. `running` is kept until it is sent, where the flow writes it meanwhile.
+pub(crate) fn of(id: RecordId, answer: FlowAnswer, running: Running) -> Response<AnswerBody> {
+    let FlowAnswer { status, headers, body } = answer;
+    let body = match body {
+        FlowBody::Whole(bytes) => Either::Left(Full::new(bytes)),
+        FlowBody::Streamed(stream) => Either::Right(Body::from_stream(Sending { stream, _running: running })),
+    };
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    let own = answer.headers_mut();
+    *own = headers;
+    answer::insert_execution_id(own, id);
+    own.entry(CACHE_CONTROL).or_insert(NO_STORE);
+    own.insert(CONTENT_SECURITY_POLICY, SANDBOX);
+    own.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
+
+/// A body on its way.
+struct Sending {
+    stream: StreamedBody,
+    _running: Running,
+}
+
+impl Stream for Sending {
+    type Item = Result<Bytes, CutOff>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.stream).poll_next(context)
+    }
+}

@@ -1,0 +1,448 @@
+//! Answers that flows shape.
+
+use std::sync::OnceLock;
+
+use flowhost_tests::scene::{
+    DAY, act, items, parent_of, resident_and_unloaded, setting, text, unloading, until_status, webhook, webhook_with,
+};
+use flowhost_tests::{Answer, Connection, Ended, Host, Setup, Webhook};
+use serde_json::{Value, json};
+
+fn plan(operations: Value) -> Value {
+    json!({ "ops": operations })
+}
+
+fn call(host: &Host, webhook: &Webhook, operations: Value) -> Answer {
+    webhook.call(host, &plan(operations)).send()
+}
+
+/// A call whose answer is read bit by bit.
+fn start(host: &Host, webhook: &Webhook, operations: Value) -> Connection {
+    webhook.call(host, &plan(operations)).start()
+}
+
+fn status(status: u16) -> Value {
+    json!({ "op": "status", "status": status })
+}
+
+fn header(name: &str, value: &str) -> Value {
+    json!({ "op": "set-header", "name": name, "value": value })
+}
+
+fn body(text: &str) -> Value {
+    json!({ "op": "body", "content_type": "text/plain", "text": text })
+}
+
+fn sleep(ms: u64) -> Value {
+    json!({ "op": "sleep", "ms": ms })
+}
+
+fn send() -> Value {
+    json!({ "op": "send" })
+}
+
+fn start_body() -> Value {
+    json!({ "op": "start-body", "content_type": "text/plain" })
+}
+
+fn write(text: &str) -> Value {
+    json!({ "op": "write", "text": text })
+}
+
+fn finish() -> Value {
+    json!({ "op": "finish" })
+}
+
+fn increment(name: &str) -> Value {
+    json!({ "op": "increment", "name": name })
+}
+
+fn id_of(answer: &Answer) -> String {
+    answer.header("flowhost-execution-id").unwrap().to_owned()
+}
+
+/// The id of the latest execution of a webhook, which has begun.
+fn latest(host: &Host, webhook: &Webhook) -> String {
+    let found = flowhost_tests::until("there is an execution", || host.executions_of(webhook.name()).first().cloned());
+    text(&found, "id").to_owned()
+}
+
+/// What the operations of an execution that ended well were told: null or a code.
+fn told(ended: &Ended) -> &Vec<Value> {
+    assert_eq!(ended.status(), "ENDED_SUCCESS", "{}", ended.record);
+    items(&ended.outputs()["results"])
+}
+
+#[test]
+fn a_flow_shapes_its_answer_whatever_the_webhook_says() {
+    for host in resident_and_unloaded() {
+        for option in ["execution", "outputs", "flow"] {
+            let members = json!({ "options": { "answer": option } });
+            let webhook = webhook_with(host, &format!("respond-{option}"), "respond", members);
+            let operations = json!([
+                status(201),
+                header("X-Flow", "one"),
+                sleep(1),
+                header("x-flow", "two"),
+                { "op": "append-header", "name": "Set-Cookie", "value": "a=1" },
+                { "op": "append-header", "name": "Set-Cookie", "value": "b=2" },
+                body("first"),
+                { "op": "body", "content_type": "text/html; charset=utf-8", "text": "<p>é</p>" },
+            ]);
+            let answer = call(host, &webhook, operations);
+            assert_eq!((answer.status, answer.text()), (201, "<p>é</p>"));
+            let expected = [
+                ("x-flow", "two"),
+                ("content-type", "text/html; charset=utf-8"),
+                ("cache-control", "no-store"),
+                ("x-content-type-options", "nosniff"),
+                (
+                    "content-security-policy",
+                    "sandbox allow-forms allow-popups allow-scripts allow-modals allow-downloads",
+                ),
+                ("content-length", "9"),
+            ];
+            for (name, value) in expected {
+                assert_eq!(answer.header(name), Some(value), "{name}");
+            }
+            let cookies = answer.headers.iter().filter(|(name, _)| name == "set-cookie");
+            assert_eq!(cookies.map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ["a=1", "b=2"]);
+            assert_eq!(told(&host.wait_until_ended(&id_of(&answer))), &vec![Value::Null; 8]);
+        }
+    }
+}
+
+#[test]
+fn a_flow_says_how_long_its_answer_may_be_kept() {
+    let host = Host::shared();
+    let webhook = webhook(host, "respond-cache", "respond");
+    let answer = call(host, &webhook, json!([header("Cache-Control", "max-age=60")]));
+    assert_eq!((answer.status, answer.header("cache-control"), answer.text()), (200, Some("max-age=60"), ""));
+}
+
+#[test]
+fn a_redirect_leads_elsewhere() {
+    let host = Host::shared();
+    let webhook = webhook(host, "respond-redirect", "respond");
+    let answer = call(host, &webhook, json!([{ "op": "redirect", "status": 303, "location": "/a?b=c" }]));
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/a?b=c")));
+}
+
+#[test]
+fn a_flow_that_fails_before_its_answer_is_sent_is_answered_with_the_problem() {
+    for host in resident_and_unloaded() {
+        let webhook = webhook(host, "respond-fails", "respond");
+        let after = |operation: Value| call(host, &webhook, json!([status(201), body("lost"), sleep(1), operation]));
+        let problem = after(json!({ "op": "fail", "message": "no flour" })).problem(500, "flow.error");
+        assert_eq!(problem["detail"], "no flour");
+        after(json!({ "op": "panic", "message": "no yeast" })).problem(500, "flow.panic");
+        // What ends the flow well sends the answer.
+        let answer = after(json!({ "op": "end-success" }));
+        assert_eq!((answer.status, answer.text()), (201, "lost"));
+    }
+}
+
+#[test]
+fn answers_without_a_body_have_none() {
+    let host = Host::shared();
+    let webhook = webhook(host, "respond-empty", "respond");
+    for code in [204, 304] {
+        let answer = call(host, &webhook, json!([body("not sent"), status(code)]));
+        assert_eq!((answer.status, answer.text()), (code, ""));
+        assert!(matches!(answer.header("content-length"), None | Some("0")), "{answer:?}");
+        // Neither is one that is written piece by piece, which goes nowhere.
+        let answer = call(host, &webhook, json!([status(code), start_body(), write("not sent"), finish()]));
+        assert_eq!((answer.status, answer.text()), (code, ""));
+        assert_eq!(told(&host.wait_until_ended(&id_of(&answer))), &vec![Value::Null; 4]);
+    }
+    let head = |operations: Value| {
+        let request = host.request("HEAD", webhook.path()).body(plan(operations).to_string());
+        request.header("Content-Type", "application/json").send()
+    };
+    let answer = head(json!([status(202), body("not sent")]));
+    assert_eq!((answer.status, answer.header("content-type")), (202, Some("text/plain")));
+    let answer = head(json!([status(202), start_body(), write("not sent"), finish()]));
+    assert_eq!((answer.status, answer.header("content-type")), (202, Some("text/plain")));
+    assert_eq!(told(&host.wait_until_ended(&id_of(&answer))), &vec![Value::Null; 4]);
+}
+
+#[test]
+fn what_cannot_be_part_of_an_answer_is_refused_and_the_flow_goes_on() {
+    let host = Host::shared();
+    let webhook = webhook(host, "respond-wrong", "respond");
+    for (operation, code) in [
+        (status(99), "response.invalid-status"),
+        (status(199), "response.invalid-status"),
+        (status(600), "response.invalid-status"),
+        (header("x", "a\r\nx-injected: 1"), "response.invalid-header"),
+        (header("x\r\nx-injected: 1", "a"), "response.invalid-header"),
+        (header("", "a"), "response.invalid-header"),
+        (json!({ "op": "body", "content_type": "a/b\r\n\r\n<p>", "text": "" }), "response.invalid-header"),
+        (json!({ "op": "start-body", "content_type": "a\nb" }), "response.invalid-header"),
+        (header("Content-Length", "1"), "response.forbidden-header"),
+        (header("transfer-encoding", "chunked"), "response.forbidden-header"),
+        (header("Connection", "close"), "response.forbidden-header"),
+        (header("Flowhost-Execution-Id", "1"), "response.forbidden-header"),
+        (header("content-security-policy", "default-src *"), "response.forbidden-header"),
+        (header("Set-Cookie", "flowhost_session=1; Path=/"), "response.forbidden-header"),
+        (json!({ "op": "many-headers", "count": 5, "bytes": 8 << 10 }), "response.headers-too-large"),
+    ] {
+        let answer = call(host, &webhook, json!([operation, header("x-after", "1"), body("after")]));
+        assert_eq!((answer.status, answer.text(), answer.header("x-after")), (200, "after", Some("1")), "{operation}");
+        assert_eq!(answer.header("x-injected"), None);
+        let ended = host.wait_until_ended(&id_of(&answer));
+        assert_eq!(told(&ended), &[json!(code), Value::Null, Value::Null], "{operation}");
+    }
+    let many = |count: usize| json!({ "op": "many-headers", "count": count, "bytes": 1 });
+    let answer = call(host, &webhook, json!([many(1_000), header("x-after", "1"), header("x-0", "2")]));
+    assert_eq!((answer.header("x-0"), answer.header("x-99"), answer.header("x-100")), (Some("2"), Some("x"), None));
+    let large = json!("response.headers-too-large");
+    assert_eq!(told(&host.wait_until_ended(&id_of(&answer))), &[large.clone(), large, Value::Null]);
+}
+
+#[test]
+fn the_largest_answer_that_is_allowed_arrives() {
+    let host = Setup::new().set("output_bytes", 1 << 20).start();
+    let webhook = webhook(&host, "respond", "respond");
+    let operations = json!([
+        status(599),
+        { "op": "large-body", "bytes": 1 << 20 },
+        { "op": "many-headers", "count": 98, "bytes": 300 },
+    ]);
+    let answer = call(&host, &webhook, operations);
+    assert_eq!((answer.status, answer.body.len()), (599, 1 << 20));
+    assert_eq!(answer.header("x-97").map(str::len), Some(300));
+    let problem = call(&host, &webhook, json!([{ "op": "large-body", "bytes": (1 << 20) + 1 }]));
+    let problem = problem.problem(500, "flow.output-limit");
+    assert!(text(&problem, "detail").contains("the body of its answer"), "{problem}");
+}
+
+#[test]
+fn an_early_answer_arrives_while_the_execution_goes_on() {
+    for host in resident_and_unloaded() {
+        let webhook = webhook(host, "respond-early", "respond");
+        // On the second host the caller waits for an execution that has left memory before it answers.
+        let answer = call(host, &webhook, json!([status(202), body("taken"), sleep(10), send(), sleep(DAY)]));
+        assert_eq!((answer.status, answer.text()), (202, "taken"));
+        let id = id_of(&answer);
+        assert_eq!(until_status(host, &id, "WAITING")["is_durable"], true);
+        host.cancel(&id).ok();
+        assert_eq!(host.wait_until_ended(&id).status(), "ENDED_CANCELLED");
+    }
+}
+
+#[test]
+fn an_answer_is_sent_once() {
+    for host in resident_and_unloaded() {
+        let webhook = webhook(host, "respond-once", "respond");
+        let operations = json!([
+            body("first"),
+            send(),
+            sleep(1),
+            send(),
+            status(201),
+            header("x", "1"),
+            body("second"),
+            start_body(),
+        ]);
+        let answer = call(host, &webhook, operations);
+        assert_eq!((answer.status, answer.text()), (200, "first"));
+        let ended = host.wait_until_ended(&id_of(&answer));
+        assert_eq!(told(&ended)[..3], [Value::Null, Value::Null, Value::Null]);
+        assert_eq!(told(&ended)[3..], vec![json!("response.already-sent"); 5]);
+    }
+}
+
+#[test]
+fn an_execution_that_fails_after_its_answer_has_answered() {
+    let host = Host::shared();
+    let webhook = webhook(host, "respond-later", "respond");
+    let answer = call(host, &webhook, json!([body("well"), send(), { "op": "fail", "message": "later" }]));
+    assert_eq!((answer.status, answer.text()), (200, "well"));
+    assert_eq!(host.wait_until_ended(&id_of(&answer)).failure(), Some("flow.error"));
+}
+
+#[test]
+fn what_was_answered_early_goes_on_after_a_crash_and_is_not_answered_again() {
+    let host = Setup::new().set("unload_ms", DAY).start();
+    let webhook = webhook(&host, "respond", "respond");
+    let operations = json!([increment("before"), body("taken"), send(), sleep(2_000), increment("after"), send()]);
+    let answer = call(&host, &webhook, operations);
+    assert_eq!(answer.text(), "taken");
+    let id = id_of(&answer);
+    let host = host.crash();
+    let ended = host.wait_until_ended(&id);
+    assert_eq!(ended.record["attempt"], 2);
+    assert_eq!(told(&ended)[..5], vec![Value::Null; 5]);
+    assert_eq!(told(&ended)[5], "response.already-sent");
+    assert_eq!([setting(&host, "before"), setting(&host, "after")], [Some(json!(1)), Some(json!(1))]);
+}
+
+#[test]
+fn where_nobody_waits_the_answer_goes_nowhere() {
+    for host in resident_and_unloaded() {
+        let webhook = webhook(host, "respond-nobody", "respond");
+        let whole = json!([status(201), header("x", "1"), body("a"), sleep(1), send(), sleep(1)]);
+        let streamed =
+            json!([start_body(), write("a"), sleep(1), write("b"), finish(), write("c"), finish(), sleep(1)]);
+        let unfinished = json!([start_body(), write("a"), sleep(1)]);
+        let ends = [whole.clone(), streamed, unfinished]
+            .map(|operations| host.wait_until_ended(&webhook.call_async(host, &plan(operations))));
+        assert_eq!(told(&ends[0]), &vec![Value::Null; 6]);
+        assert_eq!(told(&ends[1])[..5], vec![Value::Null; 5]);
+        assert_eq!(told(&ends[1])[5..7], vec![json!("response.already-sent"); 2]);
+        assert_eq!(told(&ends[2]), &vec![Value::Null; 3]);
+        assert!(ends.iter().all(|ended| ended.record["is_durable"] == true));
+        // Nor has a child anybody to answer to.
+        let parent = flowhost_tests::scene::webhook(host, "respond-parent", "parent");
+        let children =
+            parent_of(json!([{ "flow": "respond", "input": plan(whole) }]), json!({ "when": "ALL_SUCCEEDED" }));
+        let ended = host.wait_until_ended(&parent.call_async(host, &children));
+        assert_eq!(ended.outputs()["child_outputs"][0]["results"], json!(vec![Value::Null; 6]));
+    }
+}
+
+#[test]
+fn a_body_is_sent_while_it_is_written() {
+    for host in resident_and_unloaded() {
+        let webhook = webhook(host, "respond-stream", "respond");
+        // It stays in memory while it sleeps.
+        let operations =
+            json!([status(201), start_body(), write("one,"), sleep(20), write("two"), write(""), finish(), sleep(1)]);
+        let answer = call(host, &webhook, operations);
+        assert_eq!((answer.status, answer.text()), (201, "one,two"));
+        assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
+        assert!(answer.header("content-security-policy").unwrap().starts_with("sandbox "));
+        let ended = host.wait_until_ended(&id_of(&answer));
+        assert_eq!(told(&ended), &vec![Value::Null; 8]);
+        assert_eq!(ended.record["is_durable"], true);
+
+        let mut connection = start(host, &webhook, json!([start_body(), write("begun"), sleep(DAY)]));
+        connection.until_arrived("begun");
+        let id = latest(host, &webhook);
+        let record = host.wait_until(&id, "waits", |execution| execution["status"] == "WAITING");
+        assert_eq!((&record["is_durable"], &record["wake_at"]), (&json!(false), &Value::Null));
+        host.cancel(&id).ok();
+        assert!(connection.try_answer("POST").is_none(), "a body that was cut off looks whole");
+    }
+}
+
+#[test]
+fn a_body_that_is_not_finished_is_cut_off() {
+    let host = Host::shared();
+    let webhook = webhook(host, "respond-cut", "respond");
+    for (end, expected) in [
+        (json!([]), "ENDED_SUCCESS"),
+        (json!([{ "op": "drop" }]), "ENDED_SUCCESS"),
+        (json!([{ "op": "end-success" }]), "ENDED_SUCCESS"),
+        (json!([{ "op": "fail", "message": "no flour" }]), "ENDED_ERROR"),
+        (json!([{ "op": "panic", "message": "no yeast" }]), "ENDED_ERROR"),
+    ] {
+        let mut operations = vec![start_body(), write("begun")];
+        operations.extend(items(&end).clone());
+        let mut connection = start(host, &webhook, json!(operations));
+        assert!(connection.try_answer("POST").is_none(), "{end}: a body that was cut off looks whole");
+        assert_eq!(host.wait_until_ended(&latest(host, &webhook)).status(), expected, "{end}");
+    }
+}
+
+#[test]
+fn a_large_body_arrives_whole_at_a_slow_caller() {
+    let host = Host::shared();
+    let webhook = webhook(host, "respond-large", "respond");
+    let (piece, pieces) = (1 << 20, 20);
+    let mut operations = vec![start_body(), write("begun")];
+    operations.extend(vec![json!({ "op": "write-much", "bytes": piece }); pieces]);
+    operations.push(finish());
+    let mut connection = start(host, &webhook, json!(operations));
+    connection.until_arrived("begun");
+    // It has more to write than the connection takes.
+    let id = latest(host, &webhook);
+    assert_eq!(host.read(&format!("execution/{id}")).ok()["status"], "RUNNING");
+    let answer = connection.answer("POST");
+    assert_eq!(answer.body.len(), "begun".len() + piece * pieces);
+    assert_eq!(told(&host.wait_until_ended(&id)).len(), pieces + 3);
+}
+
+#[test]
+fn a_flow_whose_caller_goes_away_is_told_and_goes_on() {
+    for host in resident_and_unloaded() {
+        let webhook = webhook(host, "respond-gone", "respond");
+        let flood = json!({ "op": "write-until-refused" });
+        let operations =
+            json!([start_body(), write("begun"), flood, write("more"), finish(), sleep(1), flood, write("")]);
+        let mut connection = start(host, &webhook, operations);
+        connection.until_arrived("begun");
+        drop(connection);
+        let ended = host.wait_until_ended(&latest(host, &webhook));
+        let gone = || json!("response.caller-gone");
+        let null = Value::Null;
+        // Told the same when it is run again after its sleep.
+        assert_eq!(told(&ended), &[null.clone(), null.clone(), gone(), gone(), gone(), null, gone(), gone()]);
+        assert_eq!(ended.record["is_durable"], true);
+    }
+}
+
+/// A host on which a caller who takes nothing is soon gone.
+fn impatient() -> &'static Host {
+    static IMPATIENT: OnceLock<Host> = OnceLock::new();
+    IMPATIENT.get_or_init(|| Setup::new().set("body_stall_ms", 50).set("wall_ms", 40).start())
+}
+
+#[test]
+fn a_caller_who_takes_nothing_is_gone_and_waiting_for_it_counts_against_no_limit() {
+    let host = impatient();
+    let webhook = webhook(host, "stalled", "respond");
+    let mut connection = start(host, &webhook, json!([start_body(), write("begun"), { "op": "write-until-refused" }]));
+    connection.until_arrived("begun");
+    let ended = host.wait_until_ended(&latest(host, &webhook));
+    assert_eq!(told(&ended)[2], "response.caller-gone");
+    // What it did not get it is not told to have.
+    assert!(connection.try_answer("POST").is_none());
+}
+
+#[test]
+fn an_execution_that_a_crash_cuts_off_in_its_body_is_not_run_again() {
+    let host = Setup::new().set("unload_ms", DAY).start();
+    let webhook = webhook(&host, "respond", "respond");
+    let begin = |operations: Value| {
+        let mut connection = start(&host, &webhook, operations);
+        connection.until_arrived("begun");
+        (connection, latest(&host, &webhook))
+    };
+    let within = json!([increment("within"), start_body(), write("begun"), increment("within"), sleep(DAY)]);
+    let (mut cut, within) = begin(within);
+    host.wait_until(&within, "sleeps", |_| setting(&host, "within") == Some(json!(2)));
+    let (mut whole, after) = begin(json!([start_body(), write("begun"), finish(), sleep(2_000), increment("after")]));
+    assert_eq!(whole.answer("POST").text(), "begun");
+    let host = host.crash();
+    assert!(cut.try_answer("POST").is_none());
+    let ended = host.wait_until_ended(&within);
+    assert_eq!((ended.failure(), setting(&host, "within")), (Some("execution.interrupted"), Some(json!(2))));
+    let ended = host.wait_until_ended(&after);
+    assert_eq!((told(&ended), &ended.record["attempt"]), (&vec![Value::Null; 5], &json!(2)));
+    assert_eq!(setting(&host, "after"), Some(json!(1)));
+}
+
+#[test]
+fn a_pause_cuts_a_body_off_and_the_execution_goes_on_later() {
+    let host = unloading();
+    let webhook = webhook(host, "respond-pause", "respond");
+    let operations = json!([
+        increment("respond-pause"),
+        start_body(),
+        write("begun"),
+        sleep(1_000),
+        write("more"),
+        finish(),
+        sleep(1)
+    ]);
+    let mut connection = start(host, &webhook, operations);
+    connection.until_arrived("begun");
+    let id = latest(host, &webhook);
+    act(host, &id, "pause").ok();
+    assert!(connection.try_answer("POST").is_none());
+    act(host, &id, "resume").ok();
+    assert_eq!(told(&host.wait_until_ended(&id)), &vec![Value::Null; 7]);
+    assert_eq!(setting(host, "respond-pause"), Some(json!(1)));
+}
