@@ -14,6 +14,7 @@ pub(crate) type Answer = oneshot::Sender<Result<Answered, Problem>>;
 
 /// What a caller waits for.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are ends, and each of these would be allocated")]
 pub(crate) enum Answered {
     /// The end of the execution, and the answer that its flow shaped.
     Ended(Execution, Option<Box<FlowAnswer>>),
