@@ -13,6 +13,7 @@ use crate::files::Files;
 use crate::http::Http;
 use crate::locks::Locks;
 use crate::response::Response;
+use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::sleep::Sleep;
 use crate::{FlowError, HostError, Request};
@@ -133,6 +134,11 @@ impl Execution {
     /// Named blobs that outlive the execution.
     pub fn files(&self) -> Files<'_> {
         Files { backend: &self.backend }
+    }
+
+    /// Named values that the host keeps encrypted.
+    pub fn secrets(&self) -> Secrets<'_> {
+        Secrets { backend: &self.backend }
     }
 
     /// Waiting for a time.

@@ -5,6 +5,7 @@ mod files;
 mod http;
 mod locks;
 mod response;
+mod secrets;
 mod settings;
 mod sleep;
 

@@ -51,6 +51,7 @@ mod outputs;
 mod panic;
 mod request;
 pub mod response;
+pub mod secrets;
 pub mod settings;
 pub mod sleep;
 #[cfg(not(target_family = "wasm"))]

@@ -6,6 +6,7 @@ mod files;
 mod http;
 mod locks;
 mod response;
+mod secrets;
 mod settings;
 mod sleep;
 
@@ -40,6 +41,8 @@ pub(crate) struct Backend {
     request: Option<RequestBackend>,
     told: RefCell<Told>,
     settings: RefCell<BTreeMap<String, Value>>,
+    /// By name: the value, and whether flows may read it.
+    secrets: RefCell<BTreeMap<String, (String, bool)>>,
     slept: RefCell<Vec<Duration>>,
     children: RefCell<children::Children>,
     files: RefCell<BTreeMap<String, files::File>>,
@@ -82,6 +85,7 @@ impl Execution {
                 request: None,
                 told: RefCell::default(),
                 settings: RefCell::default(),
+                secrets: RefCell::default(),
                 slept: RefCell::default(),
                 children: RefCell::default(),
                 files: RefCell::default(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use flowhost::{AllowList, BODY_BYTES_CAP, HttpPolicy, IpNet, Limits};
+use flowhost::{AllowList, BODY_BYTES_CAP, HttpPolicy, IpNet, Limits, SecretKeys};
 use flowhost_server::ServerOptions;
 
 /// The file in the data folder.
@@ -16,8 +16,18 @@ const FILE: &str = "config.toml";
 const PREFIX: &str = "FLOWHOST_";
 
 /// Variables with this prefix that are no configuration of `serve`.
-const OTHER_VARIABLES: [&str; 6] =
-    ["FLOWHOST_DATA", "FLOWHOST_KEY", "FLOWHOST_SERVER", "FLOWHOST_TOKEN", "FLOWHOST_LOG", "FLOWHOST_LOG_FORMAT"];
+const OTHER_VARIABLES: [&str; 7] = [
+    "FLOWHOST_DATA",
+    "FLOWHOST_KEY",
+    SECRET_KEY,
+    "FLOWHOST_SERVER",
+    "FLOWHOST_TOKEN",
+    "FLOWHOST_LOG",
+    "FLOWHOST_LOG_FORMAT",
+];
+
+/// The variable that may hold the keys for secrets themselves, in place of a file that holds them.
+const SECRET_KEY: &str = "FLOWHOST_SECRET_KEY";
 
 /// How much two names must be alike, from 0 to 1, for one to be suggested in place of the other.
 const ALIKE: f64 = 0.8;
@@ -26,6 +36,10 @@ const ALIKE: f64 = 0.8;
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) workspace: String,
+    /// The file with the keys for secrets.
+    secret_key_file: Option<PathBuf>,
+    /// The keys for secrets themselves, from the environment.
+    secret_key: Option<Hidden>,
     pub(crate) limits: Limits,
     pub(crate) http: HttpPolicy,
     pub(crate) server: ServerOptions,
@@ -35,10 +49,22 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             workspace: "default".into(),
+            secret_key_file: None,
+            secret_key: None,
             limits: Limits::default(),
             http: HttpPolicy::default(),
             server: ServerOptions::default(),
         }
+    }
+}
+
+/// A text that nothing shows.
+#[derive(Clone)]
+struct Hidden(String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
     }
 }
 
@@ -130,7 +156,7 @@ const NUMBERS: &[Number] = numbers! {
 };
 
 /// Keys whose value is text.
-const TEXTS: [&str; 3] = ["listen", "workspace", "http_ca_file"];
+const TEXTS: [&str; 4] = ["listen", "workspace", "http_ca_file", "secret_key_file"];
 
 /// Keys whose value is a list of texts; in a variable or a flag there are commas between them.
 const LISTS: [&str; 2] = ["http_allow", "http_private"];
@@ -171,6 +197,7 @@ impl Config {
                 let networks = networks.map(|network| parsed(key, network, "networks such as 10.0.0.0/8", place));
                 self.http.private = networks.collect::<Result<Vec<IpNet>, _>>()?;
             }
+            "secret_key_file" => self.secret_key_file = Some(PathBuf::from(value)).filter(|_| !value.is_empty()),
             _ => {
                 let number = number(key).ok_or_else(|| wrong(unknown(key)))?;
                 let value = parsed(key, value, "a whole number", place)?;
@@ -182,6 +209,23 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The keys for secrets; none where none are configured.
+    pub(crate) fn secret_keys(&self, data: &Path) -> Result<SecretKeys, ConfigError> {
+        let wrong = |place: &str, what: String| ConfigError { place: place.to_owned(), what };
+        match (&self.secret_key_file, &self.secret_key) {
+            (None, None) => Ok(SecretKeys::default()),
+            (Some(file), None) => {
+                SecretKeys::from_file(file, data).map_err(|error| wrong("secret_key_file", error.to_string()))
+            }
+            // Lines are hard to write into some environments.
+            (None, Some(Hidden(keys))) => SecretKeys::parse(&keys.split_ascii_whitespace().collect::<Vec<_>>().join("\n"))
+                .map_err(|error| wrong(SECRET_KEY, error.to_string())),
+            (Some(_), Some(_)) => {
+                Err(wrong(SECRET_KEY, "is set, and so is `secret_key_file`; keep the keys in one of them".into()))
+            }
+        }
     }
 
     /// The numbers that differ from their defaults, for the log of a start.
@@ -229,6 +273,8 @@ impl Config {
             let Some(key) = variable.strip_prefix(PREFIX).map(str::to_lowercase) else { continue };
             if TEXTS.contains(&key.as_str()) || LISTS.contains(&key.as_str()) || number(&key).is_some() {
                 self.apply_text(&key, &value, &variable)?;
+            } else if variable == SECRET_KEY {
+                self.secret_key = Some(Hidden(value)).filter(|Hidden(keys)| !keys.trim().is_empty());
             } else if !OTHER_VARIABLES.contains(&variable.as_str()) {
                 // Told, not refused: where services find each other by variables, others make some with this prefix.
                 others.push(variable);

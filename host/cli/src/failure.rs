@@ -53,6 +53,11 @@ impl Failure {
         Self { exit, what: what.into(), next: None, problem: None }
     }
 
+    /// Its exit code.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
     /// The same failure with what to do next.
     pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());

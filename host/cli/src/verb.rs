@@ -8,6 +8,7 @@ mod flow;
 mod locks;
 mod logs;
 mod role;
+mod secret;
 mod serve;
 mod setting;
 mod token;
@@ -46,6 +47,8 @@ pub(crate) enum Verb {
     Trash(Group<trash::Trash>),
     /// Set, read and list settings
     Setting(Group<setting::Setting>),
+    /// Set, list and delete secrets; make keys for them
+    Secret(Group<secret::Secret>),
     /// Call a webhook and print the answer
     Call(Client<call::Call>),
     /// List, show and cancel executions
@@ -93,6 +96,7 @@ impl Verb {
             Self::Token(it) => it.run(token::Token::run),
             Self::Trash(it) => it.run(trash::Trash::run),
             Self::Setting(it) => it.run(setting::Setting::run),
+            Self::Secret(it) => it.run(secret::Secret::run),
             Self::Executions(it) => it.run(executions::Executions::run),
             Self::Locks(it) => it.run(locks::Locks::run),
         }

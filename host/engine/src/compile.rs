@@ -101,6 +101,8 @@ async fn compile_in_process(
         .arg(component.path())
         .arg(artifact.path())
         .arg(limits.memory_bytes.to_string())
+        // It reads what strangers made, and needs nothing of this process's environment, which may hold keys.
+        .env_clear()
         // An allocator that reserves address space ahead would use up the limit before it began.
         .env("MIMALLOC_ARENA_RESERVE", "0")
         .stdin(Stdio::null())

@@ -1,8 +1,10 @@
 //! The log of one execution, as it grows.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowhost_model::{LogLevel, LogLine, LogSource, RawValue, Timestamp};
+
+use crate::mask::{Mask, Unmasked};
 
 /// What a line costs beside its text: its time, level and source in the store.
 const LINE_OVERHEAD: usize = 32;
@@ -13,6 +15,7 @@ const LINE_OVERHEAD: usize = 32;
 #[derive(Debug)]
 pub struct Log {
     lines: Mutex<Lines>,
+    mask: Arc<dyn Mask>,
 }
 
 #[derive(Debug)]
@@ -36,7 +39,17 @@ impl Log {
     /// The log of an execution that is run again: its first `known` lines, which it will write once more, are kept
     /// elsewhere already. They count against the budget.
     pub fn resumed(budget: usize, known: u64) -> Self {
-        Self { lines: Mutex::new(Lines { kept: Vec::new(), room: budget, known }) }
+        Self { lines: Mutex::new(Lines { kept: Vec::new(), room: budget, known }), mask: Arc::new(Unmasked) }
+    }
+
+    /// The same log, whose lines are masked before they are kept.
+    pub fn masked_by(self, mask: Arc<dyn Mask>) -> Self {
+        Self { mask, ..self }
+    }
+
+    /// Takes out of the flow's texts what must not be kept or shown.
+    pub fn mask(&self) -> &dyn Mask {
+        &*self.mask
     }
 
     /// Adds a line of the flow or of the instance's output.
@@ -47,6 +60,7 @@ impl Log {
         message: String,
         fields: Option<Box<RawValue>>,
     ) -> Result<(), LogFull> {
+        // As the flow gave it: it is run again within the same budget, whatever is masked by then.
         let size = LINE_OVERHEAD + message.len() + fields.as_ref().map_or(0, |fields| fields.get().len());
         let mut lines = self.lock();
         lines.room = lines.room.checked_sub(size).ok_or(LogFull)?;
@@ -54,12 +68,15 @@ impl Log {
             lines.known -= 1;
             return Ok(());
         }
+        let message = self.mask.mask(message);
+        let fields = fields.map(|fields| self.mask.mask_json(fields));
         lines.kept.push(LogLine { at: Timestamp::now(), level, source, message, fields });
         Ok(())
     }
 
     /// Adds a line of the host's own, whatever is left of the budget: the host says few things, and they explain the rest.
     pub fn write_host(&self, level: LogLevel, message: String) {
+        let message = self.mask.mask(message);
         let line = LogLine { at: Timestamp::now(), level, source: LogSource::Host, message, fields: None };
         self.lock().kept.push(line);
     }

@@ -218,7 +218,9 @@ impl State {
 
     /// Keeps the message of a panic, in case the instance aborts next. One that is very long loses its end.
     pub fn note_panic(&mut self, message: String, place: Option<String>) {
-        self.panic = Some((shortened(message), place.map(shortened)));
+        // Masked first: what is cut in two is not found any more.
+        let mask = self.log.mask();
+        self.panic = Some((shortened(mask.mask(message)), place.map(|place| shortened(mask.mask(place)))));
     }
 
     /// Whether the call waits and has left memory.

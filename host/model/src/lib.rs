@@ -34,5 +34,5 @@ pub use status::{Status, UnknownStatus};
 pub use timestamp::Timestamp;
 pub use types::{
     Answer, ApiToken, Bundle, ExecutionLocation, File, Flow, FlowOptions, FlowVersion, Organization, Project, Role,
-    Setting, User, Webhook, WebhookOptions, Workspace, definition,
+    Secret, Setting, User, Webhook, WebhookOptions, Workspace, definition,
 };

@@ -23,6 +23,8 @@ pub enum RecordType {
     Project,
     /// A set of permissions.
     Role,
+    /// A named value that the host keeps encrypted.
+    Secret,
     /// A named value.
     Setting,
     /// A person, or a program that acts as one.
@@ -35,7 +37,7 @@ pub enum RecordType {
 
 impl RecordType {
     /// Every type that this host keeps.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Bundle,
         Self::Execution,
         Self::File,
@@ -43,13 +45,15 @@ impl RecordType {
         Self::Organization,
         Self::Project,
         Self::Role,
+        Self::Secret,
         Self::Setting,
         Self::User,
         Self::Webhook,
         Self::Workspace,
     ];
 
-    /// The names of all types of the modelled system, whether or not this host keeps such records.
+    /// The names of all types of the modelled system, whether or not this host keeps such records, and `SECRET`: what that
+    /// system leaves to vaults elsewhere, this host keeps itself.
     pub const NAMES: &'static [&'static str] = &[
         "BUNDLE",
         "BUNDLE_REPOSITORY",
@@ -71,6 +75,7 @@ impl RecordType {
         "SCHEDULE",
         "SCHEDULER",
         "SCHEMA",
+        "SECRET",
         "SETTING",
         "SYNC_CONFIG",
         "TAG",
@@ -91,6 +96,7 @@ impl RecordType {
             Self::Organization => "ORGANIZATION",
             Self::Project => "PROJECT",
             Self::Role => "ROLE",
+            Self::Secret => "SECRET",
             Self::Setting => "SETTING",
             Self::User => "USER",
             Self::Webhook => "WEBHOOK",
@@ -123,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_type_has_a_name_of_the_modelled_system() {
+    fn every_type_has_a_known_name() {
         for record_type in RecordType::ALL {
             assert!(RecordType::NAMES.contains(&record_type.as_str()));
             assert_eq!(record_type.as_str().parse::<RecordType>().unwrap(), record_type);

@@ -7,6 +7,7 @@ mod flow;
 mod organization;
 mod project;
 mod role;
+mod secret;
 mod setting;
 mod user;
 mod webhook;
@@ -18,6 +19,7 @@ pub use flow::{Flow, FlowOptions, FlowVersion};
 pub use organization::Organization;
 pub use project::Project;
 pub use role::Role;
+pub use secret::Secret;
 pub use setting::Setting;
 pub use user::{ApiToken, User};
 pub use webhook::{Answer, ExecutionLocation, Webhook, WebhookOptions};
@@ -35,6 +37,7 @@ pub fn definition(record_type: RecordType) -> &'static TypeDefinition {
         RecordType::Organization => &organization::DEFINITION,
         RecordType::Project => &project::DEFINITION,
         RecordType::Role => &role::DEFINITION,
+        RecordType::Secret => &secret::DEFINITION,
         RecordType::Setting => &setting::DEFINITION,
         RecordType::User => &user::DEFINITION,
         RecordType::Webhook => &webhook::DEFINITION,

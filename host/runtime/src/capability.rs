@@ -14,6 +14,7 @@ mod locks;
 mod refusal;
 mod request;
 mod response;
+mod secrets;
 mod settings;
 mod sleep;
 
@@ -38,6 +39,7 @@ pub(crate) fn own() -> Vec<Box<dyn Capability>> {
         Box::new(files::FilesCapability),
         Box::new(http::HttpCapability),
         Box::new(locks::LocksCapability),
+        Box::new(secrets::SecretsCapability),
     ]
 }
 

@@ -24,6 +24,8 @@ use crate::limits::Limits;
 use crate::lock::Deciding;
 use crate::outgoing::{HttpPolicy, Outgoing};
 use crate::problem::{Code, Problem};
+use crate::record::all_secrets;
+use crate::secret::{SecretKeys, Secrets};
 use crate::snapshot::Snapshot;
 use crate::ticket::Tickets;
 use crate::webhook::{Address, Route};
@@ -58,6 +60,7 @@ struct Shared {
     deciding: Deciding,
     waker: Waker,
     snapshot: ArcSwap<Snapshot>,
+    secrets: Arc<Secrets>,
     /// Held while a record is read, changed and written, so that snapshots follow the writes in their order.
     writing: Arc<Mutex<()>>,
     tickets: Tickets,
@@ -107,6 +110,7 @@ pub struct HostBuilder {
     http: HttpPolicy,
     compiler: Compiler,
     pooling: Pooling,
+    secret_keys: SecretKeys,
     capabilities: Vec<Box<dyn Capability>>,
     clock: Arc<dyn Clock>,
     abort_after_commits: Option<u64>,
@@ -147,6 +151,12 @@ impl HostBuilder {
     /// How instances get their memory.
     pub fn pooling(mut self, pooling: Pooling) -> Self {
         self.pooling = pooling;
+        self
+    }
+
+    /// The keys that secrets are sealed with. Without any, no secret can be kept or used.
+    pub fn secret_keys(mut self, keys: SecretKeys) -> Self {
+        self.secret_keys = keys;
         self
     }
 
@@ -192,11 +202,13 @@ impl HostBuilder {
         let foundations = bootstrap::ensure(&*store, &self.data, &workspace).await?;
         let programs = Programs::new(engine.clone(), store.clone());
         let mut snapshot = Snapshot::default();
-        for record_type in RecordType::ALL.into_iter().filter(|record_type| *record_type != RecordType::Execution) {
+        let elsewhere = [RecordType::Execution, RecordType::Secret];
+        for record_type in RecordType::ALL.into_iter().filter(|record_type| !elsewhere.contains(record_type)) {
             for stored in store.records(record_type).await? {
                 snapshot.apply(stored, &programs)?;
             }
         }
+        let secrets = Secrets::open(self.secret_keys, all_secrets(&*store).await?)?;
         let ticket_key = signing_key(&*store, "ticket-key").await?;
         let session_key = signing_key(&*store, "session-key").await?;
         let activities = Activities::new(store.activities().await?);
@@ -242,6 +254,7 @@ impl HostBuilder {
             store,
             engine,
             snapshot: ArcSwap::from_pointee(snapshot),
+            secrets: Arc::new(secrets),
             writing: Arc::default(),
             is_draining: AtomicBool::new(false),
         };
@@ -305,6 +318,7 @@ impl Host {
             http: HttpPolicy::default(),
             compiler: Compiler::InProcess,
             pooling: Pooling::Auto,
+            secret_keys: SecretKeys::default(),
             capabilities: Vec::new(),
             clock: Arc::new(SystemClock),
             abort_after_commits: None,
@@ -580,6 +594,10 @@ impl Host {
         self.shared.snapshot.load()
     }
 
+    pub(crate) fn secrets(&self) -> &Arc<Secrets> {
+        &self.shared.secrets
+    }
+
     /// To be held from reading a record to [`Host::apply`] of its change.
     pub(crate) async fn writing(&self) -> OwnedMutexGuard<()> {
         self.shared.writing.clone().lock_owned().await
@@ -587,6 +605,9 @@ impl Host {
 
     /// Makes a record's change effective for the next call.
     pub(crate) fn apply(&self, record: StoredRecord) -> Result<(), Problem> {
+        if record.record_type == RecordType::Secret {
+            return self.shared.secrets.apply(record);
+        }
         if !self.snapshot().concerns(&record) {
             return Ok(());
         }
@@ -598,6 +619,9 @@ impl Host {
 
     /// Makes a record's deletion effective for the next call.
     pub(crate) fn forget(&self, record: &StoredRecord) {
+        if record.record_type == RecordType::Secret {
+            self.shared.secrets.forget(record.meta.id);
+        }
         if !self.snapshot().concerns(record) {
             return;
         }

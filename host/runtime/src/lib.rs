@@ -20,6 +20,7 @@ mod lock;
 mod outgoing;
 mod problem;
 mod record;
+mod secret;
 mod setting;
 mod snapshot;
 mod ticket;
@@ -41,7 +42,8 @@ pub use limits::{BODY_BYTES_CAP, Budget, CompileLimits, HttpLimits, Limits};
 pub use lock::LockView;
 pub use outgoing::{AllowList, HttpPolicy, InvalidLine};
 pub use problem::{Code, CodeInfo, Fault, Problem};
-pub use record::{Deletion, List, ListRequest, RecordView};
+pub use record::{Deletion, List, ListRequest, RecordView, Resealed};
+pub use secret::{SecretKeyError, SecretKeys, new_secret_key};
 pub use setting::parse_setting_value;
 pub use webhook::login::token as token_of_headers;
 

@@ -114,6 +114,8 @@ codes! {
     RecordInvalid = "record.invalid", 422, Caller, false, "The record is not valid";
     /// A file would be larger than the host allows.
     FileTooLarge = "files.too-large", 413, Caller, false, "The file is too large";
+    /// The host has no key for secrets, or not the one that sealed this one.
+    SecretsUnavailable = "secrets.unavailable", 409, Host, false, "The secret is not available";
     /// The uploaded bytes are no flow.
     ComponentInvalid = "component.invalid", 422, Caller, false, "Not a valid flow component";
     /// No such flow, or one without a version.

@@ -11,17 +11,20 @@ mod hook;
 mod list;
 mod parents;
 mod references;
+mod secrets;
 mod service;
 mod state;
 mod view;
 mod webhooks;
 
 pub use list::{List, ListRequest};
+pub use secrets::Resealed;
 pub use service::{Deletion, RecordView};
 
 pub(crate) use change::RecordChange;
 pub(crate) use file::body as file_body;
 pub(crate) use hook::check_options;
 pub(crate) use parents::Parents;
+pub(crate) use secrets::all_secrets;
 pub(crate) use service::{may_read, refuse_trashed};
 pub(crate) use state::own_name;

@@ -151,6 +151,8 @@ impl Snapshot {
             | RecordType::File
             | RecordType::Organization
             | RecordType::Project
+            // These are in a place of their own.
+            | RecordType::Secret
             | RecordType::Workspace => false,
         }
     }
@@ -175,6 +177,8 @@ impl Snapshot {
             | RecordType::File
             | RecordType::Organization
             | RecordType::Project
+            // These are in a place of their own.
+            | RecordType::Secret
             | RecordType::Workspace => {}
         }
         Ok(())

@@ -8,6 +8,7 @@ mod lock;
 mod openapi;
 mod parameters;
 mod record;
+mod secret;
 mod token;
 mod webhook;
 
@@ -64,6 +65,7 @@ pub(crate) fn router(host: Host, body_timeout: Duration) -> Router {
         .route("/api/latest/lock", get(lock::list))
         .route("/api/latest/lock/{name}", delete(lock::break_lock))
         .route("/api/latest/webhook/{id}/action/rotate-key", post(webhook::rotate_key))
+        .route("/api/latest/secret/action/reseal", post(secret::reseal))
         .route("/api/latest/user/{id}/token", get(auth::tokens).post(auth::create_token))
         .route("/api/latest/user/{id}/token/{token}", delete(auth::revoke_token))
         .fallback(no_such_address)

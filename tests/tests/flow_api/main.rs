@@ -9,5 +9,6 @@ mod files;
 mod http;
 mod locks;
 mod response;
+mod secrets;
 mod settings;
 mod sleep;

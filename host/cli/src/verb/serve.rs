@@ -90,11 +90,16 @@ async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
     let Serve { data, log_format, abort_after_commits, .. } = arguments;
     // Before anything is opened, so that a signal never finds the process half-way without a handler.
     let signals = Signals::listen().map_err(|error| Failure::new(Exit::Local, format!("no signals: {error}")))?;
+    let wrong_key = |error: ConfigError| {
+        Failure::new(Exit::Local, error.to_string()).next("docs/operating.md says where the keys for secrets belong")
+    };
+    let secret_keys = config.secret_keys(data).map_err(wrong_key)?;
     let host = Host::builder()
         .data(data)
         .workspace(&config.workspace)
         .limits(config.limits)
         .http(config.http)
+        .secret_keys(secret_keys)
         .abort_after_commits(*abort_after_commits)
         .compiler(Compiler::Process { program: this_program(), arguments: vec!["compile-worker".into()] })
         .build()

@@ -16,6 +16,7 @@ wasmtime::component::bindgen!({
             import flowhost:flow/files@1.2.0;
             import flowhost:flow/http@1.2.0;
             import flowhost:flow/locks@1.2.0;
+            import flowhost:flow/secrets@1.2.0;
         }
     ",
     imports: {

@@ -125,6 +125,8 @@ impl execution::Host for State {
     }
 
     fn progress(&mut self, message: String) -> wasmtime::Result<()> {
+        // Masked first: what is cut in two is not found any more.
+        let message = self.log.mask().mask(message);
         live(self)?.set_progress(short(message));
         Ok(())
     }

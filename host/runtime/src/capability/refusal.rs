@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bindings::flowhost::flow::types::HostError;
 use crate::problem::Problem;
+use crate::secret::Refusal;
 
 /// What a call of a flow is told.
 pub(super) type Told<T> = Result<T, HostError>;
@@ -22,6 +23,12 @@ impl From<Problem> for HostError {
 impl From<flowhost_store::Error> for HostError {
     fn from(error: flowhost_store::Error) -> Self {
         Problem::from(error).into()
+    }
+}
+
+impl From<Refusal> for HostError {
+    fn from(refused: Refusal) -> Self {
+        refusal(refused.code(), refused.to_string())
     }
 }
 

@@ -18,6 +18,7 @@ use super::residents::{Residents, Stay};
 use super::{FlowAnswer, Outputs, Response, Stop, StopReason};
 use crate::limits::Budget;
 use crate::problem::Problem;
+use crate::secret::Secrets;
 use crate::webhook::IncomingRequest;
 
 /// What an execution is started with.
@@ -68,6 +69,8 @@ pub(crate) struct Live {
     /// Told when it has left memory.
     left: Notify,
     is_gone: AtomicBool,
+    /// What is masked wherever it is shown.
+    secrets: Arc<Secrets>,
     residents: Arc<Residents>,
     stay: Mutex<Option<Stay>>,
     /// Whether its slot is on the way to somebody else.
@@ -109,7 +112,12 @@ struct Moving {
 
 impl Live {
     /// A new execution, admitted now.
-    pub(crate) fn new(start: Start, residents: Arc<Residents>, now: Timestamp) -> Result<Self, Problem> {
+    pub(crate) fn new(
+        start: Start,
+        residents: Arc<Residents>,
+        secrets: Arc<Secrets>,
+        now: Timestamp,
+    ) -> Result<Self, Problem> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Problem::host)?;
         let is_durable = start.is_durable;
@@ -119,11 +127,12 @@ impl Live {
             attempt: 1,
             seed,
             created_at: now,
-            log: Arc::new(Log::new(start.budget.log_bytes)),
+            log: Arc::new(Log::new(start.budget.log_bytes).masked_by(secrets.clone())),
             stop: Stop::default(),
             caller: Mutex::default(),
             left: Notify::new(),
             is_gone: AtomicBool::new(false),
+            secrets,
             residents,
             stay: Mutex::default(),
             is_leaving: AtomicBool::new(false),
@@ -134,7 +143,12 @@ impl Live {
     }
 
     /// An execution that the store has, from where it stands.
-    pub(crate) fn recovered(row: ExecutionRow, budget: Budget, residents: Arc<Residents>) -> Self {
+    pub(crate) fn recovered(
+        row: ExecutionRow,
+        budget: Budget,
+        residents: Arc<Residents>,
+        secrets: Arc<Secrets>,
+    ) -> Self {
         let execution = row.execution;
         let moving = Moving {
             is_durable: execution.is_durable,
@@ -167,11 +181,12 @@ impl Live {
             attempt: execution.attempt,
             seed: row.seed,
             created_at: execution.created_at,
-            log: Arc::new(Log::resumed(budget.log_bytes, row.log_lines)),
+            log: Arc::new(Log::resumed(budget.log_bytes, row.log_lines).masked_by(secrets.clone())),
             stop: Stop::default(),
             caller: Mutex::default(),
             left: Notify::new(),
             is_gone: AtomicBool::new(false),
+            secrets,
             residents,
             stay: Mutex::default(),
             is_leaving: AtomicBool::new(false),
@@ -322,7 +337,7 @@ impl Live {
         }
     }
 
-    /// The execution as it stands now.
+    /// The execution as it stands now, masked.
     pub(crate) fn execution(&self) -> Execution {
         let moving = self.lock();
         let start = &self.start;
@@ -331,7 +346,7 @@ impl Live {
             (true, false) => Status::Running,
             (true, true) => Status::Waiting,
         };
-        Execution {
+        let mut execution = Execution {
             id: self.id,
             flow: start.flow.clone(),
             webhook: start.webhook.clone(),
@@ -355,7 +370,9 @@ impl Live {
             wake_at: None,
             queue_wait_us: micros(moving.queue_wait),
             run_time_us: micros(moving.run_time),
-        }
+        };
+        self.secrets.mask_execution(&mut execution);
+        execution
     }
 
     /// The execution as the store keeps it until its end.
@@ -542,7 +559,7 @@ mod tests {
         let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
         let owner = store.hold_lease(None, Timestamp::now()).await.unwrap();
         let residents = Residents::new(Duration::from_secs(10));
-        let live = Live::new(start(), residents, Timestamp::now()).unwrap();
+        let live = Live::new(start(), residents, Arc::default(), Timestamp::now()).unwrap();
         live.begin(Timestamp::now(), Duration::ZERO);
         live.record(&store, owner).await.unwrap();
         assert_eq!(store.execution(live.id).await.unwrap().unwrap().status, Status::Running);

@@ -236,7 +236,8 @@ impl Host {
 
     /// Keeps the end of an execution, then tells it to whoever waits for it.
     async fn finish(&self, live: &Arc<Live>, outcome: Outcome, held: Held) {
-        let ended = end::ended(live, outcome, self.now());
+        let mut ended = end::ended(live, outcome, self.now());
+        self.secrets().mask_execution(&mut ended);
         let mut answer = live.take_caller();
         let kept = loop {
             match live.record_end(self.store(), ended.clone()).await {
@@ -366,7 +367,8 @@ impl Host {
             Ok(row) => {
                 let is_cancelled = row.is_cancelled;
                 let budget = self.limits().budget;
-                let live = Arc::new(Live::recovered(row, budget, self.admission().residents().clone()));
+                let (residents, secrets) = (self.admission().residents().clone(), self.secrets().clone());
+                let live = Arc::new(Live::recovered(row, budget, residents, secrets));
                 let registered = self.registry().add(live.clone());
                 if is_cancelled {
                     live.stop(StopReason::Cancel);

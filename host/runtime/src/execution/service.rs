@@ -64,7 +64,7 @@ impl Host {
 
     /// A new execution in memory.
     pub(crate) fn admit(&self, start: Start) -> Result<Live, Problem> {
-        Live::new(start, self.admission().residents().clone(), self.now())
+        Live::new(start, self.admission().residents().clone(), self.secrets().clone(), self.now())
     }
 
     /// Accepts an execution durably, lets it run by itself, and gives its id.

@@ -3,15 +3,15 @@
 //! | Role | Creates | Reads | Updates | Deletes |
 //! |---|---|---|---|---|
 //! | User | | flows, webhooks, executions, projects, bundles, organization, workspace | | |
-//! | Developer | flows, webhooks, settings, files | everything | flows, webhooks, settings, files, executions | flows, webhooks, settings, files |
+//! | Developer | flows, webhooks, settings, secrets, files | everything | flows, webhooks, settings, secrets, files, executions | flows, webhooks, settings, secrets, files |
 //! | Operator | | everything | webhooks, executions | |
 //! | Admin | everything | everything | everything | everything |
 //! | Webhook | | flows | | |
 //! | Schedule | | flows | | |
 //!
 //! To read a flow or a webhook is to be allowed to call it; executions are made by the host, so that nobody needs leave
-//! to create one. To update an execution is to cancel, resume or run it again. Passwords, keys and tokens are never
-//! read back, by no role.
+//! to create one. To update an execution is to cancel, resume or run it again. To read a secret is to use it in a flow.
+//! Passwords, keys, tokens and the values of secrets are never read back, by no role.
 //!
 //! Nobody lends more than they have. The roles are chosen so that it works out: whoever may make webhooks, the
 //! Developer, has all that each of the others has but Admin, and may assign these to a webhook.
@@ -41,7 +41,7 @@ impl DefaultRole {
 /// The roles that a new host begins with.
 pub(crate) const DEFAULT_ROLES: [DefaultRole; 6] = [USER, DEVELOPER, OPERATOR, ADMIN, WEBHOOK, SCHEDULE];
 
-/// Sees and calls what others built, and what came of it. Not settings and files, which often hold what is
+/// Sees and calls what others built, and what came of it. Not settings, secrets and files, which often hold what is
 /// confidential, nor who else there is.
 const USER: DefaultRole = DefaultRole {
     name: "User",
@@ -62,11 +62,12 @@ const USER: DefaultRole = DefaultRole {
 /// them: they say what happened. Does not touch users, roles, projects and bundles: these decide who may do what.
 const DEVELOPER: DefaultRole = DefaultRole {
     name: "Developer",
-    description: "Makes, changes and deletes flows, webhooks, settings and files, and runs and cancels executions.",
+    description: "Makes, changes and deletes flows, webhooks, settings, secrets and files, and runs and cancels executions.",
     permissions: &[
         allow_every_operation(RecordType::Flow),
         allow_every_operation(RecordType::Webhook),
         allow_every_operation(RecordType::Setting),
+        allow_every_operation(RecordType::Secret),
         allow_every_operation(RecordType::File),
         allow_every_type(Operation::Read),
         allow(Operation::Update, RecordType::Execution),
@@ -142,7 +143,8 @@ mod tests {
         RecordType::ALL.into_iter().filter(|one| access.projects(operation, *one) == Reach::Everything).collect()
     }
 
-    const BUILT: [RecordType; 4] = [RecordType::File, RecordType::Flow, RecordType::Setting, RecordType::Webhook];
+    const BUILT: [RecordType; 5] =
+        [RecordType::File, RecordType::Flow, RecordType::Secret, RecordType::Setting, RecordType::Webhook];
 
     #[test]
     fn the_modelled_systems_roles_are_there_and_can_be_records() {

@@ -3,6 +3,7 @@
 mod file;
 mod flow;
 mod role;
+mod secret;
 mod setting;
 mod user;
 mod webhook;
@@ -57,6 +58,7 @@ impl Host {
             RecordType::File => file::prepare(draft, former, self.limits().file_bytes),
             RecordType::Flow => flow::prepare(draft),
             RecordType::Role => self.prepare_role(by, draft).await,
+            RecordType::Secret => self.prepare_secret(draft),
             RecordType::Setting => self.prepare_setting(by, draft, former).await,
             RecordType::User => self.prepare_user(by, draft, former).await,
             RecordType::Webhook => webhook::prepare(draft),
@@ -90,6 +92,7 @@ impl Host {
     ) -> Option<Value> {
         match (stored.record_type, name) {
             (RecordType::Flow, _) => self.flow_property(name, stored.meta.id),
+            (RecordType::Secret, _) => self.secret_property(name, stored.meta.id, body),
             (RecordType::Setting, "value") => Some(setting::masked_value(body)),
             (RecordType::User, _) => self.user_property(name, stored, body),
             (RecordType::Webhook, _) => self.webhook_property(name, stored, body),

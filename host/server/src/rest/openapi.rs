@@ -381,6 +381,15 @@ fn add_special(paths: &mut Map<String, Value>) {
             with_problems(json_answer("The key.", any()), &[409, 412, 422]),
         ),
     );
+    add(
+        "secret/action/reseal",
+        post(
+            "secret_reseal",
+            "Seals all secrets with the first of the host's keys; names those that the host has no key for.",
+            vec![plain()],
+            with_problems(json_answer("What became of them.", any()), &[409]),
+        ),
+    );
 
     let limits = [
         ("after", json!({ "type": "string" }), "Where the page before ended: `next`."),

@@ -1,0 +1,91 @@
+//! Uses secrets, and says what it should keep to itself.
+//!
+//! The payload's `place` and `read` name secrets whose placeholder or value is asked for; the output `told` has for each
+//! `{"placeholder"}`, `{"length"}` or `{"code", "message"}`. The values that were read, and the texts of `words`, are said in several
+//! forms wherever `say` names: `log`, `print`, `output`. `end` is `error` or `panic`, with these texts in it. With
+//! `change`, the setting of that name is added to when everything was read, the values are told as progress, and the flow waits
+//! until there is a setting `go`.
+
+#![cfg(target_family = "wasm")]
+
+use std::time::Duration;
+
+use data_encoding::BASE64;
+use flowhost_guest::{Execution, FlowError, HostError, Input, Level, Outputs, flow, json};
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Plan {
+    read: Vec<String>,
+    place: Vec<String>,
+    words: Vec<String>,
+    say: Vec<String>,
+    end: String,
+    change: Option<String>,
+}
+
+#[flow]
+fn secrets(this: &Execution, plan: Input<Plan>) -> Result<Outputs, FlowError> {
+    let mut words = plan.words.clone();
+    let mut told = Vec::new();
+    for name in &plan.place {
+        told.push(given(this.secrets().placeholder(name)));
+    }
+    for name in &plan.read {
+        let read = this.secrets().get(name);
+        words.extend(read.iter().cloned());
+        told.push(match read {
+            Ok(value) => json!({ "length": value.len() }),
+            Err(refused) => given(Err(refused)),
+        });
+    }
+    this.set_output("asked", &told)?;
+    if let Some(name) = &plan.change {
+        this.progress(words.join(" "));
+        this.settings().increment(name, 1)?;
+        while !this.settings().exists("go")? {
+            this.sleep().for_duration(Duration::from_millis(10))?;
+        }
+    }
+    let forms: Vec<String> = words
+        .iter()
+        .flat_map(|word| [word.clone(), Value::from(word.as_str()).to_string(), BASE64.encode(format!("user:{word}").as_bytes())])
+        .collect();
+    let all = forms.join(" ");
+    for place in &plan.say {
+        match place.as_str() {
+            "log" => {
+                this.info(&all);
+                this.log(Level::Warn, "fields", &json!({ "list": forms, (words.join("")): true }));
+            }
+            "print" => {
+                println!("out {all}");
+                eprintln!("err {all}");
+                print!("half a line of {all}");
+            }
+            "output" => {
+                this.set_output("set", &forms)?;
+                this.set_output(&words.join(" "), &1)?;
+            }
+            other => return Err(FlowError::new(format!("nothing is said to `{other}`"))),
+        }
+    }
+    match plan.end.as_str() {
+        "error" => {
+            let details = json!({ "list": forms, "text": all });
+            return Err(FlowError::new(all.clone()).with_code(all).with_details(details));
+        }
+        "panic" => panic!("{all}"),
+        _ => {}
+    }
+    Ok(Outputs::new().set("told", told).set("returned", if plan.say.is_empty() { Vec::new() } else { forms }))
+}
+
+fn given(told: Result<String, HostError>) -> Value {
+    match told {
+        Ok(placeholder) => json!({ "placeholder": placeholder }),
+        Err(refused) => json!({ "code": refused.code(), "message": refused.message() }),
+    }
+}

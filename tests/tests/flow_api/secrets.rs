@@ -1,0 +1,386 @@
+//! Secrets: kept encrypted, used by flows, masked wherever a flow's text is kept or shown.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use data_encoding::{BASE64, HEXLOWER};
+use flowhost_tests::scene::{DAY, items, text, until_status, webhook, webhook_with};
+use flowhost_tests::{Ended, Host, Ran, Setup};
+use serde_json::{Value, json};
+
+/// What a host is given as its key.
+const KEY: &str = "FLOWHOST_SECRET_KEY";
+
+/// A value that looks otherwise in JSON, in an address and in base64.
+const VALUE: &str = "s3cr3t \"quoted\" ü/?& tail";
+
+fn key(of: u8) -> String {
+    BASE64.encode(&[of; 32])
+}
+
+fn with_key(of: u8) -> Setup {
+    Setup::new().variable(KEY, &key(of))
+}
+
+/// A secret that flows may read.
+fn readable(host: &Host, name: &str, value: &str) -> Value {
+    host.create("secret", &json!({ "name": name, "value": value, "is_readable": true })).ok()
+}
+
+/// A secret that flows may only send.
+fn sendable(host: &Host, name: &str, value: &str) -> Value {
+    host.create("secret", &json!({ "name": name, "value": value, "hosts": ["*.example.com"] })).ok()
+}
+
+fn remove(host: &Host, what: &str) {
+    assert_eq!(host.delete(what).status, 204);
+}
+
+/// What the guest was told, in the outputs of its execution.
+fn told(host: &Host, webhook: &flowhost_tests::Webhook, plan: &Value) -> Vec<Value> {
+    items(&webhook.call(host, plan).send().ok()["output_value"]["told"]).clone()
+}
+
+fn codes(told: &[Value]) -> Vec<&str> {
+    told.iter().map(|one| one["code"].as_str().unwrap_or("")).collect()
+}
+
+/// The forms of the value that must not be found.
+fn forms(value: &str) -> Vec<String> {
+    let quoted = Value::from(value).to_string();
+    // The whole groups of three bytes behind `user:`, which has five.
+    let behind = BASE64.encode(value.get(1..).unwrap().as_bytes());
+    vec![value.to_owned(), quoted[1..quoted.len() - 1].to_owned(), behind[..behind.len() - 4].to_owned()]
+}
+
+#[track_caller]
+fn assert_masked(shown: &str, value: &str) {
+    for form in forms(value) {
+        assert!(!shown.contains(&form), "`{form}` stands in {shown}");
+    }
+    assert!(shown.contains("***"), "nothing is masked in {shown}");
+}
+
+/// Every file of a data folder.
+fn files(folder: &Path) -> Vec<Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![fs::read(path).unwrap()] }).collect()
+}
+
+fn holds(folder: &Path, text: &str) -> bool {
+    let text = text.as_bytes();
+    files(folder).iter().any(|file| file.windows(text.len()).any(|window| window == text))
+}
+
+#[test]
+fn wherever_a_flow_says_a_secret_it_is_masked() {
+    let host = with_key(1).start();
+    let other = "0123456789";
+    readable(&host, "loud", VALUE);
+    readable(&host, "digits", other);
+    let webhook = webhook(&host, "loud", "secrets");
+    let say = json!(["log", "print", "output"]);
+    let ended = webhook.call(&host, &json!({ "read": ["loud", "digits"], "say": say })).send();
+    let execution = ended.ok();
+    assert_eq!(execution["output_value"]["told"], json!([{ "length": VALUE.len() }, { "length": 10 }]));
+    assert_masked(ended.text(), VALUE);
+    assert_masked(ended.text(), other);
+    let id = text(&execution, "id").to_owned();
+    let log = host.read(&format!("execution/{id}/log"));
+    assert_masked(log.text(), VALUE);
+    assert_masked(log.text(), other);
+    // Nothing was lost beside the values.
+    let sources: Vec<Value> = items(&log.ok()).iter().map(|line| line["source"].clone()).collect();
+    for source in ["flow", "stdout", "stderr"] {
+        assert!(sources.contains(&json!(source)), "{sources:?}");
+    }
+    assert!(log.text().contains("half a line of ***"), "{}", log.text());
+    assert_eq!(execution["output_value"]["set"][0], "***");
+
+    for (end, code) in [("error", "flow.error"), ("panic", "flow.panic")] {
+        let answer = webhook.call(&host, &json!({ "read": ["loud", "digits"], "end": end })).send();
+        let problem = answer.problem(500, code);
+        assert_masked(answer.text(), VALUE);
+        assert_masked(answer.text(), other);
+        let record = host.read(&format!("execution/{}", text(&problem["execution"], "id")));
+        assert_masked(record.text(), VALUE);
+    }
+    // Also in what the host writes into a file.
+    host.terminate();
+    host.wait();
+    for form in forms(VALUE) {
+        assert!(!holds(host.data(), &form), "{form}");
+    }
+    assert!(holds(host.data(), "half a line of ***"));
+    assert!(!host.log().contains(VALUE));
+}
+
+#[test]
+fn a_secret_that_a_flow_was_given_by_others_is_masked_and_so_is_one_made_while_it_runs() {
+    let host = with_key(1).set("unload_ms", DAY).start();
+    let webhook = webhook(&host, "told", "secrets");
+    let plan = json!({ "words": [VALUE], "change": "told", "say": ["output", "log"] });
+    let id = webhook.call_async(&host, &plan);
+    until_status(&host, &id, "WAITING");
+    // Its progress was told before there was a secret.
+    assert_eq!(host.read(&format!("execution/{id}")).ok()["status_message"], VALUE);
+    readable(&host, "late", VALUE);
+    assert_eq!(host.read(&format!("execution/{id}")).ok()["status_message"], "***");
+    host.set("go", "true").ok();
+    let Ended { record } = host.wait_until_ended(&id);
+    assert_masked(&record["output_value"].to_string(), VALUE);
+    assert_masked(host.read(&format!("execution/{id}/log")).text(), VALUE);
+}
+
+#[test]
+fn what_a_flow_may_not_have_is_refused_with_the_reason() {
+    let host = with_key(1).start();
+    sendable(&host, "sent", VALUE);
+    host.create("secret", &json!({ "name": "empty", "is_readable": true })).ok();
+    let developer = webhook(&host, "developer", "secrets");
+    let plan = json!({ "place": ["sent", "none", "empty"], "read": ["sent", "none", "empty"] });
+    let answers = told(&host, &developer, &plan);
+    let expected = ["", "secrets.not-found", "secrets.unavailable", "secrets.not-readable", "secrets.not-found", "secrets.unavailable"];
+    assert_eq!(codes(&answers), expected);
+    assert!(text(&answers[3], "message").contains("is_readable"), "{answers:?}");
+    assert!(text(&answers[2], "message").contains("flowhost secret set"), "{answers:?}");
+    // Without the permission there is no such secret.
+    let poor = webhook_with(&host, "poor", "secrets", json!({ "roles": [] }));
+    assert_eq!(codes(&told(&host, &poor, &plan)), ["secrets.not-found"; 6]);
+    // Nor is there one of another project.
+    let project = host.create("project", &json!({ "name": "harbour" })).ok();
+    let permission = json!({ "project_id": project["id"], "record_type": "SECRET", "operation": "READ" });
+    host.create("role", &json!({ "name": "harbour", "permissions": [permission] })).ok();
+    let narrow = webhook_with(&host, "narrow", "secrets", json!({ "roles": [{ "role_name": "harbour" }] }));
+    assert_eq!(codes(&told(&host, &narrow, &json!({ "place": ["sent"] }))), ["secrets.not-found"]);
+    host.change("secret/sent?by=name", &json!({ "project_id": project["id"] }));
+    // What is in the trash cannot be used.
+    remove(&host, "secret/sent?by=name");
+    assert_eq!(codes(&told(&host, &developer, &json!({ "place": ["sent"] }))), ["secrets.not-found"]);
+}
+
+#[test]
+fn a_flow_that_runs_again_after_a_crash_is_told_the_same_and_its_journal_holds_no_value() {
+    let host = with_key(1).start();
+    let secret = readable(&host, "twice", VALUE);
+    let webhook = webhook(&host, "twice", "secrets");
+    let plan = json!({ "place": ["twice"], "read": ["twice"], "change": "twice" });
+    let id = webhook.call_async(&host, &plan);
+    until_status(&host, &id, "WAITING");
+    let asked = host.read(&format!("execution/{id}")).ok()["output_value"]["asked"].clone();
+    host.kill();
+    assert!(holds(host.data(), "secrets.get"));
+    for form in forms(VALUE) {
+        assert!(!holds(host.data(), &form), "{form}");
+    }
+    let host = host.restart();
+    // Whoever runs again is told what it was told: the value of then.
+    host.change(&format!("secret/{}", text(&secret, "id")), &json!({ "value": "another value" })).ok();
+    host.set("go", "true").ok();
+    let Ended { record } = host.wait_until_ended(&id);
+    assert_eq!(record["status"], "ENDED_SUCCESS", "{record}");
+    assert_eq!(record["output_value"]["asked"], asked);
+    assert_eq!(record["attempt"], 2);
+    let placeholder = text(&asked[0], "placeholder");
+    assert!(placeholder.starts_with("flowhost-secret-"), "{placeholder}");
+    // Another execution has another placeholder, and the value of now.
+    let others = told(&host, &webhook, &json!({ "place": ["twice"], "read": ["twice"] }));
+    assert_ne!(others[0], asked[0]);
+    assert_eq!(others[1], json!({ "length": "another value".len() }));
+}
+
+#[test]
+fn a_flow_that_runs_again_without_the_key_of_what_it_was_told_is_ended() {
+    let host = with_key(1).start();
+    readable(&host, "lost", VALUE);
+    let webhook = webhook(&host, "lost", "secrets");
+    let id = webhook.call_async(&host, &json!({ "read": ["lost"], "change": "lost" }));
+    until_status(&host, &id, "WAITING");
+    host.kill();
+    let host = with_key(2).data_of(&host).start();
+    let ended = host.wait_until_ended(&id);
+    assert_eq!(ended.failure(), Some("execution.journal-damaged"), "{}", ended.record);
+}
+
+#[test]
+fn a_value_is_written_and_never_read_back() {
+    let host = with_key(1).start();
+    let secret = sendable(&host, "kept", VALUE);
+    for (member, expected) in [("is_set", json!(true)), ("is_available", json!(true)), ("is_readable", json!(false))] {
+        assert_eq!(secret[member], expected, "{member}");
+    }
+    assert!(secret.get("value").is_none() && secret.get("sealed").is_none(), "{secret}");
+    assert_eq!(text(&secret, "key_id").len(), 16);
+    let path = format!("secret/{}", text(&secret, "id"));
+    let change = |members: Value| host.change(&path, &members);
+    // What is not named stays.
+    let changed = change(json!({ "is_readable": true })).ok();
+    assert_eq!([&changed["is_set"], &changed["hosts"]], [&json!(true), &json!(["*.example.com"])]);
+    for (refused, place) in [
+        (json!({ "value": "1234567" }), "`value`: has 7 bytes, at least 8"),
+        (json!({ "value": "x".repeat((64 << 10) + 1) }), "`value`: has 65537 bytes, at most 65536"),
+        (json!({ "value": 12_345_678 }), "`value`: must be a text"),
+        (json!({ "hosts": ["api.example.com", "https://x.example.com"] }), "`hosts[1]`: `https://x.example.com` is no host"),
+        (json!({ "hosts": "api.example.com" }), "`hosts`: must be an array"),
+        (json!({ "key_id": "0011223344556677" }), "`key_id`: is set by the host"),
+        (json!({ "sealed": "AAAA" }), "no such property"),
+    ] {
+        let problem = change(refused).problem(422, "record.invalid");
+        assert!(text(&problem, "detail").contains(place), "{problem}");
+    }
+    change(json!({ "value": "x".repeat(64 << 10) })).ok();
+    let taken = change(json!({ "value": null })).ok();
+    assert_eq!([&taken["is_set"], &taken["key_id"]], [&json!(false), &Value::Null]);
+    for what in ["secret".to_owned(), path.clone(), format!("{path}/history"), format!("{path}?fields=name,hosts")] {
+        let answer = host.read(&what);
+        answer.ok();
+        assert!(!answer.text().contains("s3cr3t") && !answer.text().contains("sealed"), "{}", answer.text());
+    }
+}
+
+#[test]
+fn without_a_key_the_host_starts_and_says_what_to_do_when_a_secret_is_saved() {
+    let host = Host::shared();
+    let problem = host.create("secret", &json!({ "name": "keyless", "value": VALUE })).problem(409, "secrets.unavailable");
+    assert!(text(&problem, "detail").contains("secret_key_file"), "{problem}");
+    host.create("secret", &json!({ "name": "keyless" })).ok();
+    let reseal = host.cli(&["secret", "reseal", "--json"]).problem(6);
+    assert_eq!(reseal["code"], "secrets.unavailable");
+}
+
+#[test]
+fn with_a_wrong_key_the_host_starts_warns_and_refuses_what_it_cannot_open() {
+    let host = with_key(1).start();
+    readable(&host, "foreign", VALUE);
+    let webhook = webhook(&host, "foreign", "secrets");
+    host.terminate();
+    host.wait();
+    let plan = json!({ "place": ["foreign"], "read": ["foreign"] });
+    for setup in [with_key(2), Setup::new()] {
+        let other = setup.data_of(&host).start();
+        assert!(other.log().contains("secrets cannot be opened"), "{}", other.log());
+        assert!(other.log().contains("count=1"), "{}", other.log());
+        let secret = other.read("secret/foreign?by=name").ok();
+        assert_eq!([&secret["is_set"], &secret["is_available"]], [&json!(true), &json!(false)]);
+        assert_eq!(codes(&told(&other, &webhook, &plan)), ["secrets.unavailable"; 2]);
+        other.terminate();
+        other.wait();
+    }
+    let again = host.restart();
+    assert_eq!(codes(&told(&again, &webhook, &plan)), ["", ""]);
+}
+
+#[test]
+fn keys_are_rotated_by_sealing_anew() {
+    let host = with_key(1).start();
+    let first = readable(&host, "kept", VALUE);
+    let trashed = readable(&host, "trashed", "value in the trash");
+    remove(&host, &format!("secret/{}", text(&trashed, "id")));
+    let webhook = webhook(&host, "kept", "secrets");
+    host.terminate();
+    host.wait();
+    // Hexadecimal, as well.
+    let both = Setup::new().variable(KEY, &format!("{} {}", HEXLOWER.encode(&[2; 32]), key(1)));
+    let host = both.data_of(&host).start();
+    let plan = json!({ "read": ["kept"] });
+    assert_eq!(codes(&told(&host, &webhook, &plan)), [""]);
+    let resealed = host.cli(&["secret", "reseal", "--json"]).json();
+    assert_eq!([&resealed["resealed"], &resealed["unavailable"]], [&json!(["kept", "trashed"]), &json!([])]);
+    assert_eq!(host.cli(&["secret", "reseal", "--json"]).json()["resealed"], json!([]));
+    let secret = host.read("secret/kept?by=name").ok();
+    assert_eq!(secret["key_id"], resealed["key_id"]);
+    assert_ne!(secret["key_id"], first["key_id"]);
+    host.terminate();
+    host.wait();
+    let host = with_key(2).data_of(&host).start();
+    assert_eq!(codes(&told(&host, &webhook, &plan)), [""]);
+    let restored = format!("/api/latest/secret/{}/action/restore?plain=true", text(&trashed, "id"));
+    assert_eq!(host.request("POST", &restored).as_operator().send().ok()["is_available"], true);
+    host.terminate();
+    host.wait();
+    // With another key still there is one that it cannot seal anew.
+    let host = with_key(3).data_of(&host).start();
+    assert_eq!(host.cli(&["secret", "reseal", "--json"]).json()["unavailable"], json!(["kept", "trashed"]));
+}
+
+#[test]
+fn a_file_of_keys_is_the_owners_alone_and_lies_outside_of_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    let path = file.to_str().unwrap();
+    assert_eq!(Ran::alone(&["secret", "key", path]).exit, Some(0));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    // A key that is there is never lost.
+    assert_eq!(Ran::alone(&["secret", "key", path]).exit, Some(8));
+    let printed = Ran::alone(&["secret", "key"]).stdout;
+    assert_eq!(BASE64.decode(printed.trim().as_bytes()).unwrap().len(), 32);
+
+    let with_file = |path: &str| Setup::new().config(&format!("secret_key_file = \"{path}\"\n"));
+    let host = with_file(path).start();
+    readable(&host, "filed", VALUE);
+    let both = with_file(path).variable(KEY, &key(1)).try_start().unwrap_err();
+    assert!(both.stderr.contains("keep the keys in one of them"), "{}", both.stderr);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let exposed = with_file(path).try_start().unwrap_err();
+    assert!(exposed.stderr.contains("chmod 600"), "{}", exposed.stderr);
+    let missing = with_file("/no/such/key").try_start().unwrap_err();
+    assert!(missing.stderr.contains("/no/such/key cannot be read"), "{}", missing.stderr);
+    let inside = host.data().join("key");
+    fs::write(&inside, &printed).unwrap();
+    fs::set_permissions(&inside, fs::Permissions::from_mode(0o600)).unwrap();
+    host.terminate();
+    host.wait();
+    let inside = with_file(inside.to_str().unwrap()).data_of(&host).try_start().unwrap_err();
+    assert!(inside.stderr.contains("is in the data folder"), "{}", inside.stderr);
+    let malformed = Setup::new().variable(KEY, "hunter2-hunter2").try_start().unwrap_err();
+    assert!(malformed.stderr.contains("is no key of 32 bytes") && !malformed.stderr.contains("hunter2"), "{}", malformed.stderr);
+}
+
+#[test]
+fn the_command_line_sets_lists_and_removes_secrets() {
+    let host = with_key(1).start();
+    let set = |arguments: &[&str], value: &str| host.cli_with_input(&[&["secret", "set"], arguments, &["--json"]].concat(), value);
+    let made = set(&["stripe", "--host", "api.example.com", "--host", "*.example.net"], "sk_test_value\n").json();
+    assert_eq!(made["hosts"], json!(["api.example.com", "*.example.net"]));
+    assert_eq!(made["is_readable"], false);
+    let changed = set(&["stripe", "--readable"], "sk_test_other\r\n").json();
+    assert_eq!([&changed["id"], &changed["hosts"], &changed["is_readable"]], [&made["id"], &made["hosts"], &json!(true)]);
+    let webhook = webhook(&host, "cli", "secrets");
+    assert_eq!(told(&host, &webhook, &json!({ "read": ["stripe"] })), [json!({ "length": "sk_test_other".len() })]);
+    assert_eq!(set(&["short"], "short\n").problem(6)["code"], "record.invalid");
+    let listed = host.cli(&["secret", "ls"]);
+    assert!(listed.stdout.contains("api.example.com, *.example.net"), "{}", listed.stdout);
+    assert!(!listed.stdout.contains("sk_test"), "{}", listed.stdout);
+    assert_eq!(host.cli(&["secret", "rm", "stripe"]).exit, Some(0));
+    assert_eq!(host.cli(&["secret", "list", "--json"]).json(), json!([]));
+}
+
+#[test]
+fn the_key_of_a_call_is_neither_in_its_log_nor_in_its_errors() {
+    let host = Host::start();
+    let key = "my-webhook-key-4711";
+    let webhook = webhook_with(&host, "keyed", "secrets", json!({ "key": key }));
+    let calls = [
+        webhook.call(&host, &json!({ "say": ["log"], "key": key })),
+        webhook.call(&host, &json!({ "say": ["nowhere"] })).header("X-Api-Key", key),
+        host.post(&format!("{}?key={key}", webhook.path()), r#"{"say": 1}"#),
+        host.post(&format!("{}?key={key}", webhook.path()), r#"{"say": "#),
+        host.post(webhook.path(), "say=log&key=my-webhook-key-4711").header("Content-Type", "application/x-www-form-urlencoded"),
+    ];
+    for call in calls {
+        let answer = call.send();
+        assert!(!answer.text().contains(key), "{}", answer.text());
+        assert!(answer.header("flowhost-execution-id").is_some() || answer.status == 400, "{}", answer.text());
+    }
+    for execution in host.executions_of("keyed") {
+        let id = text(&execution, "id");
+        for what in [format!("execution/{id}"), format!("execution/{id}/log")] {
+            let shown = host.read(&what);
+            assert!(!shown.text().contains(key), "{}", shown.text());
+        }
+    }
+    host.terminate();
+    host.wait();
+    assert!(!host.log().contains(key) && !holds(host.data(), key));
+}
