@@ -8,6 +8,7 @@
 
 #![cfg(target_family = "wasm")]
 
+use std::io::Write;
 use std::time::Duration;
 
 use data_encoding::BASE64;
@@ -51,7 +52,9 @@ fn secrets(this: &Execution, plan: Input<Plan>) -> Result<Outputs, FlowError> {
     }
     let forms: Vec<String> = words
         .iter()
-        .flat_map(|word| [word.clone(), Value::from(word.as_str()).to_string(), BASE64.encode(format!("user:{word}").as_bytes())])
+        .flat_map(|word| {
+            [word.clone(), Value::from(word.as_str()).to_string(), BASE64.encode(format!("user:{word}").as_bytes())]
+        })
         .collect();
     let all = forms.join(" ");
     for place in &plan.say {
@@ -64,6 +67,7 @@ fn secrets(this: &Execution, plan: Input<Plan>) -> Result<Outputs, FlowError> {
                 println!("out {all}");
                 eprintln!("err {all}");
                 print!("half a line of {all}");
+                std::io::stdout().flush().map_err(|error| FlowError::new(error.to_string()))?;
             }
             "output" => {
                 this.set_output("set", &forms)?;

@@ -220,8 +220,10 @@ impl Config {
                 SecretKeys::from_file(file, data).map_err(|error| wrong("secret_key_file", error.to_string()))
             }
             // Lines are hard to write into some environments.
-            (None, Some(Hidden(keys))) => SecretKeys::parse(&keys.split_ascii_whitespace().collect::<Vec<_>>().join("\n"))
-                .map_err(|error| wrong(SECRET_KEY, error.to_string())),
+            (None, Some(Hidden(keys))) => {
+                SecretKeys::parse(&keys.split_ascii_whitespace().collect::<Vec<_>>().join("\n"))
+                    .map_err(|error| wrong(SECRET_KEY, error.to_string()))
+            }
             (Some(_), Some(_)) => {
                 Err(wrong(SECRET_KEY, "is set, and so is `secret_key_file`; keep the keys in one of them".into()))
             }

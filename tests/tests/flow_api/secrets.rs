@@ -141,7 +141,14 @@ fn what_a_flow_may_not_have_is_refused_with_the_reason() {
     let developer = webhook(&host, "developer", "secrets");
     let plan = json!({ "place": ["sent", "none", "empty"], "read": ["sent", "none", "empty"] });
     let answers = told(&host, &developer, &plan);
-    let expected = ["", "secrets.not-found", "secrets.unavailable", "secrets.not-readable", "secrets.not-found", "secrets.unavailable"];
+    let expected = [
+        "",
+        "secrets.not-found",
+        "secrets.unavailable",
+        "secrets.not-readable",
+        "secrets.not-found",
+        "secrets.unavailable",
+    ];
     assert_eq!(codes(&answers), expected);
     assert!(text(&answers[3], "message").contains("is_readable"), "{answers:?}");
     assert!(text(&answers[2], "message").contains("flowhost secret set"), "{answers:?}");
@@ -221,7 +228,10 @@ fn a_value_is_written_and_never_read_back() {
         (json!({ "value": "1234567" }), "`value`: has 7 bytes, at least 8"),
         (json!({ "value": "x".repeat((64 << 10) + 1) }), "`value`: has 65537 bytes, at most 65536"),
         (json!({ "value": 12_345_678 }), "`value`: must be a text"),
-        (json!({ "hosts": ["api.example.com", "https://x.example.com"] }), "`hosts[1]`: `https://x.example.com` is no host"),
+        (
+            json!({ "hosts": ["api.example.com", "https://x.example.com"] }),
+            "`hosts[1]`: `https://x.example.com` is no host",
+        ),
         (json!({ "hosts": "api.example.com" }), "`hosts`: must be an array"),
         (json!({ "key_id": "0011223344556677" }), "`key_id`: is set by the host"),
         (json!({ "sealed": "AAAA" }), "no such property"),
@@ -242,7 +252,8 @@ fn a_value_is_written_and_never_read_back() {
 #[test]
 fn without_a_key_the_host_starts_and_says_what_to_do_when_a_secret_is_saved() {
     let host = Host::shared();
-    let problem = host.create("secret", &json!({ "name": "keyless", "value": VALUE })).problem(409, "secrets.unavailable");
+    let problem =
+        host.create("secret", &json!({ "name": "keyless", "value": VALUE })).problem(409, "secrets.unavailable");
     assert!(text(&problem, "detail").contains("secret_key_file"), "{problem}");
     host.create("secret", &json!({ "name": "keyless" })).ok();
     let reseal = host.cli(&["secret", "reseal", "--json"]).problem(6);
@@ -334,18 +345,27 @@ fn a_file_of_keys_is_the_owners_alone_and_lies_outside_of_the_data() {
     let inside = with_file(inside.to_str().unwrap()).data_of(&host).try_start().unwrap_err();
     assert!(inside.stderr.contains("is in the data folder"), "{}", inside.stderr);
     let malformed = Setup::new().variable(KEY, "hunter2-hunter2").try_start().unwrap_err();
-    assert!(malformed.stderr.contains("is no key of 32 bytes") && !malformed.stderr.contains("hunter2"), "{}", malformed.stderr);
+    assert!(
+        malformed.stderr.contains("is no key of 32 bytes") && !malformed.stderr.contains("hunter2"),
+        "{}",
+        malformed.stderr
+    );
 }
 
 #[test]
 fn the_command_line_sets_lists_and_removes_secrets() {
     let host = with_key(1).start();
-    let set = |arguments: &[&str], value: &str| host.cli_with_input(&[&["secret", "set"], arguments, &["--json"]].concat(), value);
+    let set = |arguments: &[&str], value: &str| {
+        host.cli_with_input(&[&["secret", "set"], arguments, &["--json"]].concat(), value)
+    };
     let made = set(&["stripe", "--host", "api.example.com", "--host", "*.example.net"], "sk_test_value\n").json();
     assert_eq!(made["hosts"], json!(["api.example.com", "*.example.net"]));
     assert_eq!(made["is_readable"], false);
     let changed = set(&["stripe", "--readable"], "sk_test_other\r\n").json();
-    assert_eq!([&changed["id"], &changed["hosts"], &changed["is_readable"]], [&made["id"], &made["hosts"], &json!(true)]);
+    assert_eq!(
+        [&changed["id"], &changed["hosts"], &changed["is_readable"]],
+        [&made["id"], &made["hosts"], &json!(true)]
+    );
     let webhook = webhook(&host, "cli", "secrets");
     assert_eq!(told(&host, &webhook, &json!({ "read": ["stripe"] })), [json!({ "length": "sk_test_other".len() })]);
     assert_eq!(set(&["short"], "short\n").problem(6)["code"], "record.invalid");
@@ -366,7 +386,8 @@ fn the_key_of_a_call_is_neither_in_its_log_nor_in_its_errors() {
         webhook.call(&host, &json!({ "say": ["nowhere"] })).header("X-Api-Key", key),
         host.post(&format!("{}?key={key}", webhook.path()), r#"{"say": 1}"#),
         host.post(&format!("{}?key={key}", webhook.path()), r#"{"say": "#),
-        host.post(webhook.path(), "say=log&key=my-webhook-key-4711").header("Content-Type", "application/x-www-form-urlencoded"),
+        host.post(webhook.path(), "say=log&key=my-webhook-key-4711")
+            .header("Content-Type", "application/x-www-form-urlencoded"),
     ];
     for call in calls {
         let answer = call.send();

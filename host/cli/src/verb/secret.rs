@@ -151,7 +151,8 @@ fn list(connection: &Connection) -> Result<(), Failure> {
 fn key(output: Output, file: Option<&Path>) -> Result<(), Failure> {
     let key = flowhost::new_secret_key().map_err(|error| Failure::new(Exit::Local, error.to_string()))?;
     let Some(file) = file else { return output.data(&key) };
-    let unwritable = |error: io::Error| Failure::new(Exit::Local, format!("{} cannot be made: {error}", file.display()));
+    let unwritable =
+        |error: io::Error| Failure::new(Exit::Local, format!("{} cannot be made: {error}", file.display()));
     let mut options = std::fs::OpenOptions::new();
     // Never over a key that is there: what it sealed would be lost.
     options.write(true).create_new(true);
@@ -160,14 +161,17 @@ fn key(output: Output, file: Option<&Path>) -> Result<(), Failure> {
     let mut made = options.open(file).map_err(unwritable)?;
     made.write_all(format!("{}\n", *key).as_bytes()).and_then(|()| made.sync_all()).map_err(unwritable)?;
     let shown = file.display();
-    output.note(&format!("{shown} holds a new key: name it in `secret_key_file`, and keep a copy where the data are not"));
+    output.note(&format!(
+        "{shown} holds a new key: name it in `secret_key_file`, and keep a copy where the data are not"
+    ));
     Ok(())
 }
 
 fn reseal(connection: &Connection) -> Result<(), Failure> {
     let output = connection.output();
     let client = connection.operator()?;
-    let answer = client.send_json("POST", &address(&["secret", "action", "reseal"], &[]), &Value::Object(Map::new()))?;
+    let answer =
+        client.send_json("POST", &address(&["secret", "action", "reseal"], &[]), &Value::Object(Map::new()))?;
     if output.json {
         return output.answer(&answer.body);
     }

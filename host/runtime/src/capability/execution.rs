@@ -48,8 +48,9 @@ fn live(state: &mut State) -> wasmtime::Result<&Arc<Live>> {
     Ok(&state.slot::<Slot>()?.live)
 }
 
-/// A message, without its end where it is very long.
-fn short(mut message: String) -> String {
+/// A message, masked, and without its end where it is very long. In this order: what is cut in two is not found any more.
+fn short(state: &State, message: String) -> String {
+    let mut message = state.log.mask().mask(message);
     message.truncate(message.floor_char_boundary(MESSAGE_LIMIT));
     message
 }
@@ -125,9 +126,8 @@ impl execution::Host for State {
     }
 
     fn progress(&mut self, message: String) -> wasmtime::Result<()> {
-        // Masked first: what is cut in two is not found any more.
-        let message = self.log.mask().mask(message);
-        live(self)?.set_progress(short(message));
+        let message = short(self, message);
+        live(self)?.set_progress(message);
         Ok(())
     }
 
@@ -176,7 +176,8 @@ impl execution::Host for State {
     }
 
     fn end_success(&mut self, message: Option<String>) -> wasmtime::Result<()> {
-        Err(self.end(Outcome::Ended(Ending::Success(message.map(short)))))
+        let message = message.map(|message| short(self, message));
+        Err(self.end(Outcome::Ended(Ending::Success(message))))
     }
 
     fn end_error(&mut self, error: execution::FlowError) -> wasmtime::Result<()> {
@@ -189,7 +190,8 @@ impl execution::Host for State {
     }
 
     fn end_cancelled(&mut self, message: Option<String>) -> wasmtime::Result<()> {
-        Err(self.end(Outcome::Ended(Ending::Cancelled(message.map(short)))))
+        let message = message.map(|message| short(self, message));
+        Err(self.end(Outcome::Ended(Ending::Cancelled(message))))
     }
 
     async fn clone(&mut self, input: Option<Json>) -> wasmtime::Result<Told<String>> {

@@ -11,8 +11,7 @@ use super::SHORTEST_VALUE;
 pub(super) const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What `encodeURIComponent` of JavaScript leaves as it is.
-const COMPONENT: &AsciiSet =
-    &UNRESERVED.remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
+const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
 
 /// Every form of a value that is looked for: as it is and by its lines, in a JSON string, percent-encoded, and in base64,
 /// also in the middle of a longer text that was encoded.

@@ -24,7 +24,8 @@ impl HostPattern {
         if is_address && !is_below || !is_address && name.len() <= 253 && name.split('.').all(is_label) {
             return Ok(Self { name, is_below });
         }
-        let expected = "expected the name of a host, without scheme, port and path: `api.example.com`, or `*.example.com`";
+        let expected =
+            "expected the name of a host, without scheme, port and path: `api.example.com`, or `*.example.com`";
         Err(format!("`{text}` is no host; {expected}"))
     }
 
@@ -68,7 +69,8 @@ mod tests {
 
     #[test]
     fn what_is_no_host_is_refused() {
-        let wrong = ["", "*", "*.", "https://a.b", "a.b:443", "a/b", "a b", "*.*.b", "a..b", "*.127.0.0.1", "a.*.b", "a@b"];
+        let wrong =
+            ["", "*", "*.", "https://a.b", "a.b:443", "a/b", "a b", "*.*.b", "a..b", "*.127.0.0.1", "a.*.b", "a@b"];
         for text in wrong {
             assert!(HostPattern::parse(text).unwrap_err().contains("expected the name of a host"), "{text}");
         }

@@ -102,13 +102,7 @@ impl Host {
         self.reveal_plain(live, host, part, text)
     }
 
-    fn reveal_plain<'a>(
-        &self,
-        live: &Live,
-        host: &str,
-        part: Part,
-        text: &'a [u8],
-    ) -> Result<Cow<'a, [u8]>, Refusal> {
+    fn reveal_plain<'a>(&self, live: &Live, host: &str, part: Part, text: &'a [u8]) -> Result<Cow<'a, [u8]>, Refusal> {
         let Some(first) = find(text) else { return Ok(Cow::Borrowed(text)) };
         let known: HashMap<String, Arc<Known>> =
             self.secrets().usable().into_iter().map(|known| (placeholder(&live.seed, &known.name), known)).collect();

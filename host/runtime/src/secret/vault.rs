@@ -109,7 +109,8 @@ impl Known {
 
     /// The value.
     pub(crate) fn value(&self) -> Result<&str, Refusal> {
-        let unavailable = |closed: &Closed| Refusal::Unavailable { name: self.name.clone(), reason: closed.to_string() };
+        let unavailable =
+            |closed: &Closed| Refusal::Unavailable { name: self.name.clone(), reason: closed.to_string() };
         self.value.as_ref().map(|value| value.as_str()).map_err(unavailable)
     }
 
@@ -133,8 +134,10 @@ impl Known {
 impl Secrets {
     /// Opens the secrets of a store.
     pub(crate) fn open(keys: SecretKeys, records: Vec<StoredRecord>) -> Result<Self, Problem> {
-        let gone = records.iter().filter(|stored| stored.meta.deleted_at.is_some()).map(|stored| stored.meta.id).collect();
-        let known = records.into_iter().map(|stored| Known::new(stored, &keys).map(|known| (known.id, Arc::new(known))));
+        let gone =
+            records.iter().filter(|stored| stored.meta.deleted_at.is_some()).map(|stored| stored.meta.id).collect();
+        let known =
+            records.into_iter().map(|stored| Known::new(stored, &keys).map(|known| (known.id, Arc::new(known))));
         let known: HashMap<_, _> = known.collect::<Result<_, Problem>>()?;
         let count = known.values().filter(|known| matches!(known.value, Err(Closed::Sealed(_)))).count();
         if count > 0 {

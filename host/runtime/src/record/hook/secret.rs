@@ -46,7 +46,10 @@ impl Host {
         let value = zeroize::Zeroizing::new(value);
         if value.len() < SHORTEST_VALUE {
             let reason = "a value that short cannot be masked in logs and outputs, where it may stand by chance";
-            return Err(refuse("value", format!("has {} bytes, at least {SHORTEST_VALUE} are needed: {reason}", value.len())));
+            return Err(refuse(
+                "value",
+                format!("has {} bytes, at least {SHORTEST_VALUE} are needed: {reason}", value.len()),
+            ));
         }
         if value.len() > LONGEST_VALUE {
             return Err(refuse("value", format!("has {} bytes, at most {LONGEST_VALUE} are allowed", value.len())));
@@ -54,7 +57,10 @@ impl Host {
         let keys = self.secrets().keys();
         if keys.sealing_key_id().is_none() {
             let how = "make one with `flowhost secret key FILE`, outside of the data folder, name the file in `secret_key_file` of the configuration, and start the host again";
-            return Err(Problem::new(Code::SecretsUnavailable, format!("the host was started without a key for secrets; {how}")));
+            return Err(Problem::new(
+                Code::SecretsUnavailable,
+                format!("the host was started without a key for secrets; {how}"),
+            ));
         }
         keys.seal(id, &value).ok_or_else(|| Problem::host("a secret could not be sealed"))
     }
