@@ -187,11 +187,6 @@ impl Secrets {
         &self.keys
     }
 
-    /// Whether the value of this record can be used.
-    pub(crate) fn is_available(&self, id: RecordId) -> bool {
-        self.vault.load().known.get(&id).is_some_and(|known| known.value.is_ok())
-    }
-
     /// The secret of this name that somebody may use.
     pub(crate) fn find(&self, by: &Identity, name: &str) -> Result<Arc<Known>, Refusal> {
         let found = self.usable().into_iter().find(|known| known.name == name && known.may_be_used(by));

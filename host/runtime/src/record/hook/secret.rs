@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Draft, refuse};
 use crate::host::Host;
 use crate::problem::{Code, Problem};
-use crate::secret::{HostPattern, LONGEST_VALUE, SHORTEST_VALUE};
+use crate::secret::{HostPattern, LONGEST_VALUE, SHORTEST_VALUE, Sealed};
 
 /// The most hosts that a secret names.
 const MOST_HOSTS: usize = 100;
@@ -42,7 +42,7 @@ impl Host {
         Ok(())
     }
 
-    fn seal(&self, id: RecordId, value: String) -> Result<crate::secret::Sealed, Problem> {
+    fn seal(&self, id: RecordId, value: String) -> Result<Sealed, Problem> {
         let value = zeroize::Zeroizing::new(value);
         if value.len() < SHORTEST_VALUE {
             let reason = "a value that short cannot be masked in logs and outputs, where it may stand by chance";
@@ -68,7 +68,10 @@ impl Host {
     pub(super) fn secret_property(&self, name: &str, id: RecordId, body: &Map<String, Value>) -> Option<Value> {
         Some(match name {
             "is_set" => json!(body.contains_key("sealed")),
-            "is_available" => json!(self.secrets().is_available(id)),
+            "is_available" => {
+                let sealed = Sealed::deserialize(&Value::Object(body.clone())).ok();
+                json!(sealed.is_some_and(|sealed| self.secrets().keys().open(id, &sealed).is_ok()))
+            }
             _ => return None,
         })
     }
