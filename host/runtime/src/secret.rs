@@ -1,9 +1,6 @@
 //! Secrets: values that the store has encrypted, that flows mostly use without holding them, and that are masked wherever
 //! a flow's text is kept or shown.
 
-// Revealing is for requests to the outside, which are sent by another part.
-#![allow(dead_code, unused_imports)]
-
 mod forms;
 mod keys;
 mod mask;

@@ -20,6 +20,7 @@ use super::failure::Failure;
 use super::request::{Request, check_address};
 use crate::execution::Live;
 use crate::host::Host;
+use crate::secret::Part;
 
 /// Who sends a request that does not say so itself.
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("flowhost/", env!("CARGO_PKG_VERSION")));
@@ -179,7 +180,7 @@ impl Hop {
         let mut secret = HashSet::new();
         let mut headers = HeaderMap::with_capacity(self.headers.len());
         for (header, value) in &self.headers {
-            let revealed = reveal(host, live, name, value.as_bytes())?;
+            let revealed = host.reveal(live, name, Part::Header, value.as_bytes())?;
             let mut shown = value.clone();
             if let std::borrow::Cow::Owned(revealed) = revealed {
                 shown = HeaderValue::from_bytes(&revealed).map_err(|_| {
@@ -190,13 +191,14 @@ impl Hop {
             }
             headers.append(header.clone(), shown);
         }
-        let body = match reveal(host, live, name, &self.body)? {
+        let part = Part::of_body(self.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes));
+        let body = match host.reveal(live, name, part, &self.body)? {
             std::borrow::Cow::Borrowed(_) => self.body.clone(),
             std::borrow::Cow::Owned(revealed) => revealed.into(),
         };
         let mut url = self.url.clone();
         if let Some(query) = self.url.query()
-            && let std::borrow::Cow::Owned(revealed) = reveal(host, live, name, query.as_bytes())?
+            && let std::borrow::Cow::Owned(revealed) = host.reveal(live, name, Part::Query, query.as_bytes())?
         {
             url.set_query(Some(&String::from_utf8_lossy(&revealed)));
         }
@@ -241,9 +243,4 @@ impl Hop {
         }
         Ok(Some(Self { method, url, headers, body }))
     }
-}
-
-/// A text of a request with the secrets that its placeholders stand for, right before it is sent to `name`.
-fn reveal<'a>(_host: &Host, _live: &Live, _name: &str, text: &'a [u8]) -> Result<std::borrow::Cow<'a, [u8]>, Failure> {
-    Ok(std::borrow::Cow::Borrowed(text))
 }

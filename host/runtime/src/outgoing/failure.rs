@@ -6,6 +6,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::resolver::Unresolved;
+use crate::secret::Refusal;
 
 /// Why a request was not sent, or had no response: a code of `docs/errors.md`, and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,4 +72,11 @@ fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
         return Some(made_of);
     }
     error.source()
+}
+
+/// A secret that the request would carry is none that may be sent there.
+impl From<Refusal> for Failure {
+    fn from(refused: Refusal) -> Self {
+        Self::new(refused.code(), refused.to_string())
+    }
 }
