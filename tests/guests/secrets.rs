@@ -1,7 +1,7 @@
 //! Uses secrets, and says what it should keep to itself.
 //!
 //! The payload's `place` and `read` name secrets whose placeholder or value is asked for; the output `told` has for each
-//! `{"placeholder"}`, `{"length"}` or `{"code", "message"}`. The values that were read, and the texts of `words`, are said in several
+//! `{"placeholder"}`, `{"length"}` or `{"code", "message"}`, and for each request of `send` `{"status"}` or the same. The values that were read, and the texts of `words`, are said in several
 //! forms wherever `say` names: `log`, `print`, `output`. `end` is `error` or `panic`, with these texts in it. With
 //! `change`, the setting of that name is added to when everything was read, the values are told as progress, and the flow waits
 //! until there is a setting `go`.
@@ -25,6 +25,18 @@ struct Plan {
     say: Vec<String>,
     end: String,
     change: Option<String>,
+    send: Vec<Send>,
+}
+
+/// A request in whose texts `<NAME>` stands for the placeholder of the secret.
+#[derive(Deserialize)]
+struct Send {
+    url: String,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    body: Option<String>,
+    /// The secret that is the password.
+    basic: Option<String>,
 }
 
 #[flow]
@@ -39,6 +51,12 @@ fn secrets(this: &Execution, plan: Input<Plan>) -> Result<Outputs, FlowError> {
         words.extend(read.iter().cloned());
         told.push(match read {
             Ok(value) => json!({ "length": value.len() }),
+            Err(refused) => given(Err(refused)),
+        });
+    }
+    for request in &plan.send {
+        told.push(match send(this, &plan.place, request) {
+            Ok(status) => json!({ "status": status }),
             Err(refused) => given(Err(refused)),
         });
     }
@@ -85,6 +103,28 @@ fn secrets(this: &Execution, plan: Input<Plan>) -> Result<Outputs, FlowError> {
         _ => {}
     }
     Ok(Outputs::new().set("told", told).set("returned", if plan.say.is_empty() { Vec::new() } else { forms }))
+}
+
+fn send(this: &Execution, names: &[String], request: &Send) -> Result<u16, HostError> {
+    let filled = |text: &str| -> Result<String, HostError> {
+        let mut text = text.to_owned();
+        for name in names {
+            text = text.replace(&format!("<{name}>"), &this.secrets().placeholder(name)?);
+        }
+        Ok(text)
+    };
+    let mut made = this.http().request(if request.body.is_some() { "POST" } else { "GET" }, filled(&request.url)?);
+    for (name, value) in &request.headers {
+        made = made.header(name, filled(value)?);
+    }
+    if let Some(name) = &request.basic {
+        let credentials = BASE64.encode(format!("user:{}", this.secrets().placeholder(name)?).as_bytes());
+        made = made.header("Authorization", format!("Basic {credentials}"));
+    }
+    if let Some(body) = &request.body {
+        made = made.body(filled(body)?);
+    }
+    Ok(made.send()?.status())
 }
 
 fn given(told: Result<String, HostError>) -> Value {

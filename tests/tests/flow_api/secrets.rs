@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use data_encoding::{BASE64, HEXLOWER};
+use flowhost_tests::outside::Outside;
 use flowhost_tests::scene::{DAY, items, text, until_status, webhook, webhook_with};
-use flowhost_tests::{Ended, Host, Ran, Setup};
+use flowhost_tests::{Ended, Host, Ran, Setup, workspace_file};
 use serde_json::{Value, json};
 
 /// What a host is given as its key.
@@ -136,7 +137,7 @@ fn a_secret_that_a_flow_was_given_by_others_is_masked_and_so_is_one_made_while_i
 #[test]
 fn what_a_flow_may_not_have_is_refused_with_the_reason() {
     let host = with_key(1).start();
-    sendable(&host, "sent", VALUE);
+    let sent = sendable(&host, "sent", VALUE);
     host.create("secret", &json!({ "name": "empty", "is_readable": true })).ok();
     let developer = webhook(&host, "developer", "secrets");
     let plan = json!({ "place": ["sent", "none", "empty"], "read": ["sent", "none", "empty"] });
@@ -161,7 +162,9 @@ fn what_a_flow_may_not_have_is_refused_with_the_reason() {
     host.create("role", &json!({ "name": "harbour", "permissions": [permission] })).ok();
     let narrow = webhook_with(&host, "narrow", "secrets", json!({ "roles": [{ "role_name": "harbour" }] }));
     assert_eq!(codes(&told(&host, &narrow, &json!({ "place": ["sent"] }))), ["secrets.not-found"]);
-    host.change("secret/sent?by=name", &json!({ "project_id": project["id"] }));
+    let moved = json!({ "project_id": project["id"] });
+    host.change(&format!("secret/{}", text(&sent, "id")), &moved).ok();
+    assert_eq!(codes(&told(&host, &narrow, &json!({ "place": ["sent"] }))), [""]);
     // What is in the trash cannot be used.
     remove(&host, "secret/sent?by=name");
     assert_eq!(codes(&told(&host, &developer, &json!({ "place": ["sent"] }))), ["secrets.not-found"]);
@@ -404,4 +407,136 @@ fn the_key_of_a_call_is_neither_in_its_log_nor_in_its_errors() {
     host.terminate();
     host.wait();
     assert!(!host.log().contains(key) && !holds(host.data(), key));
+}
+
+/// A host whose flows may reach this machine, and a webhook for the guest.
+fn reaching() -> (Host, flowhost_tests::Webhook) {
+    let setup = with_key(1).flag("--set", "http_private=127.0.0.0/8").flag("--set", "http_allow=http://*:*");
+    let host = setup.start();
+    let webhook = webhook(&host, "sender", "secrets");
+    allow_outside(&host, "secrets");
+    (host, webhook)
+}
+
+fn allow_outside(host: &Host, flow: &str) {
+    let flow = host.read(&format!("flow/{flow}?by=name")).ok();
+    let options = json!({ "options": { "http_allow": ["http://*:*"] } });
+    host.change(&format!("flow/{}", text(&flow, "id")), &options).ok();
+}
+
+fn secret_for(host: &Host, name: &str, value: &str, hosts: &[&str]) -> Value {
+    host.create("secret", &json!({ "name": name, "value": value, "hosts": hosts })).ok()
+}
+
+#[test]
+fn a_request_carries_the_value_as_its_part_has_it_and_the_flow_never_does() {
+    let (host, webhook) = reaching();
+    let outside = Outside::start();
+    secret_for(&host, "api", VALUE, &["127.0.0.1"]);
+    let form = ["Content-Type", "application/x-www-form-urlencoded"];
+    let plan = json!({ "place": ["api"], "send": [
+        { "url": outside.url("/status/200?key=<api>&x=1"), "headers": [["Authorization", "Bearer <api>"]] },
+        { "url": outside.url("/status/200"), "basic": "api" },
+        { "url": outside.url("/status/200"), "headers": [["Content-Type", "application/json"]], "body": r#"{"k":"<api>","l":"<api>"}"# },
+        { "url": outside.url("/status/200"), "headers": [form], "body": "k=<api>&l=1" },
+        { "url": outside.url("/status/200"), "body": "plain <api>" },
+        { "url": outside.url("/status/200"), "body": "flowhost-secret-00000000000000000000000000000000 flowhost-secret-" },
+    ] });
+    let answers = told(&host, &webhook, &plan);
+    assert!(answers[1..].iter().all(|answer| answer["status"] == 200), "{answers:?}");
+    let requests = outside.requests();
+    assert_eq!(requests[0].headers["authorization"], format!("Bearer {VALUE}"));
+    assert_eq!(requests[0].target, "/status/200?key=s3cr3t%20%22quoted%22%20%C3%BC%2F%3F%26%20tail&x=1");
+    let basic = requests[1].headers["authorization"].strip_prefix("Basic ").unwrap();
+    assert_eq!(BASE64.decode(basic.as_bytes()).unwrap(), format!("user:{VALUE}").as_bytes());
+    assert_eq!(serde_json::from_slice::<Value>(&requests[2].body).unwrap(), json!({ "k": VALUE, "l": VALUE }));
+    assert_eq!(requests[3].body, b"k=s3cr3t+%22quoted%22+%C3%BC%2F%3F%26+tail&l=1");
+    assert_eq!(requests[4].body, format!("plain {VALUE}").as_bytes());
+    // What is no placeholder of this execution goes as it is.
+    assert_eq!(requests[5].body, b"flowhost-secret-00000000000000000000000000000000 flowhost-secret-");
+    host.terminate();
+    host.wait();
+    for form in forms(VALUE) {
+        assert!(!holds(host.data(), &form), "{form}");
+    }
+    assert!(!host.log().contains("s3cr3t"), "{}", host.log());
+}
+
+#[test]
+fn a_value_is_sent_to_the_hosts_of_its_secret_only_and_follows_no_redirect_elsewhere() {
+    let (host, webhook) = reaching();
+    let (here, there) = (Outside::start(), Outside::start_at([127, 0, 0, 2].into()));
+    let secret = secret_for(&host, "api", VALUE, &["127.0.0.1"]);
+    let bearer = json!([["Authorization", "Bearer <api>"], ["X-Token", "<api>"]]);
+    let away = here.url(&format!("/redirect/307?{}", there.url("/status/200")));
+    let plan = json!({ "place": ["api"], "send": [
+        { "url": there.url("/status/200"), "headers": bearer },
+        { "url": there.url("/status/200?key=<api>") },
+        { "url": there.url("/status/200"), "body": "<api>" },
+        { "url": there.url("/status/200"), "basic": "api" },
+        { "url": away, "body": "<api>" },
+    ] });
+    let answers = told(&host, &webhook, &plan);
+    assert_eq!(codes(&answers[1..]), ["secrets.not-allowed"; 5]);
+    let message = text(&answers[1], "message");
+    assert!(message.contains("`api`") && message.contains("127.0.0.2") && message.contains("`hosts`"), "{message}");
+    assert!(there.requests().is_empty());
+    // Headers that have a value stay behind where a redirect leaves the origin.
+    let plan = json!({ "place": ["api"], "send": [{ "url": away, "headers": bearer }] });
+    assert_eq!(told(&host, &webhook, &plan)[1], json!({ "status": 200 }));
+    let request = there.requests().remove(0);
+    assert!(!request.headers.contains_key("authorization") && !request.headers.contains_key("x-token"), "{request:?}");
+    // A change of the hosts holds from the next request on.
+    let path = format!("secret/{}", text(&secret, "id"));
+    host.change(&path, &json!({ "hosts": ["*.0.0.1.example"] })).ok();
+    let plan = json!({ "place": ["api"], "send": [{ "url": here.url("/status/200"), "body": "<api>" }] });
+    assert_eq!(codes(&told(&host, &webhook, &plan)), ["", "secrets.not-allowed"]);
+}
+
+#[test]
+fn a_placeholder_is_worth_nothing_in_another_execution() {
+    let (host, webhook) = reaching();
+    let outside = Outside::start();
+    secret_for(&host, "api", VALUE, &["127.0.0.1"]);
+    let placeholder = told(&host, &webhook, &json!({ "place": ["api"] }))[0]["placeholder"].clone();
+    let plan = json!({ "send": [{ "url": outside.url("/status/200"), "body": placeholder }] });
+    assert_eq!(told(&host, &webhook, &plan), [json!({ "status": 200 })]);
+    assert_eq!(outside.requests()[0].body, placeholder.as_str().unwrap().as_bytes());
+}
+
+#[test]
+fn forward_sends_an_event_with_a_token_that_it_never_has() {
+    let (host, _) = reaching();
+    let outside = Outside::start();
+    let webhook = webhook(&host, "forward", "forward");
+    allow_outside(&host, "forward");
+    let token = "the-token-of-the-service";
+    let event: Value = serde_json::from_slice(&workspace_file("examples/forward/requests/order.json")).unwrap();
+    let call = || webhook.call(&host, &event).send();
+    let unconfigured = call().problem(500, "flow.error");
+    assert_eq!(unconfigured["execution"]["failure"]["flow_code"], "forward.unconfigured");
+    let address = |path: &str| host.set("forward.url", json!(outside.url(path)).to_string()).ok();
+    address("/status/202");
+    assert_eq!(call().problem(500, "flow.error")["execution"]["failure"]["flow_code"], "secrets.not-found");
+    let arguments = ["secret", "set", "forward-token", "--host", "127.0.0.1"];
+    assert_eq!(host.cli_with_input(&arguments, token).exit, Some(0));
+    let execution = call().ok();
+    assert_eq!(execution["output_value"]["delivery"], json!({ "status": "delivered", "http_status": 202 }));
+    let request = outside.requests().remove(0);
+    assert_eq!(request.headers["authorization"], format!("Bearer {token}"));
+    assert_eq!(request.headers["idempotency-key"], "evt-2041");
+    assert_eq!(serde_json::from_slice::<Value>(&request.body).unwrap(), event);
+    for (path, code, retryable) in [
+        ("/status/400", "forward.rejected", false),
+        ("/status/503", "forward.unavailable", true),
+        ("/cut", "forward.unavailable", true),
+    ] {
+        address(path);
+        let problem = call().problem(500, "flow.error");
+        let failure = &problem["execution"]["failure"];
+        assert_eq!([&failure["flow_code"], &failure["retryable"]], [&json!(code), &json!(retryable)], "{path}");
+    }
+    host.terminate();
+    host.wait();
+    assert!(!holds(host.data(), token) && !host.log().contains(token));
 }

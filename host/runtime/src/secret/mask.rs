@@ -166,7 +166,7 @@ mod tests {
 
     fn json(finder: &Finder, json: &str) -> String {
         let masked = finder.mask_json(json).map_or_else(|| json.to_owned(), |masked| masked.get().to_owned());
-        serde_json::from_str::<serde_json::Value>(&masked).unwrap();
+        RawValue::from_string(masked.clone()).unwrap();
         masked
     }
 
