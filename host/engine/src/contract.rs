@@ -55,8 +55,9 @@ impl Contract {
     fn offers(&self, import: &str) -> bool {
         let (interface, version) = split_version(import);
         let package = interface.split('/').next().unwrap_or_default();
-        if WASI_PACKAGES.contains(&package) {
-            return version == Some(Version { major: 0, minor: 2 });
+        if package.starts_with("wasi:") {
+            let is_linked = WASI_PACKAGES.contains(&package) || self.is_offered(interface);
+            return is_linked && version == Some(Version { major: 0, minor: 2 });
         }
         if package == "flowhost:flow" {
             // A minor version only adds: what was built for an older one runs, for a newer one may not.
@@ -126,6 +127,7 @@ mod tests {
     fn contract() -> Contract {
         let mut contract = Contract::default();
         contract.offer("flowhost:flow/execution");
+        contract.offer("wasi:http/outgoing-handler");
         contract
     }
 
@@ -135,7 +137,9 @@ mod tests {
         assert!(contract().offers("wasi:io/poll@0.2.0"));
         assert!(!contract().offers("wasi:cli/environment@0.3.0"));
         assert!(!contract().offers("wasi:nn/graph@0.2.0-rc-2024-10-28"));
-        assert!(!contract().offers("wasi:http/outgoing-handler@0.2.6"));
+        assert!(contract().offers("wasi:http/outgoing-handler@0.2.6"));
+        assert!(!contract().offers("wasi:http/outgoing-handler@0.3.0"));
+        assert!(!contract().offers("wasi:http/incoming-handler@0.2.6"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::log::Log;
 use crate::memory::MemoryLimiter;
 use crate::meter::Meter;
 use crate::outcome::{LimitedOutput, Outcome};
-use crate::wait::Residence;
+use crate::wait::{Holds, Residence};
 use crate::wasi::Wasi;
 
 /// The data of one call's store: the same type for every host, with slots for what capabilities bring.
@@ -26,6 +26,7 @@ pub struct State {
     pub log: Arc<Log>,
     pub(crate) residence: Arc<dyn Residence>,
     pub(crate) meter: Arc<Meter>,
+    pub(crate) holds: Arc<Holds>,
     pub(crate) memory: MemoryLimiter,
     pub(crate) wasi: Wasi,
     slots: Slots,
@@ -110,6 +111,7 @@ impl State {
             log,
             residence,
             meter,
+            holds: Arc::default(),
             memory: MemoryLimiter::new(budget.memory_bytes),
             wasi: Wasi::new(seed),
             slots,

@@ -1,8 +1,9 @@
 //! How a call waits for something outside: its limits stand still, and it may have to leave memory meanwhile.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use async_trait::async_trait;
 use flowhost_model::{JournalEntry, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
 
 use crate::State;
 use crate::clock::Clock;
@@ -90,14 +92,71 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// What would be lost if a call left memory.
+#[derive(Debug, Default)]
+pub(crate) struct Holds {
+    count: AtomicUsize,
+    released: Notify,
+}
+
+/// Keeps a call in memory while it waits, until it is dropped.
+#[derive(Debug)]
+pub struct Hold(Arc<Holds>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::SeqCst);
+        self.0.released.notify_waiters();
+    }
+}
+
+/// Makes holds of a call.
+#[derive(Clone, Debug)]
+pub struct Holder(Arc<Holds>);
+
+impl Holder {
+    /// Keeps the call in memory from now on, also while it waits for something else, until the value is dropped.
+    pub fn hold(&self) -> Hold {
+        self.0.count.fetch_add(1, Ordering::SeqCst);
+        Hold(self.0.clone())
+    }
+}
+
+impl Holds {
+    /// Waits for an event as long as anything is held; none where nothing is, any more, and it has not happened. A flow's limits
+    /// do not count the time.
+    pub(crate) async fn stay<T>(&self, meter: &Meter, mut event: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return None;
+        }
+        meter.begin_wait();
+        let _attending = Attending(meter);
+        loop {
+            let released = self.released.notified();
+            if self.count.load(Ordering::SeqCst) == 0 {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                happened = event.as_mut() => return Some(happened),
+                () = released => {}
+            }
+        }
+    }
+}
+
 /// Waits for an event; none where the call is to leave memory before it. What has happened already is no wait.
 pub(crate) async fn stay<T>(
     residence: &Arc<dyn Residence>,
     meter: &Arc<Meter>,
+    holds: &Arc<Holds>,
     event: impl Future<Output = T>,
 ) -> Option<T> {
     let mut event = pin!(event);
     if let Poll::Ready(happened) = poll_fn(|context| Poll::Ready(event.as_mut().poll(context))).await {
+        return Some(happened);
+    }
+    if let Some(happened) = holds.stay(meter, event.as_mut()).await {
         return Some(happened);
     }
     residence.wait_begins();
@@ -148,6 +207,11 @@ impl Drop for Attending<'_> {
 }
 
 impl State {
+    /// What makes holds of this call.
+    pub fn holder(&self) -> Holder {
+        Holder(self.holds.clone())
+    }
+
     /// Waits for an event that would be lost if the call left memory. The flow's limits do not count the time. This is no
     /// journal point: whoever calls it makes one of what it gives.
     pub async fn attend<T>(&mut self, event: impl Future<Output = T> + Send) -> T {
@@ -191,7 +255,7 @@ impl State {
             }
         };
         let stayed = {
-            let mut stay = pin!(stay(&self.residence, &self.meter, either));
+            let mut stay = pin!(stay(&self.residence, &self.meter, &self.holds, either));
             tokio::select! {
                 biased;
                 stayed = &mut stay => stayed,

@@ -17,6 +17,7 @@ mod response;
 mod secrets;
 mod settings;
 mod sleep;
+mod wasi_http;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub(crate) fn own() -> Vec<Box<dyn Capability>> {
         Box::new(http::HttpCapability),
         Box::new(locks::LocksCapability),
         Box::new(secrets::SecretsCapability),
+        Box::new(wasi_http::WasiHttpCapability),
     ]
 }
 

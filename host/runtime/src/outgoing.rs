@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 pub use allow_list::{AllowList, InvalidLine};
 pub(crate) use exchange::{Response, Room};
 pub(crate) use failure::Failure;
-pub(crate) use request::{Draft, Request};
+pub(crate) use request::{Draft, HEADER_BYTES, HEADERS, OWN_HEADERS, Request};
 
 use self::address::Addresses;
 use self::client::Connections;

@@ -43,8 +43,8 @@ fn what_is_no_flow_is_refused_with_the_reason() {
             vec!["imports `wasi:nn/graph@0.2.0-rc-2024-10-28`, which this host does not offer"],
         ),
         (
-            wat(&format!(r#"(component (import "wasi:http/outgoing-handler@0.2.6" (instance)) {handler})"#)),
-            vec!["imports `wasi:http/outgoing-handler@0.2.6`, which this host does not offer"],
+            wat(&format!(r#"(component (import "wasi:http/incoming-handler@0.2.6" (instance)) {handler})"#)),
+            vec!["imports `wasi:http/incoming-handler@0.2.6`, which this host does not offer"],
         ),
         (
             wat(&format!(r#"(component (import "flowhost:flow/execution@1.9.0" (instance)) {handler})"#)),

@@ -12,3 +12,4 @@ mod response;
 mod secrets;
 mod settings;
 mod sleep;
+mod wasi_http;

@@ -1,7 +1,7 @@
 //! `wasi:io/poll`: waiting is a journal point, and what is ready is told in the order in which it was asked for.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 
 use tokio::time::Instant;
 use wasmtime::component::{Resource, ResourceTable};
@@ -23,9 +23,13 @@ impl State {
         poll: impl for<'a> FnOnce(&'a mut ResourceTable) -> Polled<'a, T>,
     ) -> wasmtime::Result<T> {
         let Some(due) = earliest else {
-            return poll(&mut self.table).await;
+            let mut polled = pin!(poll(&mut self.table));
+            return match self.holds.stay(&self.meter, polled.as_mut()).await {
+                Some(polled) => polled,
+                None => polled.await,
+            };
         };
-        match stay(&self.residence, &self.meter, poll(&mut self.table)).await {
+        match stay(&self.residence, &self.meter, &self.holds, poll(&mut self.table)).await {
             Some(polled) => polled,
             None => {
                 let left = due.saturating_duration_since(Instant::now());

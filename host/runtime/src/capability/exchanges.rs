@@ -3,13 +3,17 @@
 //! At the first a request is sent or refused, at the second its response is there. An execution that is run again and finds
 //! the first without the second was cut off in the middle: it sends the request again only where that is safe.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use flowhost_engine::{Call, Outcome, State};
+use flowhost_engine::{Call, Holder, Outcome, State};
 use flowhost_model::LogLevel;
 use futures_util::future::join_all;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::bindings::flowhost::flow::types::HostError;
@@ -24,22 +28,94 @@ pub(super) type Exchanged = Result<Response, Failure>;
 
 /// What an execution has exchanged.
 #[derive(Default)]
-pub(super) struct Exchanges {
+struct Exchanges {
     sent: u32,
-    /// Bytes of drafts that the flow holds.
-    drafted: usize,
-    /// Made at the first exchange.
-    bounds: Option<(Arc<Semaphore>, Room)>,
+    /// Made at the first request.
+    bounds: Option<Arc<Bounds>>,
+}
+
+/// What the exchanges of an execution have in common.
+struct Bounds {
+    host: Host,
+    live: Arc<Live>,
+    holder: Holder,
+    parallel: Semaphore,
+    room: Room,
+    /// Bytes of bodies that the flow may still hold.
+    draft_room: AtomicUsize,
+    body_bytes: usize,
+}
+
+/// How many bodies of the largest size a flow may hold before they are sent.
+const BODIES: usize = 4;
+
+/// Bytes of a body that a flow holds until it is sent.
+pub(super) struct Drafted {
+    bounds: Arc<Bounds>,
+    bytes: usize,
+}
+
+impl Drafted {
+    /// Room for a body that grows.
+    pub(super) fn new(state: &mut State) -> wasmtime::Result<Self> {
+        Ok(Self { bounds: bounds(state)?, bytes: 0 })
+    }
+
+    /// Makes room for so many more bytes; false where there is none, or the body is too large.
+    pub(super) fn grow(&mut self, by: usize) -> bool {
+        let fits = self.bytes.saturating_add(by) <= self.bounds.body_bytes;
+        let take = |room: usize| room.checked_sub(by);
+        let is_taken = fits && self.bounds.draft_room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+        if is_taken {
+            self.bytes += by;
+        }
+        is_taken
+    }
+
+    /// The room, which is another's from now on.
+    pub(super) fn take(&mut self) -> Self {
+        Self { bounds: self.bounds.clone(), bytes: std::mem::take(&mut self.bytes) }
+    }
+
+    /// Gives the room back.
+    pub(super) fn clear(&mut self) {
+        self.bounds.draft_room.fetch_add(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Drafted {
+    fn drop(&mut self) {
+        self.clear();
+    }
 }
 
 /// A request that has passed the first journal point.
 pub(super) struct Sent {
-    number: u32,
+    /// Counted from 1 within the execution.
+    pub(super) number: u32,
     request: Arc<Request>,
+    bounds: Arc<Bounds>,
     /// Whether the execution sent it when it ran before.
-    is_known: bool,
+    pub(super) is_known: bool,
     /// Whether the store knows that it is sent.
     is_kept: bool,
+    /// The room that its body takes until the exchange has ended.
+    pub(super) drafted: Option<Drafted>,
+}
+
+/// An exchange under way; dropping it ends it.
+pub(super) struct UnderWay {
+    result: oneshot::Receiver<Exchanged>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Future for UnderWay {
+    /// None where the host failed.
+    type Output = Option<Exchanged>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.result).poll(context).map(Result::ok)
+    }
 }
 
 impl From<Failure> for HostError {
@@ -48,27 +124,29 @@ impl From<Failure> for HostError {
     }
 }
 
-pub(super) fn asking(state: &mut State) -> wasmtime::Result<(Host, Arc<Live>)> {
+fn asking(state: &mut State) -> wasmtime::Result<(Host, Arc<Live>)> {
     let context = state.slot::<ExecutionContext>()?;
     Ok((context.host().clone(), context.live().clone()))
 }
 
-/// Makes room for bytes of a request that the flow holds; none where it holds too many.
-pub(super) fn draft(state: &mut State, bytes: usize) -> wasmtime::Result<bool> {
-    let (host, _) = asking(state)?;
-    let limit = usize::try_from(host.outgoing().limits().body_bytes).unwrap_or(usize::MAX);
-    let exchanges: &mut Exchanges = state.slot_or_default();
-    let is_too_large = bytes > limit || exchanges.drafted.saturating_add(bytes) > limit.saturating_mul(4);
-    if !is_too_large {
-        exchanges.drafted += bytes;
+fn bounds(state: &mut State) -> wasmtime::Result<Arc<Bounds>> {
+    if let Some(bounds) = &state.slot_or_default::<Exchanges>().bounds {
+        return Ok(bounds.clone());
     }
-    Ok(!is_too_large)
-}
-
-/// Bytes of a request that the flow does not hold any more.
-pub(super) fn undraft(state: &mut State, bytes: usize) {
-    let exchanges: &mut Exchanges = state.slot_or_default();
-    exchanges.drafted = exchanges.drafted.saturating_sub(bytes);
+    let (host, live) = asking(state)?;
+    let limits = host.outgoing().limits();
+    let body_bytes = usize::try_from(limits.body_bytes).unwrap_or(usize::MAX);
+    let bounds = Arc::new(Bounds {
+        parallel: Semaphore::new(limits.parallel as usize),
+        room: Room::new(live.start.budget.journal_bytes),
+        draft_room: AtomicUsize::new(body_bytes.saturating_mul(BODIES)),
+        body_bytes,
+        holder: state.holder(),
+        host,
+        live,
+    });
+    state.slot_or_default::<Exchanges>().bounds = Some(bounds.clone());
+    Ok(bounds)
 }
 
 fn log(live: &Live, level: LogLevel, what: &str, ended: &str, began: Instant) {
@@ -78,7 +156,8 @@ fn log(live: &Live, level: LogLevel, what: &str, ended: &str, began: Instant) {
 
 /// The first journal point: requests are sent, or refused. They leave when [`exchange`] is asked for.
 pub(super) async fn send(state: &mut State, drafts: Vec<Draft>) -> wasmtime::Result<Vec<Result<Sent, Failure>>> {
-    let (host, live) = asking(state)?;
+    let bounds = bounds(state)?;
+    let Bounds { host, live, .. } = &*bounds;
     let limits = host.outgoing().limits();
     let mut results = Vec::with_capacity(drafts.len());
     let mut must_be_kept = false;
@@ -99,8 +178,8 @@ pub(super) async fn send(state: &mut State, drafts: Vec<Draft>) -> wasmtime::Res
                 let message = format!("an execution sends at most {} requests", limits.requests);
                 return Err(Failure::new(Failure::TOO_MANY, message));
             }
-            if !is_known && let Err(refused) = host.outgoing().permit(&host, &live, &request) {
-                log(&live, LogLevel::Warn, &request.shown(), &describe(&refused), Instant::now());
+            if !is_known && let Err(refused) = host.outgoing().permit(host, live, &request) {
+                log(live, LogLevel::Warn, &request.shown(), &describe(&refused), Instant::now());
                 return Err(refused);
             }
             Ok(Arc::new(request))
@@ -110,18 +189,18 @@ pub(super) async fn send(state: &mut State, drafts: Vec<Draft>) -> wasmtime::Res
                 && refused.code == Failure::TOO_MANY
                 && number == limits.requests.saturating_add(1)
             {
-                log(&live, LogLevel::Warn, &shown, &describe(refused), Instant::now());
+                log(live, LogLevel::Warn, &shown, &describe(refused), Instant::now());
             }
             state.record(call, &checked.as_ref().map(|_| ()))?;
         }
         results.push(checked.map(|request| {
             must_be_kept |= !is_known && !request.is_repeatable();
-            Sent { number, request, is_known, is_kept: false }
+            Sent { number, request, bounds: bounds.clone(), is_known, is_kept: false, drafted: None }
         }));
     }
     if must_be_kept && live.is_durable() {
         // If it is cut off from here on, the next run knows that the request may have been received.
-        host.step(state, &live, Vec::new(), |_, _| {}).await?;
+        host.step(state, live, Vec::new(), |_, _| {}).await?;
         for sent in results.iter_mut().flatten() {
             sent.is_kept = true;
         }
@@ -134,51 +213,55 @@ fn describe(failure: &Failure) -> String {
 }
 
 /// The second journal point, as its entry names it.
-pub(super) fn response_call(sent: &Sent) -> Call {
+fn response_call(sent: &Sent) -> Call {
     Call::new("http.response", &sent.number)
 }
 
-/// Begins an exchange, in a task of its own that ends when the handle is dropped.
-pub(super) fn begin(state: &mut State, sent: &Sent) -> wasmtime::Result<AbortOnDropHandle<Exchanged>> {
-    let (host, live) = asking(state)?;
-    let journal_bytes = live.start.budget.journal_bytes;
-    let exchanges: &mut Exchanges = state.slot_or_default();
-    let (parallel, room) = exchanges.bounds.get_or_insert_with(|| {
-        let parallel = Semaphore::new(host.outgoing().limits().parallel as usize);
-        (Arc::new(parallel), Room::new(journal_bytes))
-    });
-    let (parallel, room) = (parallel.clone(), room.clone());
-    let (request, is_known) = (sent.request.clone(), sent.is_known);
-    Ok(AbortOnDropHandle::new(tokio::spawn(async move {
-        let shown = request.shown();
+impl Sent {
+    /// Begins the exchange, in a task of its own. The call stays in memory until the value is dropped, or until the response has
+    /// been there for as long as the exchange may take, and nobody asked for it.
+    pub(super) fn begin(&self) -> UnderWay {
+        let (bounds, request, is_known) = (self.bounds.clone(), self.request.clone(), self.is_known);
+        let (send, result) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let _hold = bounds.holder.hold();
+            let exchanged = bounds.exchange(&request, is_known).await;
+            // Whoever began it may have lost interest.
+            let _gone = send.send(exchanged);
+            tokio::time::sleep(bounds.host.outgoing().limits().time).await;
+        });
+        UnderWay { result, _task: AbortOnDropHandle::new(task) }
+    }
+}
+
+impl Bounds {
+    async fn exchange(&self, request: &Request, is_known: bool) -> Exchanged {
+        let (host, live, shown) = (&self.host, &self.live, request.shown());
         if is_known && !request.is_repeatable() {
             let message = format!(
                 "the host was cut off after it had sent {shown}; nobody knows whether it was received, so it is not sent again"
             );
             let failure = Failure::new(Failure::OUTCOME_UNKNOWN, message);
-            log(&live, LogLevel::Warn, &shown, &describe(&failure), Instant::now());
+            log(live, LogLevel::Warn, &shown, &describe(&failure), Instant::now());
             return Err(failure);
         }
         // In this order: whoever waits for the execution's own turn holds no turn of the host's.
         let closed = |_| Failure::new(Failure::CONNECTION_FAILED, "the host is about to end");
-        let _own = parallel.acquire().await.map_err(closed)?;
+        let _own = self.parallel.acquire().await.map_err(closed)?;
         let _turn = host.outgoing().parallel().acquire().await.map_err(closed)?;
         let began = Instant::now();
-        let exchanged = host.outgoing().exchange(&host, &live, &request, &room).await;
+        let exchanged = host.outgoing().exchange(host, live, request, &self.room).await;
         match &exchanged {
-            Ok(response) => log(&live, LogLevel::Info, &shown, &response.status.to_string(), began),
-            Err(failure) => log(&live, LogLevel::Warn, &shown, &describe(failure), began),
+            Ok(response) => log(live, LogLevel::Info, &shown, &response.status.to_string(), began),
+            Err(failure) => log(live, LogLevel::Warn, &shown, &describe(failure), began),
         }
         exchanged
-    })))
+    }
 }
 
-/// What a task gave; a task that panicked is a fault of the host.
-pub(super) fn joined(
-    state: &mut State,
-    ended: Result<Exchanged, tokio::task::JoinError>,
-) -> wasmtime::Result<Exchanged> {
-    ended.map_err(|error| state.end(Outcome::HostFault(format!("an exchange: {error}"))))
+/// What an exchange gave; one without an end is a fault of the host.
+pub(super) fn ended(state: &mut State, ended: Option<Exchanged>) -> wasmtime::Result<Exchanged> {
+    ended.ok_or_else(|| state.end(Outcome::HostFault("an exchange with the outside panicked".into())))
 }
 
 /// Keeps responses that only the flow's memory and its journal have: a crash right after them does not make them unknown.
@@ -202,14 +285,11 @@ pub(super) async fn exchange(state: &mut State, sent: &[&Sent]) -> wasmtime::Res
         }
     }
     let rest = &sent[results.len()..];
-    let mut under_way = Vec::with_capacity(rest.len());
-    for sent in rest {
-        under_way.push(begin(state, sent)?);
-    }
-    if !under_way.is_empty() {
-        let ended = state.attend(join_all(under_way)).await;
-        for (sent, ended) in rest.iter().zip(ended) {
-            let exchanged = joined(state, ended)?;
+    if !rest.is_empty() {
+        let under_way = rest.iter().map(|sent| sent.begin());
+        let all = state.attend(join_all(under_way)).await;
+        for (sent, end) in rest.iter().zip(all) {
+            let exchanged = ended(state, end)?;
             state.record(response_call(sent), &exchanged)?;
             results.push(exchanged);
         }

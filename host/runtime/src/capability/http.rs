@@ -6,7 +6,7 @@ use flowhost_engine::{State, WholeState};
 use wasmtime::component::{Linker, Resource};
 
 use super::bindings::flowhost::flow::http;
-use super::exchanges::{self, Exchanged};
+use super::exchanges::{self, Drafted, Exchanged};
 use super::refusal::Told;
 use crate::capability::Capability;
 use crate::outgoing::{Draft, Response};
@@ -16,7 +16,10 @@ pub(super) struct HttpCapability;
 
 /// A request that has not been sent yet. The generated code re-exports it.
 #[allow(unreachable_pub)]
-pub struct Unsent(Draft);
+pub struct Unsent {
+    draft: Draft,
+    drafted: Drafted,
+}
 
 /// A response. The generated code re-exports it.
 #[allow(unreachable_pub)]
@@ -42,20 +45,19 @@ fn told(state: &mut State, exchanged: Exchanged) -> wasmtime::Result<Told<Resour
 
 impl http::HostNewRequest for State {
     fn new(&mut self, method: String, url: String) -> wasmtime::Result<Resource<Unsent>> {
-        self.push_resource(Unsent(Draft::new(method, url)))
+        let drafted = Drafted::new(self)?;
+        self.push_resource(Unsent { draft: Draft::new(method, url), drafted })
     }
 
     fn append_header(&mut self, request: Resource<Unsent>, name: String, value: Vec<u8>) -> wasmtime::Result<()> {
-        self.table.get_mut(&request)?.0.append_header(name, value);
+        self.table.get_mut(&request)?.draft.append_header(name, value);
         Ok(())
     }
 
     fn set_body(&mut self, request: Resource<Unsent>, body: Vec<u8>) -> wasmtime::Result<()> {
-        let former = std::mem::take(&mut self.table.get_mut(&request)?.0.body);
-        exchanges::undraft(self, former.len());
-        let is_taken = exchanges::draft(self, body.len())?;
-        let draft = &mut self.table.get_mut(&request)?.0;
-        if is_taken {
+        let Unsent { draft, drafted } = self.table.get_mut(&request)?;
+        drafted.clear();
+        if drafted.grow(body.len()) {
             draft.body = body.into();
         } else {
             draft.is_too_large = true;
@@ -64,17 +66,17 @@ impl http::HostNewRequest for State {
     }
 
     fn set_timeout(&mut self, request: Resource<Unsent>, microseconds: u64) -> wasmtime::Result<()> {
-        self.table.get_mut(&request)?.0.timeout = Some(Duration::from_micros(microseconds));
+        self.table.get_mut(&request)?.draft.timeout = Some(Duration::from_micros(microseconds));
         Ok(())
     }
 
     fn set_redirects(&mut self, request: Resource<Unsent>, limit: u32) -> wasmtime::Result<()> {
-        self.table.get_mut(&request)?.0.redirects = limit;
+        self.table.get_mut(&request)?.draft.redirects = limit;
         Ok(())
     }
 
     fn repeat_when_unknown(&mut self, request: Resource<Unsent>) -> wasmtime::Result<()> {
-        self.table.get_mut(&request)?.0.repeat_when_unknown = true;
+        self.table.get_mut(&request)?.draft.repeat_when_unknown = true;
         Ok(())
     }
 
@@ -87,8 +89,7 @@ impl http::HostNewRequest for State {
     }
 
     fn drop(&mut self, request: Resource<Unsent>) -> wasmtime::Result<()> {
-        let Unsent(draft) = self.table.delete(request)?;
-        exchanges::undraft(self, draft.body.len());
+        self.table.delete(request)?;
         Ok(())
     }
 }
@@ -125,7 +126,7 @@ impl http::HostIncomingResponse for State {
 
 impl http::Host for State {
     async fn send_all(&mut self, requests: Vec<Resource<Unsent>>) -> wasmtime::Result<Vec<Told<Resource<Received>>>> {
-        let drafts = requests.iter().map(|request| Ok(self.table.get(request)?.0.clone()));
+        let drafts = requests.iter().map(|request| Ok(self.table.get(request)?.draft.clone()));
         let drafts = drafts.collect::<wasmtime::Result<Vec<_>>>()?;
         let sent = exchanges::send(self, drafts).await?;
         let under_way: Vec<_> = sent.iter().flatten().collect();

@@ -15,8 +15,8 @@ use super::failure::Failure;
 const URL_LIMIT: usize = 16 << 10;
 
 /// What the headers of a request may take together, in bytes, and how many there may be.
-const HEADER_BYTES: usize = 64 << 10;
-const HEADERS: usize = 200;
+pub(crate) const HEADER_BYTES: usize = 64 << 10;
+pub(crate) const HEADERS: usize = 200;
 
 /// The most redirects that are followed.
 const REDIRECTS_LIMIT: u32 = 20;
@@ -25,7 +25,7 @@ const REDIRECTS_LIMIT: u32 = 20;
 const REDIRECTS: u32 = 5;
 
 /// Headers that belong to one connection, or that say what the host knows better.
-const OWN_HEADERS: [&str; 11] = [
+pub(crate) const OWN_HEADERS: [&str; 11] = [
     "connection",
     "expect",
     "host",
