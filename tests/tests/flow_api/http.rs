@@ -459,3 +459,64 @@ fn a_stop_ends_an_exchange() {
     assert_eq!(code(&host.wait_until_ended(&paused).outputs()["results"][0]), "http.outcome-unknown");
     assert_eq!(outside.requests().len(), 2);
 }
+
+/// Cuts a flow off right after each commit that it makes, in turn. It changes something, reads, and posts twice.
+pub(crate) fn cut_off_after_every_commit(guest: &str) {
+    let setup = || Setup::new().flag("--set", "http_private=127.0.0.0/8").flag("--set", "http_allow=http://*:*");
+    let mut host = setup().start();
+    let webhook = webhook(&host, guest, guest);
+    let flow = host.read(&format!("flow/{guest}?by=name")).ok();
+    host.change(&format!("flow/{}", text(&flow, "id")), &json!({ "options": { "http_allow": ["http://*:*"] } })).ok();
+    host.terminate();
+    host.wait();
+    let outside = Outside::start();
+    let received = |what: &str| outside.requests().iter().filter(|request| request.target == what).count();
+    let mut cut_off = 0;
+    for commits in 1.. {
+        let [first, second] = ["first", "second"].map(|name| format!("/echo?{name}-{commits}"));
+        let post = |target: &str| json!({ "method": "POST", "url": outside.url(target), "body": "once" });
+        let steps = json!([
+            { "save": "begun" },
+            { "send": [get(outside.url("/echo"))] },
+            { "send": [post(&first)] },
+            { "save": "between" },
+            { "send": [post(&second)] },
+        ]);
+        // The start makes commits of its own.
+        let aborting = setup().data_of(&host).flag("--abort-after-commits", &commits.to_string());
+        let Ok(aborting) = aborting.try_start() else { continue };
+        if webhook.call(&aborting, &json!({ "steps": steps })).try_send().is_some() {
+            break;
+        }
+        aborting.wait();
+        host = setup().data_of(&aborting).start();
+        for execution in host.executions_of(guest) {
+            let ended = host.wait_until_ended(text(&execution, "id"));
+            if ended.failure() == Some("execution.interrupted")
+                || !ended.record["input_value"].to_string().contains(&first)
+            {
+                continue;
+            }
+            cut_off += 1;
+            let results = items(&ended.outputs()["results"]).clone();
+            assert_eq!((results.len(), &results[0]["status"]), (3, &json!(200)));
+            for (result, target) in [(&results[1], &first), (&results[2], &second)] {
+                if result["status"] == 200 {
+                    assert_eq!(received(target), 1, "{target}: {result}");
+                } else {
+                    assert!(result.to_string().contains("http.outcome-unknown"), "{target}: {result}");
+                    assert!(received(target) <= 1, "{target}");
+                }
+            }
+        }
+        host.terminate();
+        host.wait();
+    }
+    // The first change, each post and its response, and the change in between; a start may commit once more or less.
+    assert!(cut_off >= 4, "cut off {cut_off} times");
+}
+
+#[test]
+fn no_post_is_received_twice_whichever_commit_a_flow_is_cut_off_after() {
+    cut_off_after_every_commit("http");
+}

@@ -161,3 +161,8 @@ fn a_response_that_nobody_waits_for_holds_up_nobody() {
     let answer = webhook.call(&host, &json!({ "steps": steps })).send().ok();
     assert_eq!(answer["output_value"]["results"][0]["status"], 200);
 }
+
+#[test]
+fn no_post_is_received_twice_whichever_commit_a_flow_is_cut_off_after() {
+    crate::http::cut_off_after_every_commit("wasi-http");
+}
