@@ -12,6 +12,7 @@ use crate::crossing::{from_json, to_json};
 use crate::files::Files;
 use crate::http::Http;
 use crate::locks::Locks;
+use crate::records::Records;
 use crate::response::Response;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
@@ -139,6 +140,11 @@ impl Execution {
     /// Named values that the host keeps encrypted.
     pub fn secrets(&self) -> Secrets<'_> {
         Secrets { backend: &self.backend }
+    }
+
+    /// Records of the host of a type, given by its name in the API's addresses: `webhook`.
+    pub fn records(&self, record_type: impl Into<String>) -> Records<'_> {
+        Records { backend: &self.backend, record_type: record_type.into(), filter: None, order: None }
     }
 
     /// Waiting for a time.

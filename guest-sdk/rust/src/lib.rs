@@ -49,6 +49,7 @@ pub mod locks;
 mod outputs;
 #[cfg(target_family = "wasm")]
 mod panic;
+pub mod records;
 mod request;
 pub mod response;
 pub mod secrets;

@@ -5,6 +5,7 @@ mod ending;
 mod files;
 mod http;
 mod locks;
+mod records;
 mod response;
 mod secrets;
 mod settings;
@@ -49,6 +50,7 @@ pub(crate) struct Backend {
     outside: RefCell<http::Outside>,
     locks: RefCell<locks::Locks>,
     answer: response::Shared,
+    records: RefCell<Vec<records::Record>>,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +94,7 @@ impl Execution {
                 outside: RefCell::default(),
                 locks: RefCell::default(),
                 answer: response::Shared::default(),
+                records: RefCell::default(),
             },
         }
     }

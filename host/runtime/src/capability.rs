@@ -11,6 +11,7 @@ mod execution;
 mod files;
 mod http;
 mod locks;
+mod records;
 mod refusal;
 mod request;
 mod response;
@@ -42,6 +43,7 @@ pub(crate) fn own() -> Vec<Box<dyn Capability>> {
         Box::new(locks::LocksCapability),
         Box::new(secrets::SecretsCapability),
         Box::new(wasi_http::WasiHttpCapability),
+        Box::new(records::RecordsCapability),
     ]
 }
 

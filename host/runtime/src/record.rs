@@ -21,7 +21,7 @@ pub use list::{List, ListRequest};
 pub use secrets::Resealed;
 pub use service::{Deletion, RecordView};
 
-pub(crate) use change::RecordChange;
+pub(crate) use change::{RecordChange, Remembered};
 pub(crate) use file::body as file_body;
 pub(crate) use hook::check_options;
 pub(crate) use parents::Parents;

@@ -8,6 +8,7 @@ mod execution;
 mod files;
 mod http;
 mod locks;
+mod records;
 mod response;
 mod secrets;
 mod settings;

@@ -17,6 +17,7 @@ wasmtime::component::bindgen!({
             import flowhost:flow/http@1.2.0;
             import flowhost:flow/locks@1.2.0;
             import flowhost:flow/secrets@1.2.0;
+            import flowhost:flow/records@1.2.0;
         }
     ",
     imports: {
@@ -40,6 +41,7 @@ wasmtime::component::bindgen!({
         "flowhost:flow/http.[method]new-request.send": async | trappable,
         "flowhost:flow/http.send-all": async | trappable,
         "flowhost:flow/locks": async | trappable,
+        "flowhost:flow/records": async | trappable,
         default: trappable,
     },
     with: {
