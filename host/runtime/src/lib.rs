@@ -28,7 +28,7 @@ pub mod webhook;
 
 pub use access::{Access, Reach};
 pub use capability::{Capability, ExecutionContext};
-pub use execution::{CutOff, ExecutionView, FlowAnswer, FlowBody, StreamedBody};
+pub use execution::{CutOff, ExecutionView, FileBody, FlowAnswer, FlowBody, StreamedBody};
 pub use flow::Deployed;
 pub use flowhost_engine::{
     Call, Clock, Compiler, Pooling, Slots, State, SystemClock, WaitLimit, Waited, WholeState, wasmtime, worker_main,

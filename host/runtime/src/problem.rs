@@ -116,6 +116,8 @@ codes! {
     FileTooLarge = "files.too-large", 413, Caller, false, "The file is too large";
     /// The host has no key for secrets, or not the one that sealed this one.
     SecretsUnavailable = "secrets.unavailable", 409, Host, false, "The secret is not available";
+    /// The file that a flow answered with is not there.
+    FileNotFound = "files.not-found", 404, Flow, false, "No such file";
     /// The uploaded bytes are no flow.
     ComponentInvalid = "component.invalid", 422, Caller, false, "Not a valid flow component";
     /// No such flow, or one without a version.

@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use bytes::Bytes;
 use flowhost::model::RecordId;
-use flowhost::{CutOff, FlowAnswer, FlowBody, StreamedBody};
+use flowhost::{CutOff, FlowAnswer, FlowBody};
 use futures_util::Stream;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response};
 use http_body_util::{Either, Full};
 
@@ -24,14 +24,21 @@ const SANDBOX: HeaderValue =
 /// The answer of a flow. `running` is kept until it is sent, where the flow writes it meanwhile.
 pub(crate) fn of(id: RecordId, answer: FlowAnswer, running: Running) -> Response<AnswerBody> {
     let FlowAnswer { status, headers, body } = answer;
-    let body = match body {
-        FlowBody::Whole(bytes) => Either::Left(Full::new(bytes)),
-        FlowBody::Streamed(stream) => Either::Right(Body::from_stream(Sending { stream, _running: running })),
+    let (body, size) = match body {
+        FlowBody::Whole(bytes) => (Either::Left(Full::new(bytes)), None),
+        FlowBody::File(file) => {
+            let size = file.size;
+            (Either::Right(Body::from_stream(Sending { stream: file, _running: running })), Some(size))
+        }
+        FlowBody::Streamed(stream) => (Either::Right(Body::from_stream(Sending { stream, _running: running })), None),
     };
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     let own = answer.headers_mut();
     *own = headers;
+    if let Some(size) = size {
+        own.insert(CONTENT_LENGTH, size.into());
+    }
     answer::insert_execution_id(own, id);
     own.entry(CACHE_CONTROL).or_insert(NO_STORE);
     own.insert(CONTENT_SECURITY_POLICY, SANDBOX);
@@ -40,12 +47,12 @@ pub(crate) fn of(id: RecordId, answer: FlowAnswer, running: Running) -> Response
 }
 
 /// A body on its way.
-struct Sending {
-    stream: StreamedBody,
+struct Sending<S> {
+    stream: S,
     _running: Running,
 }
 
-impl Stream for Sending {
+impl<S: Stream<Item = Result<Bytes, CutOff>> + Unpin> Stream for Sending<S> {
     type Item = Result<Bytes, CutOff>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {

@@ -446,3 +446,76 @@ fn a_pause_cuts_a_body_off_and_the_execution_goes_on_later() {
     assert_eq!(told(&host.wait_until_ended(&id)), &vec![Value::Null; 7]);
     assert_eq!(setting(host, "respond-pause"), Some(json!(1)));
 }
+
+/// Puts a file onto a host.
+fn upload(host: &Host, name: &str, content_type: &str, bytes: impl AsRef<[u8]>) {
+    let target = format!("/api/latest/file/{name}/content?by=name&plain=true");
+    let request = host.request("PUT", &target).body(bytes).header("Content-Type", content_type);
+    assert_eq!(request.as_operator().send().status, 200);
+}
+
+fn file(name: &str) -> Value {
+    json!({ "op": "file", "name": name })
+}
+
+#[test]
+fn a_file_is_an_answer() {
+    for host in resident_and_unloaded() {
+        let webhook = webhook(host, "respond-file", "respond");
+        let large: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
+        upload(host, "respond-large", "image/png", &large);
+        upload(host, "respond-empty", "text/csv", "");
+        for early in [sleep(1), send()] {
+            let operations = json!([status(201), body("not sent"), file("respond-large"), early]);
+            let answer = call(host, &webhook, operations);
+            assert_eq!((answer.status, answer.header("content-type")), (201, Some("image/png")));
+            assert_eq!(answer.header("content-length"), Some("3000000"));
+            assert!(answer.body == large);
+            assert!(answer.header("content-security-policy").is_some());
+        }
+        let answer = call(
+            host,
+            &webhook,
+            json!([file("respond-large"), file("respond-empty"), header("content-type", "text/x")]),
+        );
+        assert_eq!((answer.text(), answer.header("content-type")), ("", Some("text/x")));
+        assert_eq!(call(host, &webhook, json!([file("respond-large"), body("in its place")])).text(), "in its place");
+        let answer = call(host, &webhook, json!([body("stays"), file("respond-none"), file("")]));
+        assert_eq!(answer.text(), "stays");
+        let ended = host.wait_until_ended(&id_of(&answer));
+        assert_eq!(told(&ended)[1..], [json!("files.not-found"), json!("record.invalid")]);
+    }
+}
+
+#[test]
+fn a_file_that_is_gone_when_the_answer_is_sent_is_told() {
+    let host = unloading();
+    let webhook = webhook(host, "respond-lost", "respond");
+    let gone = |operations: Value| {
+        upload(host, "respond-lost", "text/plain", "here");
+        let mut connection = start(host, &webhook, operations);
+        let id = flowhost_tests::until("it waits", || {
+            let latest = host.executions_of(webhook.name()).first().cloned()?;
+            (latest["status"] == "WAITING").then(|| text(&latest, "id").to_owned())
+        });
+        assert_eq!(host.delete("file/respond-lost?by=name&permanently=true").status, 204);
+        (connection.answer("POST"), host.wait_until_ended(&id))
+    };
+    let (answer, ended) = gone(json!([file("respond-lost"), sleep(2_000)]));
+    answer.problem(404, "files.not-found");
+    assert_eq!(ended.status(), "ENDED_SUCCESS");
+    // Who sends it itself can do something else instead.
+    let (answer, ended) = gone(json!([file("respond-lost"), sleep(2_000), send(), body("instead"), send()]));
+    assert_eq!(answer.text(), "instead");
+    assert_eq!(told(&ended)[2..], [json!("files.not-found"), Value::Null, Value::Null]);
+}
+
+#[test]
+fn a_file_is_sent_to_those_only_whose_execution_may_read_it() {
+    let host = Host::shared();
+    upload(host, "respond-secret", "text/plain", "secret");
+    let webhook = webhook_with(host, "respond-poor", "respond", json!({ "roles": [] }));
+    let answer = call(host, &webhook, json!([body("nothing"), file("respond-secret")]));
+    assert_eq!(answer.text(), "nothing");
+    assert_eq!(told(&host.wait_until_ended(&id_of(&answer)))[1], "access.forbidden");
+}

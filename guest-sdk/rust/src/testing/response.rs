@@ -94,7 +94,11 @@ impl Backend {
     }
 
     pub(crate) fn set_file(&self, name: &str) -> Result<(), HostError> {
-        Err(HostError::new("files.not-found", format_args!("the test has no file `{name}`")))
+        let Some(info) = self.file_info(name)? else {
+            return Err(HostError::new("files.not-found", format_args!("the test has no file `{name}`")));
+        };
+        let body = self.file_bytes(name, 0, info.size)?;
+        self.set_body(info.content_type.as_deref().unwrap_or("application/octet-stream"), &body)
     }
 
     pub(crate) fn send(&self) -> Result<(), HostError> {

@@ -7,8 +7,10 @@
 use std::sync::Arc;
 
 use flowhost_engine::{Call, LimitedOutput, State, WholeState};
+use flowhost_model::RecordType;
 use wasmtime::component::{Linker, Resource};
 
+use super::acting::read;
 use super::bindings::flowhost::flow::response::{self, HostError};
 use super::refusal::{Told, refusal};
 use crate::capability::{Capability, ExecutionContext};
@@ -92,22 +94,54 @@ impl response::Host for State {
         shape(self, |response| response.set_body(&content_type, body))
     }
 
-    async fn set_file(&mut self, _name: String) -> wasmtime::Result<Told<()>> {
-        Ok(Err(refusal("files.not-found", "this version of the host cannot answer with files yet")))
+    async fn set_file(&mut self, name: String) -> wasmtime::Result<Told<()>> {
+        if let Err(refused) = shape(self, |response| response.refuse_if_sent())? {
+            return Ok(Err(refused));
+        }
+        let call = Call::new("response.set-file", &name);
+        let told: Told<()> = read(self, call, async |host, by| match host.named(by, RecordType::File, &name).await? {
+            Some(_) => Ok(()),
+            None => Err(refusal("files.not-found", format!("there is no file `{name}`"))),
+        })
+        .await?;
+        match told {
+            Ok(()) => shape(self, |response| response.set_file(name)),
+            Err(refused) => Ok(Err(refused)),
+        }
     }
 
     async fn send(&mut self) -> wasmtime::Result<Told<()>> {
-        let answer = match shape(self, Response::send)? {
+        if let Err(refused) = shape(self, |response| response.refuse_if_sent())? {
+            return Ok(Err(refused));
+        }
+        let call = Call::new("response.send", &());
+        if let Some(told) = self.replay::<Told<()>>(&call)? {
+            if told.is_ok() {
+                let _sent_before = shape(self, Response::send)?;
+            }
+            return Ok(told);
+        }
+        let (host, live) = asking(self)?;
+        let file = match live.with_response(|response| response.file()) {
+            None => None,
+            Some(name) => match host.open_file(&live, &name).await {
+                Ok(file) => Some(file),
+                Err(problem) => {
+                    let told: Told<()> = Err(problem.into());
+                    self.record(call, &told)?;
+                    return Ok(told);
+                }
+            },
+        };
+        let mut answer = match shape(self, Response::send)? {
             Ok(answer) => answer,
             Err(refused) => return Ok(Err(refused)),
         };
-        let call = Call::new("response.send", &());
-        if let Some(told) = self.replay(&call)? {
-            return Ok(told);
+        if let Some(file) = file {
+            file.put_into(&mut answer);
         }
         let told: Told<()> = Ok(());
         self.record(call, &told)?;
-        let (host, live) = asking(self)?;
         let answered = live.clone();
         host.step(self, &live, Vec::new(), move |host, _| host.answer_caller(&answered, answer)).await?;
         Ok(told)

@@ -107,15 +107,13 @@ impl Ends {
         Listening { ends: self.clone(), ids, told }
     }
 
-    /// Tells everybody that an execution has ended, now that its end is kept. A caller gets the answer that its flow shaped, too.
-    pub(crate) fn tell(&self, execution: &Execution, mut shaped: Option<Box<FlowAnswer>>) {
+    /// Tells everybody that an execution has ended, now that its end is kept.
+    pub(crate) fn tell(&self, execution: &Execution) {
         let waiters = self.lock().remove(&execution.id);
         for waiter in waiters.into_iter().flatten() {
             // Who has gone away does not mind.
             match waiter {
-                Waiter::Caller(answer) => {
-                    drop(answer.send(Ok(Answered::Ended(execution.clone(), shaped.take()))));
-                }
+                Waiter::Caller(answer) => drop(answer.send(Ok(Answered::Ended(execution.clone(), None)))),
                 Waiter::Parent(told) => drop(told.send((execution.id, execution.status))),
             }
         }

@@ -268,9 +268,15 @@ impl Live {
         work(self.lock().response.get_or_insert_default())
     }
 
-    /// The answer that its flow shaped and did not send.
-    pub(crate) fn shaped_answer(&self) -> Option<Box<FlowAnswer>> {
-        self.lock().response.as_mut()?.at_end().map(Box::new)
+    /// The answer that its flow shaped and did not send, and the file that is its body.
+    pub(crate) fn shaped_answer(&self) -> (Option<Box<FlowAnswer>>, Option<String>) {
+        match &mut self.lock().response {
+            None => (None, None),
+            Some(response) => {
+                let file = response.file();
+                (response.at_end().map(Box::new), file)
+            }
+        }
     }
 
     /// Notes whether its flow writes to a caller: meanwhile it stays in memory, and is not run again where it is cut off.

@@ -1,12 +1,14 @@
 //! The answer to a webhook call that a flow shapes.
 
 use bytes::Bytes;
+use http::header::Entry;
 use http::header::{
     ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, DATE, SERVER, SET_COOKIE,
     STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::file_body::FileBody;
 use super::streamed::StreamedBody;
 use crate::identity::SESSION_COOKIE;
 
@@ -32,6 +34,8 @@ pub struct FlowAnswer {
 pub enum FlowBody {
     /// It is complete.
     Whole(Bytes),
+    /// It is a file of the host.
+    File(FileBody),
     /// The flow writes it while it is sent.
     Streamed(StreamedBody),
 }
@@ -81,6 +85,8 @@ pub(crate) struct Response {
     /// Of names and values.
     header_bytes: usize,
     body: Bytes,
+    /// The name of the file that is the body in place of `body`.
+    file: Option<String>,
 }
 
 impl Response {
@@ -120,8 +126,25 @@ impl Response {
     /// Sets the body, whose size is the caller's care.
     pub(crate) fn set_body(&mut self, content_type: &str, body: Vec<u8>) -> Result<(), ResponseError> {
         self.put_header(CONTENT_TYPE.as_str(), content_type.as_bytes(), false)?;
-        self.body = body.into();
+        (self.body, self.file) = (body.into(), None);
         Ok(())
+    }
+
+    /// Makes a file the body, which is looked for when the answer is sent.
+    pub(crate) fn set_file(&mut self, name: String) -> Result<(), ResponseError> {
+        self.refuse_if_sent()?;
+        if let Entry::Occupied(former) = self.headers.entry(CONTENT_TYPE) {
+            let freed: usize = former.iter().map(|value| CONTENT_TYPE.as_str().len() + value.len()).sum();
+            self.header_bytes -= freed;
+            former.remove();
+        }
+        (self.body, self.file, self.is_shaped) = (Bytes::new(), Some(name), true);
+        Ok(())
+    }
+
+    /// The file that is the body, where the answer has one.
+    pub(crate) fn file(&self) -> Option<String> {
+        self.file.clone().filter(|_| has_body(self.status))
     }
 
     /// Takes the answer to send it; nothing can be set any more.
@@ -138,7 +161,7 @@ impl Response {
         if self.is_shaped { self.send().ok() } else { None }
     }
 
-    fn refuse_if_sent(&self) -> Result<(), ResponseError> {
+    pub(crate) fn refuse_if_sent(&self) -> Result<(), ResponseError> {
         if self.is_sent { Err(ResponseError::AlreadySent) } else { Ok(()) }
     }
 }

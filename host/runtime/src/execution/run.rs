@@ -258,11 +258,14 @@ impl Host {
         drop((counted, holding, registered));
         let told = match kept {
             Ok(others) => {
-                let mut shaped = live.shaped_answer().filter(|_| ended.status == Status::EndedSuccess);
-                // There is one caller at the most.
-                self.ends().tell(&ended, if answer.is_none() { shaped.take() } else { None });
+                // It may have left memory since its caller came.
+                answer = answer.or_else(|| self.ends().take_caller(live.id));
+                self.ends().tell(&ended);
                 self.settle(others).await;
-                Ok(Answered::Ended(ended, shaped))
+                match &answer {
+                    Some(_) => self.answer_of(live, ended).await,
+                    None => Ok(Answered::Ended(ended, None)),
+                }
             }
             Err(flowhost_store::Error::NotFound) => {
                 tracing::debug!(execution = %live.id, "an execution had ended meanwhile");
@@ -282,6 +285,21 @@ impl Host {
             // The caller may have gone away.
             let _gone = answer.send(told);
         }
+    }
+
+    /// What the caller of an execution gets at its end.
+    async fn answer_of(&self, live: &Live, ended: Execution) -> Result<Answered, Problem> {
+        if ended.status != Status::EndedSuccess {
+            return Ok(Answered::Ended(ended, None));
+        }
+        let (mut answer, file) = live.shaped_answer();
+        if let (Some(answer), Some(file)) = (&mut answer, file) {
+            match self.open_file(live, &file).await {
+                Ok(file) => file.put_into(answer),
+                Err(problem) => return Err(problem.with_execution(ended)),
+            }
+        }
+        Ok(Answered::Ended(ended, answer))
     }
 
     /// Gives the caller of an execution what its flow answers. It may have gone away, or there was none.
@@ -409,7 +427,7 @@ impl Host {
             Err(flowhost_store::Error::NotFound) => Ok(()),
             Err(error) => Err(error.into()),
             Ok(others) => {
-                self.ends().tell(&execution, None);
+                self.ends().tell(&execution);
                 let had_locks = !others.released.is_empty();
                 self.settle(others).await;
                 if execution.parent_id.is_some() || had_locks {
