@@ -2,10 +2,11 @@
 
 use std::sync::OnceLock;
 
+use flowhost_tests::outside::Outside;
 use flowhost_tests::scene::{
     DAY, act, items, parent_of, resident_and_unloaded, setting, text, unloading, until_status, webhook, webhook_with,
 };
-use flowhost_tests::{Answer, Connection, Ended, Host, Setup, Webhook};
+use flowhost_tests::{Answer, Connection, Ended, Host, Setup, Webhook, workspace_file};
 use serde_json::{Value, json};
 
 fn plan(operations: Value) -> Value {
@@ -518,4 +519,99 @@ fn a_file_is_sent_to_those_only_whose_execution_may_read_it() {
     let answer = call(host, &webhook, json!([body("nothing"), file("respond-secret")]));
     assert_eq!(answer.text(), "nothing");
     assert_eq!(told(&host.wait_until_ended(&id_of(&answer)))[1], "access.forbidden");
+}
+
+/// A form, as a browser or Slack sends it.
+fn form<'a>(host: &'a Host, target: &str, body: impl AsRef<[u8]>) -> flowhost_tests::Request<'a> {
+    host.post(target, body).header("Content-Type", "application/x-www-form-urlencoded")
+}
+
+#[test]
+fn slack_command_answers_at_once_and_posts_what_came_of_it() {
+    let outside = Outside::start();
+    let reaching = Setup::new().flag("--set", "http_private=127.0.0.0/8");
+    let host = reaching.flag("--set", &format!("http_allow={}", outside.line())).start();
+    for flow in ["hello", "sleeper"] {
+        host.deploy(flow);
+    }
+    let webhook = webhook(&host, "slack", "slack-command");
+    allow(&host, "slack-command", &outside);
+    let sent = String::from_utf8(workspace_file("examples/slack-command/requests/run.form")).unwrap();
+    let refused = form(&host, webhook.path(), &sent).send().json();
+    assert_eq!(refused["response_type"], "ephemeral", "{refused}");
+    host.set("slack-command.flows", r#"["hello", "sleeper"]"#).ok();
+    // The address is that of a service that tells the test what it was sent.
+    let hook = percent(&outside.url("/status/200"));
+    let sent = |text: &str| {
+        let fields = sent.split('&').map(|field| match field.split_once('=') {
+            Some(("response_url", _)) => format!("response_url={hook}"),
+            Some(("text", _)) if !text.is_empty() => format!("text={}", percent(text)),
+            _ => field.to_owned(),
+        });
+        form(&host, webhook.path(), fields.collect::<Vec<_>>().join("&")).send()
+    };
+    let answer = sent("");
+    assert_eq!(answer.ok(), json!({ "response_type": "in_channel", "text": "@ada runs `hello`." }));
+    let ended = host.wait_until_ended(&id_of(&answer));
+    let said = "`hello` has ended: ```{\"greeting\":\"Hello, Grace!\"}```";
+    assert_eq!(ended.outputs()["said"], said, "{}", ended.record);
+    let posted = &outside.requests()[0];
+    assert_eq!(serde_json::from_slice::<Value>(&posted.body).unwrap()["text"], said);
+
+    // It has answered long before the flow has ended.
+    let answer = sent(&format!("sleeper {{\"ms\": {DAY}}}"));
+    assert_eq!(answer.ok()["text"], "@ada runs `sleeper`.");
+    let id = id_of(&answer);
+    until_status(&host, &id, "WAITING");
+    host.cancel(&id).ok();
+}
+
+/// Lets a flow call a service outside.
+fn allow(host: &Host, flow: &str, outside: &Outside) {
+    let record = host.read(&format!("flow/{flow}?by=name")).ok();
+    let options = json!({ "options": { "http_allow": [outside.line()] } });
+    host.change(&format!("flow/{}", text(&record, "id")), &options).ok();
+}
+
+fn percent(text: &str) -> String {
+    text.bytes().fold(String::new(), |escaped, byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => escaped + &char::from(byte).to_string(),
+        _ => format!("{escaped}%{byte:02X}"),
+    })
+}
+
+#[test]
+fn todo_is_a_page_with_forms() {
+    let host = Setup::new().start();
+    let by_record = webhook(&host, "todo", "todo");
+    let by_setting = host.webhook_of_admin("todo-too", "todo");
+    let page = |path: &str| {
+        let answer = host.get(path).send();
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/html; charset=utf-8")));
+        assert!(answer.header("content-security-policy").unwrap().contains("allow-forms"));
+        answer.text().to_owned()
+    };
+    let record = "/api/latest/webhook/todo/call";
+    assert_eq!(by_record.path(), "/api/latest/webhook/todo/call");
+    let post = |target: &str, body: &[u8], location: &str| {
+        let answer = form(&host, target, body).send();
+        assert_eq!((answer.status, answer.header("location")), (303, Some(location)), "{}", answer.text());
+    };
+    let add = workspace_file("examples/todo/requests/add.form");
+    post(&format!("{record}/add"), &add, "../call");
+    post(&format!("{record}?action=add"), b"text=Bake", "?");
+    post(&format!("{}?action=add", by_setting.path()), b"text=Eat", "?");
+    post(&format!("{record}?action=tick"), b"id=2", "?");
+    for path in [record, by_setting.path()] {
+        let page = page(path);
+        assert!(page.contains("<li><span>Water the plants &amp; the &lt;cactus&gt;</span>"), "{page}");
+        assert!(page.contains("<li class=\"done\"><span>Bake</span>") && page.contains("<span>Eat</span>"), "{page}");
+    }
+    post(&format!("{record}/delete"), b"id=1", "../call");
+    assert!(!page(record).contains("cactus"));
+    assert_eq!(form(&host, &format!("{record}/add"), "text=").send().status, 422);
+    assert_eq!(host.get(&format!("{record}/nowhere")).send().status, 404);
+    assert_eq!(host.request("DELETE", record).send().header("allow"), Some("GET, HEAD"));
+    let head = host.request("HEAD", record).send();
+    assert_eq!((head.status, head.text()), (200, ""));
 }
