@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::patience::until;
@@ -65,15 +67,32 @@ impl Outside {
 
     /// A server on another address of this machine.
     pub fn start_at(address: IpAddr) -> Self {
+        Self::start_with(address, None)
+    }
+
+    /// A server on 127.0.0.1 that speaks TLS as `localhost`, and its certificate as PEM.
+    pub fn start_secure() -> (Self, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+        (Self::start_with(Ipv4Addr::LOCALHOST.into(), Some(Arc::new(config))), made.cert.pem())
+    }
+
+    fn start_with(address: IpAddr, secure: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind((address, 0)).unwrap();
         let outside = Self { address: listener.local_addr().unwrap(), shared: Arc::default() };
         let shared = outside.shared.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let shared = shared.clone();
+                let (shared, secure) = (shared.clone(), secure.clone());
                 shared.seen().connections += 1;
                 // A peer that goes away ends its thread.
-                thread::spawn(move || serve(&shared, &stream));
+                thread::spawn(move || match secure {
+                    Some(config) => serve(&shared, StreamOwned::new(ServerConnection::new(config).unwrap(), stream)),
+                    None => serve(&shared, stream),
+                });
             }
         });
         outside
@@ -133,18 +152,18 @@ impl Shared {
 }
 
 /// Answers the requests of one connection; none when it ends.
-fn serve(shared: &Shared, stream: &TcpStream) -> Option<()> {
+fn serve(shared: &Shared, stream: impl Read + Write) -> Option<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let request = read(&mut reader)?;
         shared.seen().requests.push(request.clone());
         let answer = answer(shared, &request)?;
-        let mut writer = stream;
-        writer.write_all(&answer).ok()?;
+        reader.get_mut().write_all(&answer).ok()?;
+        reader.get_mut().flush().ok()?;
     }
 }
 
-fn read(reader: &mut BufReader<&TcpStream>) -> Option<Received> {
+fn read(reader: &mut impl BufRead) -> Option<Received> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
     let mut words = line.split_whitespace().map(str::to_owned);

@@ -357,6 +357,26 @@ fn connections_are_used_again() {
 }
 
 #[test]
+fn a_secure_connection_is_made_to_whom_a_trusted_certificate_names() {
+    let (outside, certificate) = Outside::start_secure();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, certificate).unwrap();
+    let policy = || Setup::new().flag("--set", "http_private=127.0.0.0/8").flag("--set", "http_allow=https://*:*");
+    let trusting = policy().flag("--set", &format!("http_ca_file={}", file.display())).start();
+    let url = |host: &str| format!("https://{host}:{}/echo", outside.port());
+    let results =
+        send(&trusting, &allowing(&trusting, &["https://*:*"]), &[get(url("localhost")), get(url("127.0.0.1"))]);
+    assert_eq!(results[0]["status"], 200, "{results:?}");
+    // The certificate does not name the address.
+    assert_eq!(code(&results[1]), "http.tls-failed");
+    let doubting = policy().start();
+    let results = send(&doubting, &allowing(&doubting, &["https://*:*"]), &[get(url("localhost"))]);
+    assert_eq!(code(&results[0]), "http.tls-failed");
+    assert_eq!(outside.requests().len(), 1);
+}
+
+#[test]
 fn each_request_has_a_line_in_the_log_without_what_may_be_secret() {
     let (host, webhook) = open();
     let outside = Outside::start();
