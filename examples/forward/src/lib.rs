@@ -40,7 +40,13 @@ struct Event {
     data: Value,
 }
 
-#[flow]
+#[flow(
+    title = "Forward events",
+    description = "Sends an event to another service, with that service's token.",
+    input_schema = "schemas/event.json",
+    hosts = ["POST https://events.example.com"],
+    secrets = ["forward-token"]
+)]
 fn forward(this: &Execution, event: Input<Event>) -> Result<Outputs, FlowError> {
     let event = event.json;
     let url: String = this.settings().get(URL)?.ok_or_else(|| {

@@ -88,6 +88,26 @@ pub use serde_json::json;
 /// }
 /// ```
 ///
+/// What the flow says about itself goes into the component, and people see it where the flow is deployed. All of it may be
+/// left out:
+///
+/// ```
+/// # use flowhost_guest::{FlowError, Outputs, flow};
+/// #[flow(
+///     title = "Pay an order",
+///     description = "Charges the customer's card.",
+///     hosts = ["POST https://api.stripe.com"],
+///     secrets = ["stripe"]
+/// )]
+/// fn pay() -> Result<Outputs, FlowError> {
+///     Ok(Outputs::new().set("paid", true))
+/// }
+/// ```
+///
+/// `hosts` are lines of the allow-list for requests to the outside, and `secrets` names: a deployment tells which of them are
+/// still missing, it grants none. `input_schema` and `output_schema` name files with a JSON Schema of the payload and of the
+/// outputs, from the folder of `Cargo.toml`: `input_schema = "schemas/input.json"`.
+///
 /// Another signature does not compile:
 ///
 /// ```compile_fail

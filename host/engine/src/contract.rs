@@ -147,7 +147,7 @@ mod tests {
         assert!(contract().offers("flowhost:flow/types@1.0.0"));
         assert!(contract().offers("flowhost:flow/execution@1.0.3"));
         assert!(contract().offers("flowhost:flow/execution@1.2.0"));
-        assert!(!contract().offers("flowhost:flow/execution@1.2.0"));
+        assert!(!contract().offers("flowhost:flow/execution@1.3.0"));
         assert!(!contract().offers("flowhost:flow/execution@2.0.0"));
         assert!(!contract().offers("flowhost:flow/unknown@1.0.0"));
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use flowhost_model::Digest;
+use flowhost_model::{Digest, FlowMetadata};
 use tokio::sync::Semaphore;
 use wasmtime::component::{Component, Linker};
 
@@ -13,7 +13,7 @@ use crate::compile::{CompileLimits, Compiler};
 use crate::config::{self, Pooling};
 use crate::contract::Contract;
 use crate::error::{CompileError, EngineError, InvalidComponent};
-use crate::{State, handler, ticker, wasi};
+use crate::{State, handler, metadata, ticker, wasi};
 
 /// Instances beyond the executions that a host admits. A slot is free again only after its store is dropped, a moment
 /// after the execution has ended.
@@ -82,6 +82,11 @@ impl Engine {
             return Err(InvalidComponent::TooLarge { size, limit });
         }
         self.shared.contract.check(component)
+    }
+
+    /// What a checked component says about itself; none where it says nothing.
+    pub fn metadata(&self, component: &[u8]) -> Result<Option<FlowMetadata>, InvalidComponent> {
+        metadata::read(component)
     }
 
     /// Whether [`Engine::load`] will find an artifact. Looks at the file system.

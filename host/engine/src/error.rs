@@ -50,6 +50,9 @@ pub enum InvalidComponent {
     /// It wants something in another shape than it is offered.
     #[error("its imports do not fit the contract: {0}")]
     WrongImport(String),
+    /// What it says about itself cannot be read.
+    #[error("what it says about itself, its custom section `flowhost:flow`, cannot be used: {0}")]
+    Metadata(String),
     /// It needs more of the sandbox than one flow may have.
     #[error("needs {need} {what}; a flow may have at most {limit}")]
     TooMany {

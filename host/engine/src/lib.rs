@@ -19,6 +19,7 @@ mod journal;
 mod log;
 mod mask;
 mod memory;
+mod metadata;
 mod meter;
 mod outcome;
 mod state;

@@ -15,7 +15,7 @@ mod workspace;
 
 pub use bundle::Bundle;
 pub use file::File;
-pub use flow::{Flow, FlowOptions, FlowVersion};
+pub use flow::{Flow, FlowMetadata, FlowOptions, FlowVersion};
 pub use organization::Organization;
 pub use project::Project;
 pub use role::Role;

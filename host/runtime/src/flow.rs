@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_engine::{Engine, Program};
 use flowhost_model::{
-    Digest, Flow, FlowOptions, FlowRef, FlowVersion, Operation, Record, RecordId, RecordType, Timestamp,
+    Digest, Flow, FlowMetadata, FlowOptions, FlowRef, FlowVersion, Operation, Record, RecordId, RecordType, Timestamp,
 };
 use flowhost_store::{Expected, RecordWrite, Store, StoredRecord, Write};
 use sha2::{Digest as _, Sha256};
@@ -28,6 +28,25 @@ pub struct Deployed {
     pub is_new_flow: bool,
     /// Whether the same component was active before; then there is no new version.
     pub is_unchanged: bool,
+}
+
+/// What a flow says it needs and does not have yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Missing {
+    /// Lines that the flow's `options.http_allow` lacks.
+    pub hosts_of_flow: Vec<String>,
+    /// Lines that the host's `http_allow` lacks.
+    pub hosts_of_host: Vec<String>,
+    /// Secrets that are not there, or may not be read.
+    pub secrets: Vec<String>,
+}
+
+/// Refuses what a flow says about itself where nothing can come of it.
+fn check_metadata(metadata: Option<&FlowMetadata>) -> Result<(), Problem> {
+    let hosts = metadata.iter().flat_map(|metadata| &metadata.hosts);
+    let wrong = |error| flowhost_engine::InvalidComponent::Metadata(format!("`hosts`: {error}"));
+    AllowList::new(hosts).map_err(wrong).map_err(flowhost_engine::CompileError::Invalid)?;
+    Ok(())
 }
 
 /// The version of a flow that new executions run.
@@ -117,6 +136,8 @@ impl Host {
         let digest = Digest(Sha256::digest(&component).into());
         let size = component.len() as u64;
         self.engine().check(&component).map_err(flowhost_engine::CompileError::Invalid)?;
+        let metadata = self.engine().metadata(&component).map_err(flowhost_engine::CompileError::Invalid)?;
+        check_metadata(metadata.as_ref())?;
         let cell = self.programs().cell(digest);
         cell.get_or_try_init(|| self.engine().compile(digest, component.clone())).await?;
 
@@ -149,6 +170,7 @@ impl Host {
             size,
             created_at: Timestamp::now(),
             created_by: Some(by.user_id),
+            metadata,
         };
         let added = Write::FlowVersion { version: version.clone(), component };
         self.activate(by, &mut flow, &version, expected, Some(added), commit_message).await?;
@@ -200,6 +222,7 @@ impl Host {
     ) -> Result<(), Problem> {
         flow.body.active_version = Some(version.version);
         flow.body.digest = Some(version.digest);
+        flow.body.metadata = version.metadata.clone();
         flow.meta.modified_at = Timestamp::now();
         flow.meta.modified_by = Some(by.user_id);
         let mut record = StoredRecord::from_record(flow)?;
@@ -207,6 +230,19 @@ impl Host {
         let changes = std::iter::once(Write::Record(write)).chain(added).collect();
         record.revision = self.store().write(changes).await?;
         self.apply(record)
+    }
+
+    /// What a deployed version says it needs, and does not have yet as far as the identity can see.
+    pub fn missing(&self, by: &Identity, deployed: &Deployed) -> Missing {
+        let Some(metadata) = &deployed.version.metadata else { return Missing::default() };
+        let of_flow = deployed.flow.body.options.as_ref().and_then(|options| options.http_allow.as_deref());
+        let of_flow = AllowList::new(of_flow.unwrap_or_default()).unwrap_or_default();
+        let of_host = self.outgoing().allow();
+        let lacks = |list: &AllowList| -> Vec<String> {
+            metadata.hosts.iter().filter(|line| !list.covers(line)).cloned().collect()
+        };
+        let secrets = metadata.secrets.iter().filter(|name| self.secrets().find(by, name).is_err()).cloned().collect();
+        Missing { hosts_of_flow: lacks(&of_flow), hosts_of_host: lacks(of_host), secrets }
     }
 
     /// The versions of a flow, newest first.

@@ -29,7 +29,7 @@ pub mod webhook;
 pub use access::{Access, Reach};
 pub use capability::{Capability, ExecutionContext};
 pub use execution::{CutOff, ExecutionView, FileBody, FlowAnswer, FlowBody, StreamedBody};
-pub use flow::Deployed;
+pub use flow::{Deployed, Missing};
 pub use flowhost_engine::{
     Call, Clock, Compiler, Pooling, Slots, State, SystemClock, WaitLimit, Waited, WholeState, wasmtime, worker_main,
 };

@@ -50,6 +50,11 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
+    /// What the host permits.
+    pub(crate) fn allow(&self) -> &AllowList {
+        &self.policy.allow
+    }
+
     pub(crate) fn new(policy: HttpPolicy, limits: HttpLimits) -> Self {
         let addresses = Arc::new(Addresses { private: policy.private.clone() });
         let resolver = Resolver { lookup: Arc::new(SystemLookup), addresses: addresses.clone() };

@@ -206,7 +206,7 @@ impl Snapshot {
         self.flow_ids.retain(|_, known| *known != id);
         self.flow_ids.insert(flow.meta.name.clone(), id);
         match flow.body {
-            Flow { active_version: Some(version), digest: Some(digest), options } => {
+            Flow { active_version: Some(version), digest: Some(digest), options, .. } => {
                 let flow = FlowRef { id, name: flow.meta.name, version, digest };
                 let (options, program) = (options.unwrap_or_default(), programs.cell(digest));
                 let http_allow = AllowList::new(options.http_allow.iter().flatten()).unwrap_or_else(|error| {

@@ -129,7 +129,7 @@ fn setting(name: &str, value: u64) -> Record<Setting> {
 }
 
 fn flow(name: &str) -> Record<Flow> {
-    Record::new(name, None, Flow { active_version: None, digest: None, options: None }).unwrap()
+    Record::new(name, None, Flow::default()).unwrap()
 }
 
 fn create<B: flowhost_model::Body>(record: &Record<B>) -> Write {

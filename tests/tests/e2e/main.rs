@@ -9,6 +9,7 @@ mod deploy;
 mod documentation;
 mod examples;
 mod http;
+mod metadata;
 mod problems;
 mod rest;
 mod setting_form;

@@ -1,7 +1,9 @@
 //! The `#[flow]` attribute. Flows use it through `flowhost_guest::flow`, where it is described.
 
+mod metadata;
 mod signature;
 
+use metadata::Metadata;
 use proc_macro2::TokenStream;
 use quote::quote;
 use signature::Signature;
@@ -21,15 +23,15 @@ pub fn flow(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -
 }
 
 fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
-    if !arguments.is_empty() {
-        return Err(syn::Error::new_spanned(arguments, "`#[flow]` takes no arguments"));
-    }
+    let section = Metadata::parse(arguments)?.section()?;
     let function: ItemFn = syn::parse2(item).map_err(|error| {
         syn::Error::new(error.span(), "`#[flow]` belongs on a function: `fn name(…) -> Result<Outputs, FlowError>`")
     })?;
     let call = Signature::of(&function.sig)?.call();
     Ok(quote! {
         #function
+
+        #section
 
         const _: () = {
             #[cfg(not(target_family = "wasm"))]
@@ -143,6 +145,6 @@ mod tests {
             ),
         )
         .unwrap_err();
-        assert_eq!(arguments.to_string(), "`#[flow]` takes no arguments");
+        assert!(arguments.to_string().starts_with("unknown `name`"), "{arguments}");
     }
 }

@@ -24,6 +24,7 @@ struct Deployed {
     version: Version,
     is_new_flow: bool,
     is_unchanged: bool,
+    missing: Missing,
 }
 
 #[derive(Deserialize)]
@@ -31,6 +32,19 @@ struct Version {
     version: u32,
     digest: String,
     size: u64,
+    metadata: Option<Metadata>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    title: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Missing {
+    hosts_of_flow: Vec<String>,
+    hosts_of_host: Vec<String>,
+    secrets: Vec<String>,
 }
 
 impl Deploy {
@@ -48,12 +62,31 @@ impl Deploy {
         if output.json {
             return output.answer(&answer.body);
         }
-        let Deployed { version: Version { version, digest, size }, is_new_flow, is_unchanged } = answer.read()?;
+        let Deployed { version, is_new_flow, is_unchanged, missing } = answer.read()?;
+        let Version { version, digest, size, metadata } = version;
         let what = match (is_unchanged, is_new_flow) {
             (true, _) => "was active already",
             (false, true) => "is active, a new flow",
             (false, false) => "is active",
         };
-        output.data(&format!("{name} version {version} {what}\n{digest}, {size} bytes"))
+        let title = metadata.and_then(|metadata| metadata.title).map_or_else(String::new, |title| format!(": {title}"));
+        output.data(&format!("{name} version {version} {what}{title}\n{digest}, {size} bytes"))?;
+        let quoted = |lines: &[String]| lines.iter().map(|line| format!(" '{line}'")).collect::<String>();
+        if !missing.hosts_of_flow.is_empty() {
+            output.note(&format!(
+                "it wants to call hosts: `flowhost flow allow {name}{}`",
+                quoted(&missing.hosts_of_flow)
+            ));
+        }
+        if !missing.hosts_of_host.is_empty() {
+            let lines = quoted(&missing.hosts_of_host);
+            output.note(&format!(
+                "the server does not let flows call them: `http_allow` in its configuration lacks{lines}"
+            ));
+        }
+        for secret in &missing.secrets {
+            output.note(&format!("it wants a secret: `flowhost secret set {secret}`"));
+        }
+        Ok(())
     }
 }

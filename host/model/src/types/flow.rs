@@ -1,6 +1,7 @@
 //! A flow, and the versions of it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{Body, Class, Digest, Home, Kind, Priority, Property, RecordId, RecordType, Timestamp, TypeDefinition};
 
@@ -17,6 +18,9 @@ pub(super) static DEFINITION: TypeDefinition = TypeDefinition {
             .read_only()
             .class(Class::Export),
         Property::new("digest", Kind::Text(71), "The digest of that version's component.")
+            .read_only()
+            .class(Class::Export),
+        Property::new("metadata", Kind::Object, "What that version says about itself: `title`, `description`, `input_schema`, `output_schema`, `hosts`, `secrets`.")
             .read_only()
             .class(Class::Export),
         Property::new(
@@ -44,6 +48,9 @@ pub struct Flow {
     /// The digest of that version's component.
     #[serde(default)]
     pub digest: Option<Digest>,
+    /// What that version says about itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<FlowMetadata>,
     /// How its executions are queued and limited.
     #[serde(default)]
     pub options: Option<FlowOptions>,
@@ -84,4 +91,30 @@ pub struct FlowVersion {
     pub created_at: Timestamp,
     /// Who uploaded it.
     pub created_by: Option<RecordId>,
+    /// What it says about itself; none where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<FlowMetadata>,
+}
+
+/// What a flow says about itself, in its component.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowMetadata {
+    /// What it is, in few words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What it does, for whoever wants to use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The JSON Schema of the payload that it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_schema: Option<Value>,
+    /// The JSON Schema of its outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
+    /// Where it sends requests: lines as in `http_allow`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// The names of the secrets that it uses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
 }

@@ -158,6 +158,26 @@ impl Line {
     }
 }
 
+impl Line {
+    fn covers(&self, wanted: &Self) -> bool {
+        let methods = match (&self.methods, &wanted.methods) {
+            (None, _) => true,
+            (Some(methods), Some(wanted)) => wanted.iter().all(|method| methods.contains(method)),
+            (Some(_), None) => false,
+        };
+        let is_below =
+            |name: &str, of: &str| name.strip_suffix(of).is_some_and(|above| above.len() > 1 && above.ends_with('.'));
+        let host = match (&self.host, &wanted.host) {
+            (HostPattern::Any, _) => true,
+            (HostPattern::Below(of), HostPattern::Below(name)) => name == of || is_below(name, of),
+            (HostPattern::Below(of), HostPattern::Exactly(Host::Domain(name))) => is_below(name, of),
+            (HostPattern::Exactly(host), HostPattern::Exactly(wanted)) => host == wanted,
+            _ => false,
+        };
+        methods && host && self.scheme == wanted.scheme && (self.port.is_none() || self.port == wanted.port)
+    }
+}
+
 impl AllowList {
     /// The list of these lines.
     pub fn new<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> Result<Self, InvalidLine> {
@@ -166,6 +186,11 @@ impl AllowList {
             line.parse().map_err(|reason| InvalidLine { line: line.to_owned(), reason })
         };
         Ok(Self(lines.into_iter().map(parse).collect::<Result<_, _>>()?))
+    }
+
+    /// Whether every request that this line permits is permitted by one line of the list.
+    pub(crate) fn covers(&self, line: &str) -> bool {
+        line.trim().parse::<Line>().is_ok_and(|wanted| self.0.iter().any(|line| line.covers(&wanted)))
     }
 
     /// Whether a line permits this request.
@@ -214,6 +239,33 @@ mod tests {
     fn permits(lines: &[&str], request: &str) -> bool {
         let (method, url) = request.split_once(' ').unwrap();
         AllowList::new(lines).unwrap().permits(&method.parse().unwrap(), &Url::parse(url).unwrap())
+    }
+
+    #[test]
+    fn a_line_covers_what_permits_no_more() {
+        let covers = |list: &[&str], line: &str| AllowList::new(list).unwrap().covers(line);
+        for (line, wanted) in [
+            ("https://*:*", "https://*.a.example:8443"),
+            ("https://*.example.com", "https://api.example.com"),
+            ("https://*.example.com", "https://*.api.example.com"),
+            ("https://*.example.com", "POST https://*.example.com"),
+            ("GET,POST https://api.example.com", "POST https://api.example.com:443"),
+            ("http://127.0.0.1:*", "http://127.0.0.1:80"),
+        ] {
+            assert!(covers(&["https://other.example", line], wanted), "{line}: {wanted}");
+        }
+        for (line, wanted) in [
+            ("https://*.example.com", "https://example.com"),
+            ("https://*.example.com", "https://badexample.com"),
+            ("https://*.example.com", "https://*"),
+            ("https://api.example.com", "https://*.example.com"),
+            ("https://api.example.com", "http://api.example.com"),
+            ("https://api.example.com", "https://api.example.com:*"),
+            ("GET https://api.example.com", "https://api.example.com"),
+            ("https://*:*", "nonsense"),
+        ] {
+            assert!(!covers(&[line], wanted), "{line}: {wanted}");
+        }
     }
 
     #[test]

@@ -50,16 +50,17 @@ async fn deploy(
 ) -> Answer {
     let component = api.bytes(request, api.host.limits().compile.component_bytes).await?;
     let deployed = api.host.deploy_as(by, name, component.to_vec(), commit_message).await?;
-    Ok(answer_of(api, deployed).await?)
+    Ok(answer_of(api, by, deployed).await?)
 }
 
-async fn answer_of(api: &Shared, deployed: flowhost::Deployed) -> Result<Response, Problem> {
+async fn answer_of(api: &Shared, by: &flowhost::Identity, deployed: flowhost::Deployed) -> Result<Response, Problem> {
     let flow = api.host.view_deployed(&deployed).await?;
     let answer = json!({
         "flow": flow.members,
         "version": deployed.version,
         "is_new_flow": deployed.is_new_flow,
         "is_unchanged": deployed.is_unchanged,
+        "missing": api.host.missing(by, &deployed),
     });
     let mut answer = Parameters { is_plain: true, ..Parameters::default() }.content("flow", answer, None);
     answer.headers_mut().insert(ETAG, etag(flow.revision));
@@ -72,7 +73,7 @@ pub(super) async fn activate(api: Shared, Path(segment): Path<String>, headers: 
     let id = resolve(&api.host, &by, RecordType::Flow, &segment, &parameters).await?;
     let Activate { version } = api.json(request).await?;
     let deployed = api.host.activate_version(&by, id, version, parameters.commit_message).await?;
-    Ok(answer_of(&api, deployed).await?)
+    Ok(answer_of(&api, &by, deployed).await?)
 }
 
 pub(super) async fn versions(api: Shared, Path(segment): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {

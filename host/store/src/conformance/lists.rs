@@ -267,7 +267,7 @@ fn random_records(choices: &mut Choices, ids: &[RecordId]) -> Vec<StoredRecord> 
         let versions = Flow {
             active_version: choices.maybe(|choices| choices.below(4) as u32),
             digest: choices.maybe(|choices| Digest([choices.below(256) as u8; 32])),
-            options: None,
+            ..Flow::default()
         };
         let name = format!("{}{}", text(choices), number);
         let new = |record| StoredRecord::from_record::<Webhook>(&record).unwrap();

@@ -1,6 +1,6 @@
 //! Records, flow versions and the host's own values.
 
-use flowhost_model::{Digest, Flow, FlowVersion, RecordId, RecordType, Setting, Timestamp};
+use flowhost_model::{Digest, Flow, FlowMetadata, FlowVersion, RecordId, RecordType, Setting, Timestamp};
 
 use super::{create, delete, flow, replace, setting};
 use crate::{Change, Error, Store, StoredRecord, Write};
@@ -11,8 +11,9 @@ fn body(record: Option<StoredRecord>) -> u64 {
 
 fn version(flow_id: RecordId, version: u32, digest: Digest, component: &[u8]) -> Write {
     let size = component.len() as u64;
-    let version =
-        FlowVersion { flow_id, version, digest, size, created_at: Timestamp(5), created_by: Some(RecordId::new()) };
+    let metadata = Some(FlowMetadata { title: Some(format!("Version {version}")), ..FlowMetadata::default() });
+    let (created_at, created_by) = (Timestamp(5), Some(RecordId::new()));
+    let version = FlowVersion { flow_id, version, digest, size, created_at, created_by, metadata };
     Write::FlowVersion { version, component: component.to_vec() }
 }
 
@@ -141,7 +142,7 @@ pub async fn versions_of_a_flow(store: &dyn Store) {
     let signup = flow("signup");
     let id = signup.meta.id;
     let mut with_version = signup.clone();
-    with_version.body = Flow { active_version: Some(1), digest: Some(Digest([1; 32])), options: None };
+    with_version.body = Flow { active_version: Some(1), digest: Some(Digest([1; 32])), ..Flow::default() };
     store.write(vec![create(&with_version), version(id, 1, Digest([1; 32]), b"one")]).await.unwrap();
     store.write(vec![version(id, 2, Digest([2; 32]), b"three")]).await.unwrap();
     let versions = store.flow_versions(id).await.unwrap();

@@ -20,8 +20,11 @@ pub(super) fn insert(connection: &Connection, version: &FlowVersion, component: 
         return Err(Error::Conflict);
     }
     let blob = blobs::insert(connection, version.digest, component)?;
+    let metadata = version.metadata.as_ref().map(serde_json::to_string).transpose();
+    let metadata = metadata.map_err(|error| Error::Damaged(error.to_string()))?;
     let mut statement = connection.prepare_cached(
-        "INSERT INTO flow_version (flow_id, version, blob, size, created_at, created_by) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO flow_version (flow_id, version, blob, size, created_at, created_by, metadata)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
     )?;
     statement.execute(params![
         flow_id,
@@ -30,6 +33,7 @@ pub(super) fn insert(connection: &Connection, version: &FlowVersion, component: 
         version.size.cast_signed(),
         version.created_at.0,
         version.created_by.as_ref().map(RecordId::as_bytes),
+        metadata,
     ])?;
     Ok(())
 }
@@ -37,11 +41,13 @@ pub(super) fn insert(connection: &Connection, version: &FlowVersion, component: 
 /// The versions of a flow, newest first.
 pub(super) fn flow_versions(connection: &Connection, flow_id: RecordId) -> Result<Vec<FlowVersion>> {
     let mut statement = connection.prepare_cached(
-        "SELECT version, digest, flow_version.size, created_at, created_by
+        "SELECT version, digest, flow_version.size, created_at, created_by, metadata
          FROM flow_version JOIN blob ON blob.key = flow_version.blob
          WHERE flow_id = ? ORDER BY version DESC",
     )?;
-    let versions = statement.query_map([flow_id.as_bytes()], |row| {
+    let versions = statement.query_and_then([flow_id.as_bytes()], |row| {
+        let metadata: Option<String> = row.get(5)?;
+        let metadata = metadata.map(|json| serde_json::from_str(&json)).transpose();
         Ok(FlowVersion {
             flow_id,
             version: row.get(0)?,
@@ -49,9 +55,10 @@ pub(super) fn flow_versions(connection: &Connection, flow_id: RecordId) -> Resul
             size: row.get::<_, i64>(2)?.cast_unsigned(),
             created_at: Timestamp(row.get(3)?),
             created_by: row.get::<_, Option<_>>(4)?.map(RecordId::from_bytes),
+            metadata: metadata.map_err(|error| Error::Damaged(error.to_string()))?,
         })
     })?;
-    Ok(versions.collect::<rusqlite::Result<_>>()?)
+    versions.collect()
 }
 
 /// The keys of the blobs that the versions of a flow name.

@@ -188,7 +188,7 @@ async fn a_full_disk_refuses_writes_and_nothing_else() {
     assert_eq!(count(&store).await, kept);
 
     // A large write in several statements leaves nothing behind.
-    let flow = Record::new("flow", None, Flow { active_version: None, digest: None, options: None }).unwrap();
+    let flow = Record::new("flow", None, Flow::default()).unwrap();
     let flow_id = flow.meta.id;
     let version = FlowVersion {
         flow_id,
@@ -197,6 +197,7 @@ async fn a_full_disk_refuses_writes_and_nothing_else() {
         size: 1 << 20,
         created_at: Timestamp(1),
         created_by: None,
+        metadata: None,
     };
     let changes = vec![
         Write::Record(RecordWrite {

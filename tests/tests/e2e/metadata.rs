@@ -1,0 +1,105 @@
+//! What flows say about themselves in their components.
+
+use flowhost_tests::{Host, Setup, component, workspace_file};
+use serde_json::{Value, json};
+
+/// A component that says this about itself, and nothing else.
+fn saying(data: &str) -> Vec<u8> {
+    let mut said = component("hello");
+    let length = |length: usize| {
+        let mut bytes = Vec::new();
+        let mut rest = length;
+        while rest >= 0x80 {
+            bytes.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
+            rest >>= 7;
+        }
+        bytes.push(u8::try_from(rest).unwrap());
+        bytes
+    };
+    let name = "flowhost:flow";
+    let section = [&length(name.len()), name.as_bytes(), data.as_bytes()].concat();
+    said.push(0);
+    said.extend(length(section.len()));
+    said.extend(section);
+    said
+}
+
+#[test]
+fn what_a_flow_says_about_itself_is_kept_with_its_version_and_grants_nothing() {
+    let host = Setup::new()
+        .flag("--set", "http_allow=https://*.example.com")
+        .variable("FLOWHOST_SECRET_KEY", &"ab".repeat(32))
+        .start();
+    let deployed = host.deploy("forward");
+    let schema: Value = serde_json::from_slice(&workspace_file("examples/forward/schemas/event.json")).unwrap();
+    let expected = json!({
+        "title": "Forward events",
+        "description": "Sends an event to another service, with that service's token.",
+        "input_schema": schema,
+        "hosts": ["POST https://events.example.com"],
+        "secrets": ["forward-token"],
+    });
+    assert_eq!(deployed["version"]["metadata"], expected);
+    let lacks = json!({ "hosts_of_flow": ["POST https://events.example.com"], "hosts_of_host": [], "secrets": ["forward-token"] });
+    assert_eq!(deployed["missing"], lacks);
+    let flow = host.read("flow/forward?by=name").ok();
+    assert_eq!(flow["metadata"], expected);
+    assert_eq!(flow["options"], json!(null));
+    let path = format!("flow/{}", flow["id"].as_str().unwrap());
+    assert_eq!(host.read(&format!("{path}/version")).ok()[0]["metadata"], expected);
+
+    // Whoever gives it what it wants is told of no more.
+    host.change(&path, &json!({ "options": { "http_allow": ["https://events.example.com"] } })).ok();
+    host.create("secret", &json!({ "name": "forward-token", "value": "the token" })).ok();
+    let nothing = json!({ "hosts_of_flow": [], "hosts_of_host": [], "secrets": [] });
+    assert_eq!(host.deploy("forward")["missing"], nothing);
+
+    // Another version says something else, and the former is what it was.
+    host.deploy_as("forward", component("hello")).ok();
+    assert_eq!(host.read(&path).ok()["metadata"], json!(null));
+    let versions = host.read(&format!("{path}/version")).ok();
+    assert_eq!([versions[0].get("metadata"), versions[1].get("metadata")], [None, Some(&expected)]);
+    let activate = host.post_json(&format!("/api/latest/{path}/action/activate"), &json!({ "version": 1 }));
+    activate.as_operator().send().ok();
+    assert_eq!(host.read(&path).ok()["metadata"], expected);
+    host.terminate();
+    host.wait();
+    let host = host.restart();
+    assert_eq!(host.read(&path).ok()["metadata"], expected);
+}
+
+#[test]
+fn a_deployment_tells_what_the_flow_wants() {
+    let host = Host::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("flow.wasm");
+    std::fs::write(
+        &file,
+        saying(r#"{"title": "Says hello", "hosts": ["https://a.example"], "secrets": ["greeting"]}"#),
+    )
+    .unwrap();
+    let ran = host.cli(&["deploy", file.to_str().unwrap(), "--name", "wants"]);
+    assert_eq!(ran.exit, Some(0), "{ran:?}");
+    assert!(ran.stdout.starts_with("wants version 1 is active, a new flow: Says hello\n"), "{}", ran.stdout);
+    for note in ["flowhost flow allow wants 'https://a.example'", "`http_allow`", "flowhost secret set greeting"] {
+        assert!(ran.stderr.contains(note), "`{note}` is not in {}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_refused() {
+    let host = Host::shared();
+    host.deploy_as("says", saying("{}")).ok();
+    for (data, reason) in [
+        ("no json".to_owned(), "`flowhost:flow`, cannot be used"),
+        (r#"{"title": 1}"#.to_owned(), "invalid type"),
+        (r#"{"hosts": ["a.example"]}"#.to_owned(), "`a.example` is no line of an allow-list"),
+        (r#"{"input_schema": 1}"#.to_owned(), "`input_schema` is no JSON Schema"),
+        (format!(r#"{{"description": "{}"}}"#, "x".repeat(65_536)), "at most 65536"),
+    ] {
+        let problem = host.deploy_as("says", saying(&data)).problem(422, "component.invalid");
+        assert!(problem["detail"].as_str().unwrap().contains(reason), "{problem}");
+    }
+    let versions = host.read("flow/says/version?by=name").ok();
+    assert_eq!(versions.as_array().unwrap().len(), 1);
+}
