@@ -160,6 +160,28 @@ fn reminder_reminds_after_a_restart() {
 }
 
 #[test]
+fn report_keeps_orders_and_gives_a_table_to_download() {
+    let host = Setup::new().start();
+    let webhook = webhook_with_role(&host, "report");
+    for order in ["bread", "december", "rolls"] {
+        send(&host, &webhook, &format!("report/requests/{order}.json"), None).ok();
+    }
+    let november = format!("{}?month=2026-11", webhook.path());
+    let answer = host.get(&november).send();
+    let table = "day,customer,product,quantity,price\n\
+                 2026-11-22,\"Café \"\"Zur Post\"\", Graz\",rye,12,46.80\n\
+                 2026-11-22,Ada Lovelace,rolls,30,21.00\n\
+                 total,,,,67.80\n";
+    assert_eq!((answer.status, answer.text()), (200, table));
+    assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8"));
+    assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"orders-2026-11.csv\""));
+    // The file stays, and people find it.
+    let kept = host.get("/api/latest/file/reports%2F2026-11.csv/content?by=name").as_operator().send();
+    assert_eq!(kept.text(), table);
+    host.get(&format!("{}?month=never", webhook.path())).send().problem(422, "flow.invalid-input");
+}
+
+#[test]
 fn the_settings_beside_the_examples_make_their_webhooks() {
     let host = Setup::new().start();
     host.user("kevin");
