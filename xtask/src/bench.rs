@@ -44,6 +44,7 @@ pub(crate) struct Bench {
 struct Place {
     flowhost: PathBuf,
     hello: PathBuf,
+    guests: PathBuf,
     examples: PathBuf,
     folder: PathBuf,
 }
@@ -87,13 +88,15 @@ pub(crate) fn run(bench: &Bench) -> Outcome<()> {
         wrk::ensure()?;
     }
     guests::build(&metadata)?;
-    let flowhost = host::build(&metadata, &["bare_hyper", "call_cost", "lists_bench"])?;
+    let examples: Vec<&str> = ["bare_hyper", "lists_bench"].into_iter().chain(in_process::examples()).collect();
+    let flowhost = host::build(&metadata, &examples)?;
     let target = &metadata.target_directory;
     let folder = target.join("bench");
     fs::create_dir_all(&folder)?;
     let place = Place {
         flowhost,
         hello: metadata.guests_folder().join("hello.wasm"),
+        guests: metadata.guests_folder(),
         examples: target.join("release/examples"),
         folder,
     };
