@@ -97,7 +97,7 @@ fn outputs_are_merged_replaced_and_added_to() {
             { "op": "replace", "value": { "a": 1, "b": [1] } },
             { "op": "merge", "value": { "b": [2], "c": null } },
             { "op": "append", "name": "b", "value": { "x": [] } },
-            { "op": "sleep", "ms": 1 },
+            { "op": "sleep", "ms": 20 },
             { "op": "append", "name": "new", "raw": " 1.50 " },
             { "op": "append", "name": "new", "value": "two" },
             { "op": "append", "name": "a", "value": 1 },
@@ -150,7 +150,7 @@ fn it_ends_itself_and_nothing_runs_after_it() {
         let around = |operation: Value| {
             json!([
                 { "op": "set", "name": "before", "value": 1 },
-                { "op": "sleep", "ms": 1 },
+                { "op": "sleep", "ms": 20 },
                 { "op": "print", "text": "no line break" },
                 operation,
                 { "op": "set", "name": "after", "value": 1 },
@@ -216,7 +216,7 @@ fn a_clone_is_a_detached_child_of_the_same_flow() {
         let webhook = webhook(host, "execution-clone", "execution");
         let other = plan(json!([{ "op": "set", "name": "cloned", "value": true }]));
         let operations =
-            json!([{ "op": "clone", "input": other }, { "op": "sleep", "ms": 1 }, { "op": "clone", "raw": "{" }]);
+            json!([{ "op": "clone", "input": other }, { "op": "sleep", "ms": 20 }, { "op": "clone", "raw": "{" }]);
         let ended = run(host, &webhook, operations);
         let results = results(&ended);
         assert_eq!(results[2], json!(["json.invalid"]));

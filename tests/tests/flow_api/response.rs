@@ -83,7 +83,7 @@ fn a_flow_shapes_its_answer_whatever_the_webhook_says() {
             let operations = json!([
                 status(201),
                 header("X-Flow", "one"),
-                sleep(1),
+                sleep(20),
                 header("x-flow", "two"),
                 { "op": "append-header", "name": "Set-Cookie", "value": "a=1" },
                 { "op": "append-header", "name": "Set-Cookie", "value": "b=2" },
@@ -133,7 +133,7 @@ fn a_redirect_leads_elsewhere() {
 fn a_flow_that_fails_before_its_answer_is_sent_is_answered_with_the_problem() {
     for host in resident_and_unloaded() {
         let webhook = webhook(host, "respond-fails", "respond");
-        let after = |operation: Value| call(host, &webhook, json!([status(201), body("lost"), sleep(1), operation]));
+        let after = |operation: Value| call(host, &webhook, json!([status(201), body("lost"), sleep(20), operation]));
         let problem = after(json!({ "op": "fail", "message": "no flour" })).problem(500, "flow.error");
         assert_eq!(problem["detail"], "no flour");
         after(json!({ "op": "panic", "message": "no yeast" })).problem(500, "flow.panic");
@@ -223,7 +223,7 @@ fn an_early_answer_arrives_while_the_execution_goes_on() {
     for host in resident_and_unloaded() {
         let webhook = webhook(host, "respond-early", "respond");
         // On the second host the caller waits for an execution that has left memory before it answers.
-        let answer = call(host, &webhook, json!([status(202), body("taken"), sleep(10), send(), sleep(DAY)]));
+        let answer = call(host, &webhook, json!([status(202), body("taken"), sleep(20), send(), sleep(DAY)]));
         assert_eq!((answer.status, answer.text()), (202, "taken"));
         let id = id_of(&answer);
         assert_eq!(until_status(host, &id, "WAITING")["is_durable"], true);
@@ -239,7 +239,7 @@ fn an_answer_is_sent_once() {
         let operations = json!([
             body("first"),
             send(),
-            sleep(1),
+            sleep(20),
             send(),
             status(201),
             header("x", "1"),
@@ -283,10 +283,10 @@ fn what_was_answered_early_goes_on_after_a_crash_and_is_not_answered_again() {
 fn where_nobody_waits_the_answer_goes_nowhere() {
     for host in resident_and_unloaded() {
         let webhook = webhook(host, "respond-nobody", "respond");
-        let whole = json!([status(201), header("x", "1"), body("a"), sleep(1), send(), sleep(1)]);
+        let whole = json!([status(201), header("x", "1"), body("a"), sleep(20), send(), sleep(20)]);
         let streamed =
-            json!([start_body(), write("a"), sleep(1), write("b"), finish(), write("c"), finish(), sleep(1)]);
-        let unfinished = json!([start_body(), write("a"), sleep(1)]);
+            json!([start_body(), write("a"), sleep(20), write("b"), finish(), write("c"), finish(), sleep(20)]);
+        let unfinished = json!([start_body(), write("a"), sleep(20)]);
         let ends = [whole.clone(), streamed, unfinished]
             .map(|operations| host.wait_until_ended(&webhook.call_async(host, &plan(operations))));
         assert_eq!(told(&ends[0]), &vec![Value::Null; 6]);
@@ -309,7 +309,7 @@ fn a_body_is_sent_while_it_is_written() {
         let webhook = webhook(host, "respond-stream", "respond");
         // It stays in memory while it sleeps.
         let operations =
-            json!([status(201), start_body(), write("one,"), sleep(20), write("two"), write(""), finish(), sleep(1)]);
+            json!([status(201), start_body(), write("one,"), sleep(20), write("two"), write(""), finish(), sleep(20)]);
         let answer = call(host, &webhook, operations);
         assert_eq!((answer.status, answer.text()), (201, "one,two"));
         assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
@@ -371,7 +371,7 @@ fn a_flow_whose_caller_goes_away_is_told_and_goes_on() {
         let webhook = webhook(host, "respond-gone", "respond");
         let flood = json!({ "op": "write-until-refused" });
         let operations =
-            json!([start_body(), write("begun"), flood, write("more"), finish(), sleep(1), flood, write("")]);
+            json!([start_body(), write("begun"), flood, write("more"), finish(), sleep(20), flood, write("")]);
         let mut connection = start(host, &webhook, operations);
         connection.until_arrived("begun");
         drop(connection);
@@ -436,7 +436,7 @@ fn a_pause_cuts_a_body_off_and_the_execution_goes_on_later() {
         sleep(1_000),
         write("more"),
         finish(),
-        sleep(1)
+        sleep(20)
     ]);
     let mut connection = start(host, &webhook, operations);
     connection.until_arrived("begun");
@@ -466,7 +466,7 @@ fn a_file_is_an_answer() {
         let large: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
         upload(host, "respond-large", "image/png", &large);
         upload(host, "respond-empty", "text/csv", "");
-        for early in [sleep(1), send()] {
+        for early in [sleep(20), send()] {
             let operations = json!([status(201), body("not sent"), file("respond-large"), early]);
             let answer = call(host, &webhook, operations);
             assert_eq!((answer.status, answer.header("content-type")), (201, Some("image/png")));
