@@ -12,6 +12,7 @@ use crate::crossing::{from_json, to_json};
 use crate::files::Files;
 use crate::http::Http;
 use crate::locks::Locks;
+use crate::messages::Messages;
 use crate::records::Records;
 use crate::response::Response;
 use crate::secrets::Secrets;
@@ -160,6 +161,11 @@ impl Execution {
     /// Requests to the outside.
     pub fn http(&self) -> Http<'_> {
         Http { backend: &self.backend }
+    }
+
+    /// Asking people.
+    pub fn messages(&self) -> Messages<'_> {
+        Messages { backend: &self.backend }
     }
 
     /// Locks on names: of several executions one at a time holds a lock.

@@ -4,6 +4,7 @@ mod children;
 mod files;
 mod http;
 mod locks;
+mod messages;
 mod records;
 mod response;
 mod secrets;

@@ -46,6 +46,7 @@ mod host;
 pub mod http;
 mod input;
 pub mod locks;
+pub mod messages;
 mod outputs;
 #[cfg(target_family = "wasm")]
 mod panic;
@@ -64,7 +65,7 @@ use host as backend;
 use testing as backend;
 
 #[cfg(not(target_family = "wasm"))]
-pub use backend::{Answer, Ending, LogLine, SentRequest, StartedChild};
+pub use backend::{Answer, Ending, LogLine, SentMessage, SentRequest, StartedChild};
 pub use error::{FlowError, HostError};
 pub use execution::{Execution, Identity, Level, Mode};
 pub use input::{FromInput, Input};

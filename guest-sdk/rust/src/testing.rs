@@ -5,6 +5,7 @@ mod ending;
 mod files;
 mod http;
 mod locks;
+mod messages;
 mod records;
 mod response;
 mod secrets;
@@ -21,6 +22,7 @@ pub use self::children::StartedChild;
 pub use self::ending::Ending;
 pub(crate) use self::http::ResponseBackend;
 pub use self::http::SentRequest;
+pub use self::messages::SentMessage;
 pub use self::response::Answer;
 pub(crate) use self::response::BodyBackend;
 use crate::crossing::{from_json, microseconds};
@@ -49,6 +51,7 @@ pub(crate) struct Backend {
     files: RefCell<BTreeMap<String, files::File>>,
     outside: RefCell<http::Outside>,
     locks: RefCell<locks::Locks>,
+    messages: RefCell<messages::Messages>,
     answer: response::Shared,
     records: RefCell<Vec<records::Record>>,
 }
@@ -93,6 +96,7 @@ impl Execution {
                 files: RefCell::default(),
                 outside: RefCell::default(),
                 locks: RefCell::default(),
+                messages: RefCell::default(),
                 answer: response::Shared::default(),
                 records: RefCell::default(),
             },

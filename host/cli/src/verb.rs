@@ -7,6 +7,7 @@ mod executions;
 mod flow;
 mod locks;
 mod logs;
+mod messages;
 mod role;
 mod secret;
 mod serve;
@@ -55,6 +56,8 @@ pub(crate) enum Verb {
     Executions(Group<executions::Executions>),
     /// List and break the locks of executions
     Locks(Group<locks::Locks>),
+    /// List, show and answer the messages of executions
+    Messages(Group<messages::Messages>),
     /// Print the log of an execution
     Logs(Client<logs::Logs>),
     /// Compile one component, for the server
@@ -99,6 +102,7 @@ impl Verb {
             Self::Secret(it) => it.run(secret::Secret::run),
             Self::Executions(it) => it.run(executions::Executions::run),
             Self::Locks(it) => it.run(locks::Locks::run),
+            Self::Messages(it) => it.run(messages::Messages::run),
         }
     }
 }

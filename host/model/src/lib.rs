@@ -33,6 +33,6 @@ pub use serde_json::value::RawValue;
 pub use status::{Status, UnknownStatus};
 pub use timestamp::Timestamp;
 pub use types::{
-    Answer, ApiToken, Bundle, ExecutionLocation, File, Flow, FlowMetadata, FlowOptions, FlowVersion, Organization,
-    Project, Role, Secret, Setting, User, Webhook, WebhookOptions, Workspace, definition,
+    Answer, ApiToken, Bundle, ExecutionLocation, File, Flow, FlowMetadata, FlowOptions, FlowVersion, Message,
+    MessageStatus, Organization, Project, Role, Secret, Setting, User, Webhook, WebhookOptions, Workspace, definition,
 };

@@ -17,6 +17,8 @@ pub enum RecordType {
     File,
     /// A flow, with its versions.
     Flow,
+    /// A question of an execution to a person.
+    Message,
     /// The owner of an installation.
     Organization,
     /// A group of records with a common purpose.
@@ -37,11 +39,12 @@ pub enum RecordType {
 
 impl RecordType {
     /// Every type that this host keeps.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Bundle,
         Self::Execution,
         Self::File,
         Self::Flow,
+        Self::Message,
         Self::Organization,
         Self::Project,
         Self::Role,
@@ -93,6 +96,7 @@ impl RecordType {
             Self::Execution => "EXECUTION",
             Self::File => "FILE",
             Self::Flow => "FLOW",
+            Self::Message => "MESSAGE",
             Self::Organization => "ORGANIZATION",
             Self::Project => "PROJECT",
             Self::Role => "ROLE",

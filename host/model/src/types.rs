@@ -4,6 +4,7 @@ mod bundle;
 mod execution;
 mod file;
 mod flow;
+mod message;
 mod organization;
 mod project;
 mod role;
@@ -16,6 +17,7 @@ mod workspace;
 pub use bundle::Bundle;
 pub use file::File;
 pub use flow::{Flow, FlowMetadata, FlowOptions, FlowVersion};
+pub use message::{Message, MessageStatus};
 pub use organization::Organization;
 pub use project::Project;
 pub use role::Role;
@@ -34,6 +36,7 @@ pub fn definition(record_type: RecordType) -> &'static TypeDefinition {
         RecordType::Execution => &execution::DEFINITION,
         RecordType::File => &file::DEFINITION,
         RecordType::Flow => &flow::DEFINITION,
+        RecordType::Message => &message::DEFINITION,
         RecordType::Organization => &organization::DEFINITION,
         RecordType::Project => &project::DEFINITION,
         RecordType::Role => &role::DEFINITION,

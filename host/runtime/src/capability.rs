@@ -11,6 +11,7 @@ mod execution;
 mod files;
 mod http;
 mod locks;
+mod messages;
 mod records;
 mod refusal;
 mod request;
@@ -41,6 +42,7 @@ pub(crate) fn own() -> Vec<Box<dyn Capability>> {
         Box::new(files::FilesCapability),
         Box::new(http::HttpCapability),
         Box::new(locks::LocksCapability),
+        Box::new(messages::MessagesCapability),
         Box::new(secrets::SecretsCapability),
         Box::new(wasi_http::WasiHttpCapability),
         Box::new(records::RecordsCapability),

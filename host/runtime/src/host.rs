@@ -202,7 +202,8 @@ impl HostBuilder {
         let foundations = bootstrap::ensure(&*store, &self.data, &workspace).await?;
         let programs = Programs::new(engine.clone(), store.clone());
         let mut snapshot = Snapshot::default();
-        let elsewhere = [RecordType::Execution, RecordType::Secret];
+        // There may be millions of messages.
+        let elsewhere = [RecordType::Execution, RecordType::Message, RecordType::Secret];
         for record_type in RecordType::ALL.into_iter().filter(|record_type| !elsewhere.contains(record_type)) {
             for stored in store.records(record_type).await? {
                 snapshot.apply(stored, &programs)?;

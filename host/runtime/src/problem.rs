@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use flowhost_model::Execution;
 
+use crate::json_schema::Violation;
+
 /// Whose fault a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -118,6 +120,10 @@ codes! {
     SecretsUnavailable = "secrets.unavailable", 409, Host, false, "The secret is not available";
     /// The file that a flow answered with is not there.
     FileNotFound = "files.not-found", 404, Flow, false, "No such file";
+    /// The response does not fit the message's form.
+    MessageInvalidResponse = "message.invalid-response", 422, Caller, false, "The response does not fit the form";
+    /// The message was responded to, or closed.
+    MessageClosed = "message.closed", 409, Caller, false, "The message is not open any more";
     /// The uploaded bytes are no flow.
     ComponentInvalid = "component.invalid", 422, Caller, false, "Not a valid flow component";
     /// No such flow, or one without a version.
@@ -190,6 +196,8 @@ pub struct Problem {
     pub retry_after: Option<Duration>,
     /// The execution that it happened to, where there is one.
     pub execution: Option<Box<Execution>>,
+    /// What does not fit its schema, where that is the problem.
+    pub violations: Vec<Violation>,
 }
 
 /// What a full host asks its callers to wait: long enough to drain thousands of ordinary calls.
@@ -200,7 +208,17 @@ impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let info = code.info();
         let retry_after = matches!(info.status, 429 | 503).then_some(RETRY_AFTER);
-        Self { code, detail: detail.into(), retry_after, execution: None }
+        Self { code, detail: detail.into(), retry_after, execution: None, violations: Vec::new() }
+    }
+
+    /// A problem of what does not fit its schema. The first violation is told in words, too.
+    pub(crate) fn invalid(code: Code, what: &str, violations: Vec<Violation>) -> Self {
+        let detail = match violations.first() {
+            Some(Violation { place, reason }) if place.is_empty() => format!("{what}: {reason}"),
+            Some(Violation { place, reason }) => format!("{what}: `{place}`: {reason}"),
+            None => what.to_owned(),
+        };
+        Self { violations, ..Self::new(code, detail) }
     }
 
     /// The same problem, about this execution.

@@ -149,6 +149,7 @@ impl Snapshot {
             RecordType::Bundle
             | RecordType::Execution
             | RecordType::File
+            | RecordType::Message
             | RecordType::Organization
             | RecordType::Project
             // These are in a place of their own.
@@ -175,6 +176,7 @@ impl Snapshot {
             RecordType::Bundle
             | RecordType::Execution
             | RecordType::File
+            | RecordType::Message
             | RecordType::Organization
             | RecordType::Project
             // These are in a place of their own.

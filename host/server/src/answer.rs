@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use flowhost::{Code, ExecutionView, Problem};
+use flowhost::{Code, ExecutionView, Problem, Violation};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::{Either, Full};
@@ -65,6 +65,8 @@ struct ProblemDocument<'a> {
     retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     execution: Option<ExecutionView<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    violations: &'a [Violation],
 }
 
 /// The problem document of a problem.
@@ -82,6 +84,7 @@ pub(crate) fn problem(problem: &Problem) -> Response<Full<Bytes>> {
         // A flow knows best whether its own error will pass.
         retryable: failure.map_or(info.retryable, |failure| failure.retryable),
         execution: execution.map(ExecutionView::from),
+        violations: &problem.violations,
     };
     let status = StatusCode::from_u16(info.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_vec(&document).unwrap_or_default();

@@ -5,6 +5,7 @@ mod execution;
 mod file;
 mod flow;
 mod lock;
+mod message;
 mod openapi;
 mod parameters;
 mod record;
@@ -62,6 +63,7 @@ pub(crate) fn router(host: Host, body_timeout: Duration) -> Router {
         .route("/api/latest/flow/{id}/action/activate", post(flow::activate))
         .route("/api/latest/flow/{id}/action/upload", post(flow::upload))
         .route("/api/latest/file/{id}/content", get(file::read).put(file::write))
+        .route("/api/latest/message/{id}/respond", post(message::respond))
         .route("/api/latest/lock", get(lock::list))
         .route("/api/latest/lock/{name}", delete(lock::break_lock))
         .route("/api/latest/webhook/{id}/action/rotate-key", post(webhook::rotate_key))

@@ -10,6 +10,7 @@ mod files;
 mod journal;
 mod lists;
 mod locks;
+mod messages;
 mod queue;
 mod records;
 mod recovery;
@@ -27,6 +28,7 @@ pub use self::files::*;
 pub use self::journal::*;
 pub use self::lists::*;
 pub use self::locks::*;
+pub use self::messages::*;
 pub use self::queue::*;
 pub use self::records::*;
 pub use self::recovery::*;
@@ -118,6 +120,8 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
         a_released_lock_goes_to_who_waits_for_it_first,
         a_wait_for_a_lock_that_is_free_or_own_is_over,
         who_waits_no_more_gets_no_lock,
+        a_settled_message_wakes_its_execution_once,
+        the_open_messages_of_an_ended_execution_are_closed,
         writes_at_the_same_time_are_all_kept,
     );
     let store = make().await;

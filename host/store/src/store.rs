@@ -67,7 +67,7 @@ pub trait Store: Send + Sync + 'static {
     /// What it takes to run it again is dropped: request, journal, what it waited for. Its children that have not ended and
     /// are not detached are marked as cancelled and given back; a parent that waited in the store for this end becomes
     /// `SCHEDULED` and is given back. Its locks are released as [`Write::ReleaseLock`] does; who has one of them then is
-    /// given back as well. Its open messages are closed.
+    /// given back as well. Its messages that wait for an answer get the status `CLOSED`.
     ///
     /// Errors: [`Error::NotFound`] where a known one does not exist or has ended, [`Error::Conflict`] where a new one exists.
     async fn end_execution(&self, execution: Execution, log: Vec<LogLine>, is_known: bool) -> Result<Ended>;
@@ -231,6 +231,19 @@ pub enum Write {
         /// The present.
         at: Timestamp,
     },
+    /// Keeps that a message, a record of the same or an earlier write, waits for its answer.
+    ///
+    /// Error: [`Error::NotFound`] where the execution has ended.
+    OpenMessage {
+        /// The record.
+        message: RecordId,
+        /// Whose message it is.
+        execution: RecordId,
+    },
+    /// A message does not wait any more. Its execution, if it waits for that in the store, becomes `SCHEDULED` and nobody's.
+    ///
+    /// Error: [`Error::Conflict`] where it did not wait.
+    SettleMessage(RecordId),
     /// Adds to the journal of an execution that has not ended.
     ///
     /// Error: [`Error::NotFound`] where it has ended, so that nothing of the write is kept.
@@ -469,6 +482,8 @@ pub enum Awaits {
     },
     /// That the lock of this name is released. One that it holds itself is no wait.
     Lock(String),
+    /// That this message does not wait for its answer any more.
+    Message(RecordId),
 }
 
 /// Which end of several executions ends a wait for them.

@@ -8,6 +8,7 @@ mod execution;
 mod files;
 mod http;
 mod locks;
+mod messages;
 mod records;
 mod response;
 mod secrets;

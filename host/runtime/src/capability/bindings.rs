@@ -16,6 +16,7 @@ wasmtime::component::bindgen!({
             import flowhost:flow/files@1.2.0;
             import flowhost:flow/http@1.2.0;
             import flowhost:flow/locks@1.2.0;
+            import flowhost:flow/messages@1.2.0;
             import flowhost:flow/secrets@1.2.0;
             import flowhost:flow/records@1.2.0;
         }
@@ -42,12 +43,18 @@ wasmtime::component::bindgen!({
         "flowhost:flow/http.send-all": async | trappable,
         "flowhost:flow/locks": async | trappable,
         "flowhost:flow/records": async | trappable,
+        "flowhost:flow/messages.[method]new-message.send": async | trappable,
+        "flowhost:flow/messages.wait": async | trappable,
+        "flowhost:flow/messages.get-response": async | trappable,
+        "flowhost:flow/messages.get-responder": async | trappable,
+        "flowhost:flow/messages.close": async | trappable,
         default: trappable,
     },
     with: {
         "flowhost:flow/request.incoming-request": super::request::Held,
         "flowhost:flow/response.body-stream": super::response::BodyStream,
         "flowhost:flow/children.new-child": super::children::Draft,
+        "flowhost:flow/messages.new-message": super::messages::Draft,
         "flowhost:flow/http.new-request": super::http::Unsent,
         "flowhost:flow/http.incoming-response": super::http::Received,
     },

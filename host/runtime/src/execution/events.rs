@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use flowhost_model::RecordId;
 use tokio::sync::watch;
 
 /// Something that happens, maybe more than once.
@@ -10,6 +11,8 @@ use tokio::sync::watch;
 pub(crate) enum Event {
     /// The lock of this name was released.
     Released(String),
+    /// The message with this id was responded to, or closed.
+    Settled(RecordId),
 }
 
 /// Who in memory waits for which event. Cheap to clone.

@@ -100,6 +100,7 @@ struct Moving {
     /// What is waited for, beside a time.
     awaits: Option<Awaits>,
     children: HashSet<RecordId>,
+    messages: HashSet<RecordId>,
     progress: Option<String>,
     outputs: Outputs,
     /// What its flow set of its answer, if anything.
@@ -313,12 +314,27 @@ impl Live {
         self.lock().children.contains(&child)
     }
 
-    /// Notes which children its flow waits for.
+    /// Notes a message.
+    pub(crate) fn add_message(&self, message: RecordId) {
+        self.lock().messages.insert(message);
+    }
+
+    /// How many messages it has sent.
+    pub(crate) fn message_count(&self) -> usize {
+        self.lock().messages.len()
+    }
+
+    /// Whether it has sent this message.
+    pub(crate) fn has_message(&self, message: RecordId) -> bool {
+        self.lock().messages.contains(&message)
+    }
+
+    /// Notes what its flow waits for.
     pub(crate) fn set_awaits(&self, awaits: Option<Awaits>) {
         self.lock().awaits = awaits;
     }
 
-    /// Which children its flow waits for.
+    /// What its flow waits for.
     pub(crate) fn awaits(&self) -> Option<Awaits> {
         self.lock().awaits.clone()
     }

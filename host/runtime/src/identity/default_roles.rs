@@ -2,15 +2,16 @@
 //!
 //! | Role | Creates | Reads | Updates | Deletes |
 //! |---|---|---|---|---|
-//! | User | | flows, webhooks, executions, projects, bundles, organization, workspace | | |
-//! | Developer | flows, webhooks, settings, secrets, files | everything | flows, webhooks, settings, secrets, files, executions | flows, webhooks, settings, secrets, files |
-//! | Operator | | everything | webhooks, executions | |
+//! | User | | flows, webhooks, executions, messages, projects, bundles, organization, workspace | messages | |
+//! | Developer | flows, webhooks, settings, secrets, files, messages | everything | flows, webhooks, settings, secrets, files, executions, messages | flows, webhooks, settings, secrets, files |
+//! | Operator | | everything | webhooks, executions, messages | |
 //! | Admin | everything | everything | everything | everything |
 //! | Webhook | | flows | | |
 //! | Schedule | | flows | | |
 //!
 //! To read a flow or a webhook is to be allowed to call it; executions are made by the host, so that nobody needs leave
-//! to create one. To update an execution is to cancel, resume or run it again. To read a secret is to use it in a flow.
+//! to create one. To update an execution is to cancel, resume or run it again. Messages are made by flows, with the
+//! permissions of who started them; to update one is to respond to it. To read a secret is to use it in a flow.
 //! Passwords, keys, tokens and the values of secrets are never read back, by no role.
 //!
 //! Nobody lends more than they have. The roles are chosen so that it works out: whoever may make webhooks, the
@@ -45,11 +46,13 @@ pub(crate) const DEFAULT_ROLES: [DefaultRole; 6] = [USER, DEVELOPER, OPERATOR, A
 /// confidential, nor who else there is.
 const USER: DefaultRole = DefaultRole {
     name: "User",
-    description: "Calls flows and webhooks and sees their executions.",
+    description: "Calls flows and webhooks, sees their executions, and responds to their messages.",
     permissions: &[
         allow(Operation::Read, RecordType::Flow),
         allow(Operation::Read, RecordType::Webhook),
         allow(Operation::Read, RecordType::Execution),
+        allow(Operation::Read, RecordType::Message),
+        allow(Operation::Update, RecordType::Message),
         allow(Operation::Read, RecordType::Project),
         allow(Operation::Read, RecordType::Bundle),
         allow(Operation::Read, RecordType::Organization),
@@ -71,6 +74,8 @@ const DEVELOPER: DefaultRole = DefaultRole {
         allow_every_operation(RecordType::File),
         allow_every_type(Operation::Read),
         allow(Operation::Update, RecordType::Execution),
+        allow(Operation::Create, RecordType::Message),
+        allow(Operation::Update, RecordType::Message),
     ],
 };
 
@@ -78,11 +83,12 @@ const DEVELOPER: DefaultRole = DefaultRole {
 /// and reruns executions. Does not upload flows and does not write settings, since these change what runs.
 const OPERATOR: DefaultRole = DefaultRole {
     name: "Operator",
-    description: "Sees everything; switches webhooks on and off, and runs and cancels executions.",
+    description: "Sees everything; switches webhooks on and off, runs and cancels executions, and responds to messages.",
     permissions: &[
         allow_every_type(Operation::Read),
         allow(Operation::Update, RecordType::Webhook),
         allow(Operation::Update, RecordType::Execution),
+        allow(Operation::Update, RecordType::Message),
     ],
 };
 
@@ -167,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_calls_and_sees_but_changes_nothing() {
+    fn a_user_calls_sees_and_responds_but_changes_nothing_else() {
         let seen = types(USER, Read);
         for record_type in [RecordType::Flow, RecordType::Webhook, RecordType::Execution] {
             assert!(seen.contains(&record_type));
@@ -175,25 +181,29 @@ mod tests {
         for record_type in [RecordType::Setting, RecordType::File, RecordType::User, RecordType::Role] {
             assert!(!seen.contains(&record_type));
         }
-        for operation in [Create, Update, Delete] {
+        // But to respond to what it is asked.
+        assert_eq!(types(USER, Update), [RecordType::Message]);
+        for operation in [Create, Delete] {
             assert!(types(USER, operation).is_empty());
         }
     }
 
     #[test]
     fn a_developer_builds_but_does_not_decide_who_may_do_what() {
-        assert_eq!(types(DEVELOPER, Create), BUILT);
+        let mut made = BUILT.to_vec();
+        made.insert(2, RecordType::Message);
+        assert_eq!(types(DEVELOPER, Create), made);
         assert_eq!(types(DEVELOPER, Delete), BUILT);
         assert_eq!(types(DEVELOPER, Read), RecordType::ALL);
         let mut changed = vec![RecordType::Execution];
-        changed.extend(BUILT);
+        changed.extend(made);
         assert_eq!(types(DEVELOPER, Update), changed);
     }
 
     #[test]
     fn an_operator_runs_what_others_built() {
         assert_eq!(types(OPERATOR, Read), RecordType::ALL);
-        assert_eq!(types(OPERATOR, Update), [RecordType::Execution, RecordType::Webhook]);
+        assert_eq!(types(OPERATOR, Update), [RecordType::Execution, RecordType::Message, RecordType::Webhook]);
         assert!(types(OPERATOR, Create).is_empty());
         assert!(types(OPERATOR, Delete).is_empty());
     }

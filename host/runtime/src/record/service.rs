@@ -154,6 +154,9 @@ impl Host {
         if record_type == RecordType::Execution {
             return Err(Problem::new(Code::MethodNotAllowed, "an execution cannot be changed"));
         }
+        if record_type == RecordType::Message {
+            return Err(Problem::new(Code::MethodNotAllowed, "a message cannot be changed, only responded to"));
+        }
         self.refuse_setting_form(by, record_type, id).await?;
         let stored = self.readable(by, record_type, id).await?;
         if by.user_id != id || !members.keys().all(|name| OWN.contains(&name.as_str())) {

@@ -167,14 +167,16 @@ fn add_type(paths: &mut Map<String, Value>, definition: &'static TypeDefinition)
     if !is_execution {
         let tag = json!({ "type": "string", "pattern": "^(\\*|\"[0-9]{1,19}\")$" });
         let if_match = parameter("If-Match", "header", tag, "The `ETag` that the writer has read.");
-        let mut update = operation(
-            format!("update_{path}"),
-            format!("Changes a {path}; what is absent stays as it is."),
-            [parameters.clone(), vec![if_match.clone()]].concat(),
-            with_problems(record_answer(&record), CHANGE_PROBLEMS),
-        );
-        update["requestBody"] = body(reference(&format!("{name}Change")));
-        one.insert("patch".into(), update);
+        if definition.record_type != RecordType::Message {
+            let mut update = operation(
+                format!("update_{path}"),
+                format!("Changes a {path}; what is absent stays as it is."),
+                [parameters.clone(), vec![if_match.clone()]].concat(),
+                with_problems(record_answer(&record), CHANGE_PROBLEMS),
+            );
+            update["requestBody"] = body(reference(&format!("{name}Change")));
+            one.insert("patch".into(), update);
+        }
         if definition.record_type == RecordType::Setting {
             let mut put = operation(
                 "put_setting".into(),
@@ -390,6 +392,18 @@ fn add_special(paths: &mut Map<String, Value>) {
             with_problems(json_answer("What became of them.", any()), &[409]),
         ),
     );
+
+    let mut respond = post(
+        "message_respond",
+        "Responds to a message, whose execution goes on with that.",
+        [by_id(), common_parameters(definition(RecordType::Message))].concat(),
+        with_problems(
+            with_etag(json_answer("The message.", wrapped("message", reference("Message")))),
+            CHANGE_PROBLEMS,
+        ),
+    );
+    respond["post"]["requestBody"] = body(any());
+    add("message/{id}/respond", respond);
 
     let limits = [
         ("after", json!({ "type": "string" }), "Where the page before ended: `next`."),

@@ -29,8 +29,10 @@ fn path_and_query(uri: &Uri) -> &str {
 pub(super) fn routes(definition: &'static TypeDefinition) -> Router<Arc<Api>> {
     let record_type = definition.record_type;
     let mut all = get(move |api, uri, headers| list(record_type, api, uri, headers));
-    let mut one = get(move |api, path, uri, headers| read(record_type, api, path, uri, headers))
-        .patch(move |api, path, headers, request| update(record_type, api, path, headers, request));
+    let mut one = get(move |api, path, uri, headers| read(record_type, api, path, uri, headers));
+    if record_type != RecordType::Message {
+        one = one.patch(move |api, path, headers, request| update(record_type, api, path, headers, request));
+    }
     let (path, mut router) = (format!("/api/latest/{}", definition.path), Router::new());
     if definition.is_managed {
         all = all.post(move |api, headers, request| create(record_type, api, headers, request));

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement, ToSql, params};
 
 use super::failure::is_duplicate;
 use super::writer::in_savepoint;
-use super::{actors, children, execution_log, journal, locks, requests, skew, tickets, waits};
+use super::{actors, children, execution_log, journal, locks, messages, requests, skew, tickets, waits};
 use crate::{Ended, Error, ExecutionRow, OwnerId, Result};
 
 /// The numbers in the table that stand for ended statuses begin here.
@@ -129,6 +129,7 @@ fn find_live(connection: &Connection, id: RecordId) -> Result<LiveRow> {
                  OR EXISTS (SELECT 1 FROM awaited WHERE event = own.id)
                  OR EXISTS (SELECT 1 FROM awaited WHERE waiter = own.seq)
                  OR EXISTS (SELECT 1 FROM lock WHERE execution = own.seq)
+                 OR EXISTS (SELECT 1 FROM open_message WHERE execution = own.seq)
                  OR EXISTS (SELECT 1 FROM execution INDEXED BY execution_by_parent WHERE parent_id = own.id AND status < 4)
          FROM execution AS own WHERE id = ? AND status < 4",
     )?;
@@ -138,8 +139,8 @@ fn find_live(connection: &Connection, id: RecordId) -> Result<LiveRow> {
     found.optional()?.ok_or(Error::NotFound)
 }
 
-/// Drops what an execution that ended then needs no more, marks its children, releases its locks, and wakes who waited for
-/// it or for one of these.
+/// Drops what an execution that ended then needs no more, marks its children, closes its messages, releases its
+/// locks, and wakes who waited for it or for one of these.
 pub(super) fn settle(
     connection: &Connection,
     seq: i64,
@@ -152,6 +153,7 @@ pub(super) fn settle(
     waits::forget(connection, seq)?;
     let cancelled = children::cancel(connection, id)?;
     let mut woken = waits::happened(connection, id, status == Status::EndedSuccess, owner)?;
+    messages::close_all(connection, seq, at)?;
     let (released, next) = locks::release_all(connection, seq, at, owner)?;
     woken.extend(next);
     // Those that are nobody's are found by who claims.

@@ -21,6 +21,7 @@ mod id_range;
 mod journal;
 mod keyset;
 mod locks;
+mod messages;
 mod names;
 mod open;
 mod owners;

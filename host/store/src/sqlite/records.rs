@@ -4,7 +4,7 @@ use flowhost_model::{Meta, RecordId, RecordType, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::failure::{is_duplicate, is_duplicate_key};
-use super::{activity, blobs, executions, files, flow_versions, history, journal, locks};
+use super::{activity, blobs, executions, files, flow_versions, history, journal, locks, messages};
 use crate::{Change, Error, Expected, HistoryEntry, HistoryOperation, RecordWrite, Result, StoredRecord, Write};
 
 /// Makes all changes; those of records at one new revision. The caller sees to it that it is all or nothing.
@@ -15,6 +15,8 @@ pub(super) fn write(connection: &Connection, changes: &[Write]) -> Result<u64> {
         | Write::Cancel(_)
         | Write::Journal(_)
         | Write::AcquireLock { .. }
+        | Write::OpenMessage { .. }
+        | Write::SettleMessage(_)
         | Write::ReleaseLock { .. } => false,
     };
     let revision = if changes.iter().any(is_of_records) { next_revision(connection)? } else { revision(connection)? };
@@ -46,6 +48,8 @@ pub(super) fn write(connection: &Connection, changes: &[Write]) -> Result<u64> {
             },
             Write::AcquireLock { name, execution, at } => locks::acquire(connection, name, *execution, *at)?,
             Write::ReleaseLock { name, execution, at } => locks::release(connection, name, *execution, *at)?,
+            Write::OpenMessage { message, execution } => messages::open(connection, *message, *execution)?,
+            Write::SettleMessage(message) => messages::settle(connection, *message)?,
             Write::Journal(more) => journal::write(connection, more)?,
             Write::FileContent { file, content } => files::write(connection, *file, content)?,
             Write::FlowVersion { version, component } => flow_versions::insert(connection, version, component)?,
@@ -166,7 +170,7 @@ fn delete(connection: &Connection, id: RecordId, expected: Expected, revision: i
     Ok(())
 }
 
-fn next_revision(connection: &Connection) -> Result<u64> {
+pub(super) fn next_revision(connection: &Connection) -> Result<u64> {
     let mut statement = connection.prepare_cached("UPDATE revision SET value = value + 1 RETURNING value")?;
     let revision: i64 = statement.query_one([], |row| row.get(0))?;
     Ok(revision.cast_unsigned())

@@ -4,7 +4,7 @@ use flowhost_model::{RecordId, Status, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::executions::FIRST_ENDED;
-use super::{executions, locks, queue};
+use super::{executions, locks, messages, queue};
 use crate::{Awaits, Error, OwnerId, Result, ReturnWhen, Ticket};
 
 const RETURN_WHEN: [ReturnWhen; 3] = [ReturnWhen::AllEnded, ReturnWhen::AllSucceeded, ReturnWhen::FirstEnded];
@@ -30,6 +30,7 @@ pub(super) fn pending(connection: &Connection, awaits: &Awaits, seq: Option<i64>
     let one = |event| Pending { events: vec![event], when: ReturnWhen::FirstEnded };
     match awaits {
         Awaits::Children { children, when } => pending_children(connection, children, *when),
+        Awaits::Message(message) => Ok(messages::is_open(connection, *message)?.then(|| one(*message))),
         // It may have been given the lock and not have seen it.
         Awaits::Lock(name) => Ok(locks::event(connection, name, seq)?.map(one)),
     }

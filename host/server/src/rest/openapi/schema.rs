@@ -29,7 +29,7 @@ pub(super) fn schemas() -> Value {
         if definition.is_managed {
             schemas.insert(format!("New{name}"), written_schema(definition, true));
         }
-        if record_type != RecordType::Execution {
+        if !matches!(record_type, RecordType::Execution | RecordType::Message) {
             schemas.insert(format!("{name}Change"), written_schema(definition, false));
         }
     }
@@ -48,6 +48,14 @@ pub(super) fn schemas() -> Value {
                 "fault": { "type": "string", "enum": ["caller", "flow", "host"] },
                 "retryable": { "type": "boolean" },
                 "execution": { "type": "object" },
+                "violations": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["place", "reason"],
+                        "properties": { "place": { "type": "string" }, "reason": { "type": "string" } },
+                    },
+                },
             },
         }),
     );

@@ -1,0 +1,262 @@
+//! `flowhost:flow/messages`: asking people.
+//!
+//! A message's record is one transaction with the entry in the journal. A wait is two journal points: when it begins, with the
+//! time at which it ends at the latest, and when it has ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowhost_engine::{Call, State, WaitLimit, Waited, WholeState};
+use flowhost_model::{Message, MessageStatus, Operation, Record, RecordId, RecordType, Timestamp};
+use flowhost_store::{Awaits, Expected, RecordWrite, StoredRecord, Write};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use wasmtime::component::{Linker, Resource};
+
+use super::bindings::flowhost::flow::messages;
+use super::refusal::{Told, parse, refusal};
+use super::sleep::LONGEST;
+use crate::capability::{Capability, ExecutionContext};
+use crate::execution::Live;
+use crate::host::Host;
+use crate::json_schema;
+use crate::message::{MESSAGES, SUBJECT_LIMIT, Settled, TEXT_LIMIT, settled};
+
+/// The capability `messages`.
+pub(super) struct MessagesCapability;
+
+/// A message that has not been sent yet. The generated code re-exports it.
+#[allow(unreachable_pub)]
+#[derive(Serialize)]
+pub struct Draft {
+    subject: String,
+    text: Option<String>,
+    form: Option<String>,
+    recipient: Option<String>,
+}
+
+impl Capability for MessagesCapability {
+    fn interfaces(&self) -> &[&str] {
+        &["flowhost:flow/messages"]
+    }
+
+    fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
+        messages::add_to_linker::<_, WholeState>(linker, |state| state)
+    }
+}
+
+fn asking(state: &mut State) -> wasmtime::Result<(Host, Arc<Live>)> {
+    let context = state.slot::<ExecutionContext>()?;
+    Ok((context.host().clone(), context.live().clone()))
+}
+
+fn not_found(message: &str) -> messages::HostError {
+    refusal("messages.not-found", format!("`{message}` is no message of this execution"))
+}
+
+fn invalid(reason: impl Into<String>) -> messages::HostError {
+    refusal("messages.invalid", reason)
+}
+
+/// The id of a message of this execution.
+fn own(live: &Live, message: &str) -> Told<RecordId> {
+    message.parse().ok().filter(|id| live.has_message(*id)).ok_or_else(|| not_found(message))
+}
+
+/// The message that a draft becomes, unless it is refused.
+fn prepare(host: &Host, live: &Live, draft: &Draft) -> Told<Record<Message>> {
+    let by = host.acting(live);
+    host.permit(&by, Operation::Create, RecordType::Message, live.start.project_id)?;
+    if live.message_count() >= MESSAGES {
+        return Err(refusal("messages.too-many", format!("an execution sends at most {MESSAGES} messages")));
+    }
+    let subject = &draft.subject;
+    if subject.trim().is_empty() || subject.chars().count() > SUBJECT_LIMIT || subject.chars().any(char::is_control) {
+        return Err(invalid(format!("a subject is one line of 1 to {SUBJECT_LIMIT} characters")));
+    }
+    if draft.text.as_ref().is_some_and(|text| text.len() > TEXT_LIMIT) {
+        return Err(invalid(format!("a text has at most {TEXT_LIMIT} bytes")));
+    }
+    let form: Option<Value> = draft.form.as_deref().map(|form| parse("the form", form)).transpose()?;
+    if let Some(form) = &form {
+        json_schema::compile(form).map_err(|reason| refusal("messages.invalid-form", format!("the form: {reason}")))?;
+    }
+    let missing = |name: &String| invalid(format!("there is no enabled user `{name}`"));
+    let snapshot = host.snapshot();
+    let recipient = draft.recipient.as_ref().map(|name| snapshot.user_named(name).ok_or_else(|| missing(name)));
+    let recipient = recipient.transpose()?;
+    let body = Message {
+        subject: subject.clone(),
+        text: draft.text.clone(),
+        form,
+        recipient_id: recipient.map(|(id, _)| id),
+        recipient_name: recipient.map(|(_, user)| user.name.clone()),
+        status: MessageStatus::Open,
+        response: None,
+        responded_by: None,
+        responder_name: None,
+        responded_at: None,
+        execution_id: live.id,
+    };
+    let mut record = Record::new("message", Some(by.user_id), body).map_err(crate::Problem::from)?;
+    record.meta.name = record.meta.id.to_string();
+    record.meta.project_id = live.start.project_id;
+    record.meta.bundle_id = live.start.bundle_id.filter(|_| live.start.project_id.is_none());
+    (record.meta.created_at, record.meta.modified_at) = (host.now(), host.now());
+    Ok(record)
+}
+
+/// Reads something of a message.
+async fn read<T: Serialize + DeserializeOwned>(
+    state: &mut State,
+    name: &'static str,
+    message: String,
+    of: impl FnOnce(Message) -> T + Send,
+) -> wasmtime::Result<Told<T>> {
+    let call = Call::new(name, &message);
+    if let Some(told) = state.replay(&call)? {
+        return Ok(told);
+    }
+    let (host, live) = asking(state)?;
+    let told: Told<T> = match own(&live, &message) {
+        Ok(id) => match host.message(id).await {
+            Ok(Some(kept)) => Ok(of(kept.record.body)),
+            Ok(None) => Err(not_found(&message)),
+            Err(problem) => Err(problem.into()),
+        },
+        Err(refused) => Err(refused),
+    };
+    state.record(call, &told)?;
+    Ok(told)
+}
+
+impl messages::HostNewMessage for State {
+    fn new(&mut self, subject: String) -> wasmtime::Result<Resource<Draft>> {
+        self.push_resource(Draft { subject, text: None, form: None, recipient: None })
+    }
+
+    fn set_text(&mut self, message: Resource<Draft>, text: String) -> wasmtime::Result<()> {
+        self.table.get_mut(&message)?.text = Some(text);
+        Ok(())
+    }
+
+    fn set_form(&mut self, message: Resource<Draft>, schema: String) -> wasmtime::Result<()> {
+        self.table.get_mut(&message)?.form = Some(schema);
+        Ok(())
+    }
+
+    fn set_recipient(&mut self, message: Resource<Draft>, user: String) -> wasmtime::Result<()> {
+        self.table.get_mut(&message)?.recipient = Some(user);
+        Ok(())
+    }
+
+    async fn send(&mut self, message: Resource<Draft>) -> wasmtime::Result<Told<String>> {
+        let (host, live) = asking(self)?;
+        let call = Call::new("messages.send", self.table.get(&message)?);
+        if let Some(told) = self.replay::<Told<RecordId>>(&call)? {
+            return Ok(told.map(|id| {
+                live.add_message(id);
+                id.to_string()
+            }));
+        }
+        let prepared = prepare(&host, &live, self.table.get(&message)?);
+        let told: Told<RecordId> = prepared.as_ref().map(|record| record.meta.id).map_err(Clone::clone);
+        self.record(call, &told)?;
+        if let Ok(record) = prepared {
+            let id = record.meta.id;
+            let write = RecordWrite {
+                record: StoredRecord::from_record(&record)?,
+                expected: Expected::Absent,
+                commit_message: None,
+                is_remembered: false,
+            };
+            let opened = Write::OpenMessage { message: id, execution: live.id };
+            host.step(self, &live, vec![Write::Record(write), opened], |_, _| {}).await?;
+            live.add_message(id);
+        }
+        Ok(told.map(|id| id.to_string()))
+    }
+
+    fn drop(&mut self, message: Resource<Draft>) -> wasmtime::Result<()> {
+        self.table.delete(message)?;
+        Ok(())
+    }
+}
+
+impl messages::Host for State {
+    async fn wait(&mut self, message: String, timeout: Option<u64>) -> wasmtime::Result<Told<String>> {
+        let (host, live) = asking(self)?;
+        let id = match own(&live, &message) {
+            Ok(id) => id,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let call = Call::new("messages.wait", &(&message, timeout));
+        let until: Option<i64> = match self.replay(&call)? {
+            Some(told) => told,
+            None => {
+                let now = self.journal.clock().now();
+                let longest = |timeout| Duration::from_micros(timeout).min(LONGEST);
+                let until = timeout.map(|timeout| now.saturating_add(longest(timeout)).0);
+                self.record(call, &until)?;
+                until
+            }
+        };
+        live.set_awaits(Some(Awaits::Message(id)));
+        let limit = WaitLimit { until: until.map(Timestamp), is_relative: true };
+        let waited = self.wait(Call::new("messages.settled", &()), limit, host.message_settled(id)).await?;
+        live.set_awaits(None);
+        Ok(match waited {
+            Waited::Event(Settled::Answered(response)) => Ok(response),
+            Waited::Event(Settled::Closed) => {
+                Err(refusal("messages.closed", "nobody can respond to the message any more"))
+            }
+            Waited::Time => {
+                Err(refusal("messages.wait-timeout", "nobody responded to the message in time; it stays open"))
+            }
+        })
+    }
+
+    async fn get_response(&mut self, message: String) -> wasmtime::Result<Told<Option<String>>> {
+        // A response that is null is told from none.
+        read(self, "messages.get-response", message, |message| match settled(&message) {
+            Some(Settled::Answered(response)) => Some(response),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn get_responder(&mut self, message: String) -> wasmtime::Result<Told<Option<String>>> {
+        read(self, "messages.get-responder", message, |message| message.responder_name).await
+    }
+
+    async fn close(&mut self, message: String) -> wasmtime::Result<Told<()>> {
+        let call = Call::new("messages.close", &message);
+        if let Some(told) = self.replay(&call)? {
+            return Ok(told);
+        }
+        let (host, live) = asking(self)?;
+        // Held until it is kept: nobody responds meanwhile.
+        let writing = host.writing().await;
+        let kept = match own(&live, &message) {
+            Ok(id) => match host.message(id).await {
+                Ok(Some(kept)) => Ok(kept),
+                Ok(None) => Err(not_found(&message)),
+                Err(problem) => Err(problem.into()),
+            },
+            Err(refused) => Err(refused),
+        };
+        let told: Told<()> = kept.as_ref().map(|_| ()).map_err(Clone::clone);
+        self.record(call, &told)?;
+        if let Ok(mut kept) = kept
+            && kept.record.body.status == MessageStatus::Open
+        {
+            kept.record.body.status = MessageStatus::Closed;
+            kept.record.meta.modified_at = host.now();
+            let writes = kept.settle().map_err(|problem| wasmtime::Error::msg(problem.detail))?;
+            // Nobody but this execution waits for it, and that does not now.
+            host.step(self, &live, writes, move |_, _| drop(writing)).await?;
+        }
+        Ok(told)
+    }
+}

@@ -1,0 +1,298 @@
+//! JSON Schemas that flows bring along, and what does not fit them.
+//!
+//! Both come from strangers, so nothing is fetched, nothing recurses, regular expressions take linear time, and how much work
+//! a schema makes for each value is limited when it is compiled.
+
+use std::collections::HashMap;
+
+use jsonschema::{PatternOptions, Validator};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// The largest schema, as text in bytes.
+const SIZE_LIMIT: usize = 64 << 10;
+
+/// How many schemas may be within each other, or refer to one another in a row: each level takes stack.
+const DEPTH_LIMIT: usize = 64;
+
+/// How many schemas one schema may stand for once all references are followed. Without this, forty definitions that each refer
+/// twice to the next would stand for a trillion.
+const WORK_LIMIT: u64 = 2_000;
+
+/// How many regular expressions a schema may have, and how much memory each may take, in bytes.
+const PATTERNS_LIMIT: usize = 100;
+const PATTERN_BYTES: usize = 256 << 10;
+
+/// How many violations are told at once, and the most characters of what is said about one.
+const VIOLATIONS: usize = 20;
+const REASON_LIMIT: usize = 500;
+
+/// A JSON Schema that values can be held against.
+#[derive(Debug)]
+pub(crate) struct Schema(Validator);
+
+/// Where a value does not fit its schema.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// The place in the value, as a JSON pointer: empty for all of it.
+    pub place: String,
+    /// What is wrong there.
+    pub reason: String,
+}
+
+/// A schema of draft 4, 6, 7, 2019-09 or 2020-12, which is what it is where it does not say. References lead to places within
+/// it, as `#/$defs/name`, and not in circles.
+///
+/// Error: why it is none, or none that can be used here.
+pub(crate) fn compile(schema: &Value) -> Result<Schema, String> {
+    let size = schema.to_string().len();
+    if size > SIZE_LIMIT {
+        return Err(format!("the schema has {size} bytes, at most {SIZE_LIMIT} are allowed"));
+    }
+    let mut survey = Survey { root: schema, work: HashMap::new(), patterns: 0 };
+    survey.work(schema, 0)?;
+    let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES);
+    let built = jsonschema::options().offline().with_pattern_options(patterns).build(schema);
+    built.map(Schema).map_err(|error| {
+        let place = error.instance_path().to_string();
+        let place = if place.is_empty() { String::new() } else { format!("`{place}`: ") };
+        format!("{place}{}", shortened(error.to_string()))
+    })
+}
+
+impl Schema {
+    /// What of the value does not fit, the first of it where that is much; nothing where all of it does.
+    pub(crate) fn violations(&self, value: &Value) -> Vec<Violation> {
+        let violations = self.0.iter_errors(value).take(VIOLATIONS);
+        violations
+            .map(|error| Violation { place: error.instance_path().to_string(), reason: shortened(error.to_string()) })
+            .collect()
+    }
+}
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(REASON_LIMIT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// Finds out what a schema stands for before it is used.
+struct Survey<'a> {
+    root: &'a Value,
+    /// How many schemas each schema stands for; none as long as that is being counted.
+    work: HashMap<*const Value, Option<u64>>,
+    patterns: usize,
+}
+
+impl<'a> Survey<'a> {
+    /// How many schemas this one stands for.
+    fn work(&mut self, schema: &'a Value, depth: usize) -> Result<u64, String> {
+        let Value::Object(members) = schema else { return Ok(1) };
+        match self.work.get(&std::ptr::from_ref(schema)) {
+            Some(Some(work)) => return Ok(*work),
+            Some(None) => return Err("the schema refers to itself; recursive schemas are not supported".to_owned()),
+            None => {}
+        }
+        if depth > DEPTH_LIMIT {
+            return Err(format!("the schema is deeper than {DEPTH_LIMIT} levels"));
+        }
+        self.work.insert(schema, None);
+        let mut work = 1;
+        for (keyword, value) in members {
+            work += self.of_keyword(schema, keyword, value, depth + 1)?;
+            if work > WORK_LIMIT {
+                return Err(format!("the schema stands for more than {WORK_LIMIT} schemas"));
+            }
+        }
+        self.work.insert(schema, Some(work));
+        Ok(work)
+    }
+
+    fn of_keyword(&mut self, schema: &'a Value, keyword: &str, value: &'a Value, depth: usize) -> Result<u64, String> {
+        match (keyword, value) {
+            ("$ref", Value::String(reference)) => {
+                // What is escaped could be one name here and another where the schema is used.
+                let pointer = reference.strip_prefix('#').filter(|pointer| !pointer.contains('%'));
+                let target = pointer.and_then(|pointer| self.root.pointer(pointer));
+                let missing = || {
+                    format!("`$ref`: `{reference}` leads nowhere; it must be a place in the schema, as `#/$defs/name`")
+                };
+                self.work(target.ok_or_else(missing)?, depth)
+            }
+            ("$dynamicRef" | "$recursiveRef", _) => Err(format!("`{keyword}` is not supported")),
+            ("$id" | "id", Value::String(_)) if !std::ptr::eq(schema, self.root) => {
+                Err(format!("`{keyword}` is supported at the root of the schema alone"))
+            }
+            ("pattern", _) => self.count_patterns(1).map(|()| 0),
+            ("patternProperties", Value::Object(schemas)) => {
+                self.count_patterns(schemas.len())?;
+                self.all(schemas.values(), depth)
+            }
+            ("$defs" | "definitions", Value::Object(schemas)) => {
+                // They stand for nothing where nothing refers to them.
+                self.each(schemas, depth).map(|()| 0)
+            }
+            ("properties" | "dependentSchemas" | "dependencies", Value::Object(schemas)) => {
+                self.all(schemas.values(), depth)
+            }
+            ("allOf" | "anyOf" | "oneOf" | "items" | "prefixItems", Value::Array(schemas)) => {
+                self.all(schemas.iter(), depth)
+            }
+            (
+                "additionalItems"
+                | "additionalProperties"
+                | "contains"
+                | "contentSchema"
+                | "else"
+                | "if"
+                | "items"
+                | "not"
+                | "propertyNames"
+                | "then"
+                | "unevaluatedItems"
+                | "unevaluatedProperties",
+                schema,
+            ) => self.work(schema, depth),
+            _ => Ok(0),
+        }
+    }
+
+    fn all(&mut self, schemas: impl Iterator<Item = &'a Value>, depth: usize) -> Result<u64, String> {
+        schemas.into_iter().try_fold(0_u64, |work, schema| Ok(work.saturating_add(self.work(schema, depth)?)))
+    }
+
+    fn each(&mut self, schemas: &'a Map<String, Value>, depth: usize) -> Result<(), String> {
+        schemas.values().try_for_each(|schema| self.work(schema, depth).map(drop))
+    }
+
+    fn count_patterns(&mut self, more: usize) -> Result<(), String> {
+        self.patterns += more;
+        if self.patterns > PATTERNS_LIMIT {
+            return Err(format!("the schema has more than {PATTERNS_LIMIT} regular expressions"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn violations(schema: &Value, value: &Value) -> Vec<String> {
+        let violations = compile(schema).unwrap().violations(value);
+        violations.into_iter().map(|one| format!("{}: {}", one.place, one.reason)).collect()
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_with_its_place() {
+        let form = json!({
+            "type": "object", "required": ["decision"], "additionalProperties": false,
+            "properties": { "decision": { "enum": ["yes", "no"] }, "days": { "type": "array", "items": { "$ref": "#/$defs/day" } } },
+            "$defs": { "day": { "type": "integer", "minimum": 1 } },
+        });
+        assert!(violations(&form, &json!({ "decision": "yes", "days": [1, 2] })).is_empty());
+        assert_eq!(
+            violations(&form, &json!({ "decision": "maybe", "days": [1, 0, "x"] })),
+            [
+                "/decision: \"maybe\" is not one of \"yes\" or \"no\"",
+                "/days/1: 0 is less than the minimum of 1",
+                "/days/2: \"x\" is not of type \"integer\"",
+            ]
+        );
+        assert_eq!(violations(&form, &json!({})), [": \"decision\" is a required property"]);
+        let many = json!({ "items": { "type": "null" } });
+        assert_eq!(violations(&many, &json!(vec![0; 100])).len(), VIOLATIONS);
+        let long = violations(&many, &json!(["x".repeat(10_000)]));
+        assert!(long[0].chars().count() < 600, "{long:?}");
+    }
+
+    #[test]
+    fn drafts_of_before_are_known() {
+        for draft in ["http://json-schema.org/draft-04/schema#", "http://json-schema.org/draft-07/schema#"] {
+            let schema =
+                json!({ "$schema": draft, "definitions": { "a": { "type": "string" } }, "$ref": "#/definitions/a" });
+            assert_eq!(violations(&schema, &json!(1)).len(), 1, "{draft}");
+        }
+        let exclusive =
+            json!({ "$schema": "http://json-schema.org/draft-04/schema#", "maximum": 1, "exclusiveMaximum": true });
+        assert_eq!(violations(&exclusive, &json!(1)).len(), 1);
+        assert!(compile(&json!(true)).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_schema_is_refused() {
+        for (wrong, reason) in [
+            (json!(1), "not of type"),
+            (json!("text"), "not of type"),
+            (json!({ "type": "texts" }), "/type"),
+            (json!({ "properties": [] }), "/properties"),
+            (json!({ "pattern": "(" }), "("),
+            (json!({ "$schema": "https://example.com/mine" }), "example.com"),
+            (json!({ "description": "x".repeat(SIZE_LIMIT) }), "bytes"),
+        ] {
+            let refused = compile(&wrong).unwrap_err();
+            assert!(refused.contains(reason), "{refused}");
+        }
+    }
+
+    #[test]
+    fn nothing_outside_is_referred_to() {
+        for reference in
+            ["https://example.com/a.json", "file:///etc/passwd", "a.json", "#nowhere", "#/$defs/none", "#/%24defs", ""]
+        {
+            let refused = compile(&json!({ "properties": { "a": { "$ref": reference } } })).unwrap_err();
+            assert!(refused.contains("leads nowhere"), "{reference}: {refused}");
+        }
+        for keyword in ["$dynamicRef", "$recursiveRef"] {
+            assert!(compile(&json!({ keyword: "#" })).is_err());
+        }
+        assert!(compile(&json!({ "properties": { "a": { "$id": "https://example.com/a" } } })).is_err());
+        assert!(
+            compile(&json!({ "$id": "https://example.com/a", "properties": { "$ref": { "const": "b" } } })).is_ok()
+        );
+    }
+
+    #[test]
+    fn a_schema_that_recurses_is_refused() {
+        let circle = json!({ "$defs": { "a": { "$ref": "#/$defs/b" }, "b": { "not": { "$ref": "#/$defs/a" } } } });
+        let tree = json!({ "properties": { "children": { "items": { "$ref": "#" } } } });
+        for recursive in [json!({ "$ref": "#" }), json!({ "allOf": [{ "$ref": "#" }] }), circle, tree] {
+            let refused = compile(&recursive).unwrap_err();
+            assert!(refused.contains("refers to itself"), "{recursive}: {refused}");
+        }
+        let chain = |length: usize| {
+            let mut names: Map<String, Value> = (0..length)
+                .map(|number| (number.to_string(), json!({ "$ref": format!("#/$defs/{}", number + 1) })))
+                .collect();
+            names.insert(length.to_string(), json!({}));
+            json!({ "$ref": "#/$defs/0", "$defs": names })
+        };
+        assert!(compile(&chain(50)).is_ok());
+        assert!(compile(&chain(1_000)).unwrap_err().contains("deeper"));
+    }
+
+    #[test]
+    fn the_work_that_a_schema_makes_is_limited() {
+        let doubling = |levels: usize| {
+            let twice = |number: usize| {
+                let next = json!({ "$ref": format!("#/$defs/{}", number + 1) });
+                (number.to_string(), json!({ "allOf": [next, { "properties": { "a": next } }] }))
+            };
+            let mut names: Map<String, Value> = (0..levels).map(twice).collect();
+            names.insert(levels.to_string(), json!({ "type": "object" }));
+            json!({ "$ref": "#/$defs/0", "$defs": names })
+        };
+        assert!(compile(&doubling(5)).is_ok());
+        assert!(compile(&doubling(20)).unwrap_err().contains("stands for more"));
+        let patterns: Map<String, Value> =
+            (0..200).map(|number| (number.to_string(), json!({ "pattern": "a+" }))).collect();
+        assert!(compile(&json!({ "properties": patterns })).unwrap_err().contains("regular expressions"));
+        assert!(compile(&json!({ "pattern": "((a{1,99}){1,99}){1,99}" })).is_err());
+        // Neither does one that others need years for.
+        let slow = json!({ "pattern": "^(a+)+$" });
+        assert_eq!(violations(&slow, &json!("a".repeat(50_000) + "b")).len(), 1);
+    }
+}
