@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_engine::{Engine, Program};
 use flowhost_model::{
-    Digest, Flow, FlowMetadata, FlowOptions, FlowRef, FlowVersion, Operation, Record, RecordId, RecordType, Timestamp,
+    Digest, Flow, FlowMetadata, FlowOptions, FlowRef, FlowVersion, Operation, RawValue, Record, RecordId, RecordType, Timestamp,
 };
 use flowhost_store::{Expected, RecordWrite, Store, StoredRecord, Write};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
 use crate::host::Host;
 use crate::identity::Identity;
+use crate::json_schema::{self, Schema, Violation};
 use crate::outgoing::AllowList;
 use crate::problem::{Code, Problem};
 use crate::record::{RecordView, may_read};
@@ -46,6 +48,14 @@ fn check_metadata(metadata: Option<&FlowMetadata>) -> Result<(), Problem> {
     let hosts = metadata.iter().flat_map(|metadata| &metadata.hosts);
     let wrong = |error| flowhost_engine::InvalidComponent::Metadata(format!("`hosts`: {error}"));
     AllowList::new(hosts).map_err(wrong).map_err(flowhost_engine::CompileError::Invalid)?;
+    let schemas = metadata.iter().flat_map(|metadata| {
+        [("input_schema", &metadata.input_schema), ("output_schema", &metadata.output_schema)]
+    });
+    for (member, schema) in schemas {
+        let wrong = |error| flowhost_engine::InvalidComponent::Metadata(format!("`{member}`: {error}"));
+        let compiled = schema.as_ref().map(json_schema::compile).transpose().map_err(wrong);
+        compiled.map_err(flowhost_engine::CompileError::Invalid)?;
+    }
     Ok(())
 }
 
@@ -59,8 +69,47 @@ pub(crate) struct ActiveVersion {
     pub(crate) options: FlowOptions,
     /// Where its executions may send requests, as far as the host permits it.
     pub(crate) http_allow: Arc<AllowList>,
+    /// What its input must fit, where that is to be checked.
+    pub(crate) input_schema: Option<Arc<Schema>>,
     /// Loaded at its first use, or before.
     pub(crate) program: Arc<OnceCell<Program>>,
+}
+
+impl ActiveVersion {
+    /// Refuses the payload of a webhook call that does not fit, where the flow's options want it checked.
+    ///
+    /// Problem: `flow.invalid-input`, with each place and reason.
+    pub(crate) fn check_payload(&self, payload: &RawValue) -> Result<(), Problem> {
+        self.check(payload, |payload| payload)
+    }
+
+    /// [`Self::check_payload`] of another start's input. What a webhook call gave, for example to an execution that is cloned,
+    /// is checked by its payload.
+    pub(crate) fn check_input(&self, input: &RawValue) -> Result<(), Problem> {
+        self.check(input, |input| {
+            let is_of_webhook = ["headers", "method", "path", "query"].iter().all(|member| input.get(member).is_some());
+            input.get("json").filter(|_| is_of_webhook).unwrap_or(input)
+        })
+    }
+
+    fn check(&self, input: &RawValue, checked: impl Fn(&Value) -> &Value) -> Result<(), Problem> {
+        let Some(schema) = &self.input_schema else { return Ok(()) };
+        let refused = |reason: String| Err(Problem::new(Code::FlowInvalidInput, reason));
+        let input: Value = match serde_json::from_str(input.get()) {
+            Ok(input) => input,
+            Err(error) => return refused(format!("the input cannot be checked: {error}")),
+        };
+        let violations = schema.violations(checked(&input));
+        if violations.is_empty() {
+            return Ok(());
+        }
+        let said = violations.iter().map(|Violation { place, reason }| match place.as_str() {
+            "" => reason.clone(),
+            place => format!("`{place}`: {reason}"),
+        });
+        let said = said.collect::<Vec<_>>().join("; ");
+        refused(format!("the input does not fit the flow `{}`: {said}", self.flow.name))
+    }
 }
 
 /// Programs by the digest of their component: two flows of the same bytes share one.

@@ -14,6 +14,7 @@ use flowhost_store::StoredRecord;
 use crate::access::Access;
 use crate::execution::Counter;
 use crate::flow::{ActiveVersion, Programs};
+use crate::json_schema;
 use crate::outgoing::AllowList;
 use crate::problem::Problem;
 use crate::setting::{WEBHOOK_PREFIX, WebhookSetting};
@@ -208,7 +209,7 @@ impl Snapshot {
         self.flow_ids.retain(|_, known| *known != id);
         self.flow_ids.insert(flow.meta.name.clone(), id);
         match flow.body {
-            Flow { active_version: Some(version), digest: Some(digest), options, .. } => {
+            Flow { active_version: Some(version), digest: Some(digest), options, metadata } => {
                 let flow = FlowRef { id, name: flow.meta.name, version, digest };
                 let (options, program) = (options.unwrap_or_default(), programs.cell(digest));
                 let http_allow = AllowList::new(options.http_allow.iter().flatten()).unwrap_or_else(|error| {
@@ -217,7 +218,19 @@ impl Snapshot {
                     AllowList::default()
                 });
                 let http_allow = Arc::new(http_allow);
-                self.flows.insert(id, ActiveVersion { flow, project_id, bundle_id, options, http_allow, program });
+                let schema = metadata.and_then(|metadata| metadata.input_schema);
+                let schema = schema.filter(|_| options.validate_input == Some(true));
+                let input_schema = schema.and_then(|schema| match json_schema::compile(&schema) {
+                    Ok(schema) => Some(Arc::new(schema)),
+                    Err(error) => {
+                        // What was uploaded was checked, by this version of the program or another.
+                        tracing::warn!(flow = %flow.name, error, "the flow's input is not checked");
+                        None
+                    }
+                });
+                let version =
+                    ActiveVersion { flow, project_id, bundle_id, options, http_allow, input_schema, program };
+                self.flows.insert(id, version);
             }
             _ => {
                 self.flows.remove(&id);

@@ -27,7 +27,7 @@ pub(super) static DEFINITION: TypeDefinition = TypeDefinition {
             "options",
             Kind::Object,
             "How its executions are queued and limited, and where they may send requests: `priority`, `max_executions`, \
-             `http_allow`.",
+             `http_allow`, `validate_input`.",
         )
         .optional(),
         Property::new("has_syntax_error", Kind::Bool, "The active version cannot be run by this host.")
@@ -70,6 +70,9 @@ pub struct FlowOptions {
     /// `GET,POST https://*.example.com:8443`. Nowhere unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_allow: Option<Vec<String>>,
+    /// Whether it is run only on input that fits the `input_schema` of its metadata. Of a webhook call that is the payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate_input: Option<bool>,
 }
 
 impl Body for Flow {

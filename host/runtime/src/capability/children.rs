@@ -122,6 +122,7 @@ fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<Live> {
             refusal("access.forbidden", format!("`{}` has no permission READ for flows", by.user_name))
         });
     }
+    version.check_input(&input)?;
     let start = Start {
         priority: priority_of(draft.priority, &version),
         flow: version.flow,

@@ -86,6 +86,7 @@ impl Host {
         let version = self.snapshot().active_version(&target).ok_or_else(missing)?;
         let input: Box<RawValue> = serde_json::value::to_raw_value(&input)
             .map_err(|error| Problem::new(Code::Malformed, format!("the input is not JSON: {error}")))?;
+        version.check_input(&input)?;
         let start = Start {
             flow: version.flow.clone(),
             webhook: None,

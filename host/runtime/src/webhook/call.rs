@@ -65,7 +65,7 @@ impl Host {
         let is_async = asks_for_async(&request);
         let is_preferred = prefers_async(&request.headers);
         let request = self.admit_caller(route, request)?;
-        let (request, input) = admit_request(route, request).await?;
+        let (request, input) = admit_request(route, &version, request).await?;
         let counted = route.running.enter(route.options.max_executions).ok_or_else(|| {
             Problem::new(Code::WebhookBusy, "the webhook runs as many executions as it may; try again")
         })?;
@@ -209,9 +209,10 @@ fn prefers_async(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Checks the key and makes the flow's input of the request, without the key.
+/// Checks the key and the payload, and makes the flow's input of the request, without the key.
 async fn admit_request(
     route: &Route,
+    version: &ActiveVersion,
     request: WebhookRequest,
 ) -> Result<(IncomingRequest, Box<flowhost_model::RawValue>), Problem> {
     let WebhookRequest { method, path, query, mut headers, body } = request;
@@ -231,6 +232,7 @@ async fn admit_request(
     if expected.is_some() && !(in_query || in_header || payload.key_matched) {
         return Err(unauthorized());
     }
+    version.check_payload(&payload.json)?;
 
     let query = if in_query {
         query.map(|query| query::without(&query, key::FIELD, |value| !is_key(value.as_bytes())))
