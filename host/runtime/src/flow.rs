@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flowhost_engine::{Engine, Program};
 use flowhost_model::{
-    Digest, Flow, FlowMetadata, FlowOptions, FlowRef, FlowVersion, Operation, RawValue, Record, RecordId, RecordType, Timestamp,
+    Digest, Flow, FlowMetadata, FlowOptions, FlowRef, FlowVersion, Operation, RawValue, Record, RecordId, RecordType,
+    Timestamp,
 };
 use flowhost_store::{Expected, RecordWrite, Store, StoredRecord, Write};
 use serde_json::Value;
@@ -14,7 +15,7 @@ use tokio::sync::OnceCell;
 
 use crate::host::Host;
 use crate::identity::Identity;
-use crate::json_schema::{self, Schema, Violation};
+use crate::json_schema::{self, Schema};
 use crate::outgoing::AllowList;
 use crate::problem::{Code, Problem};
 use crate::record::{RecordView, may_read};
@@ -48,9 +49,9 @@ fn check_metadata(metadata: Option<&FlowMetadata>) -> Result<(), Problem> {
     let hosts = metadata.iter().flat_map(|metadata| &metadata.hosts);
     let wrong = |error| flowhost_engine::InvalidComponent::Metadata(format!("`hosts`: {error}"));
     AllowList::new(hosts).map_err(wrong).map_err(flowhost_engine::CompileError::Invalid)?;
-    let schemas = metadata.iter().flat_map(|metadata| {
-        [("input_schema", &metadata.input_schema), ("output_schema", &metadata.output_schema)]
-    });
+    let schemas = metadata
+        .iter()
+        .flat_map(|metadata| [("input_schema", &metadata.input_schema), ("output_schema", &metadata.output_schema)]);
     for (member, schema) in schemas {
         let wrong = |error| flowhost_engine::InvalidComponent::Metadata(format!("`{member}`: {error}"));
         let compiled = schema.as_ref().map(json_schema::compile).transpose().map_err(wrong);
@@ -78,7 +79,7 @@ pub(crate) struct ActiveVersion {
 impl ActiveVersion {
     /// Refuses the payload of a webhook call that does not fit, where the flow's options want it checked.
     ///
-    /// Problem: `flow.invalid-input`, with each place and reason.
+    /// Problem: `flow.invalid-input`, with the places and reasons.
     pub(crate) fn check_payload(&self, payload: &RawValue) -> Result<(), Problem> {
         self.check(payload, |payload| payload)
     }
@@ -94,21 +95,11 @@ impl ActiveVersion {
 
     fn check(&self, input: &RawValue, checked: impl Fn(&Value) -> &Value) -> Result<(), Problem> {
         let Some(schema) = &self.input_schema else { return Ok(()) };
-        let refused = |reason: String| Err(Problem::new(Code::FlowInvalidInput, reason));
-        let input: Value = match serde_json::from_str(input.get()) {
-            Ok(input) => input,
-            Err(error) => return refused(format!("the input cannot be checked: {error}")),
-        };
+        let what = format!("the input does not fit the flow `{}`", self.flow.name);
+        let input: Value = serde_json::from_str(input.get())
+            .map_err(|error| Problem::new(Code::FlowInvalidInput, format!("{what}: it cannot be checked: {error}")))?;
         let violations = schema.violations(checked(&input));
-        if violations.is_empty() {
-            return Ok(());
-        }
-        let said = violations.iter().map(|Violation { place, reason }| match place.as_str() {
-            "" => reason.clone(),
-            place => format!("`{place}`: {reason}"),
-        });
-        let said = said.collect::<Vec<_>>().join("; ");
-        refused(format!("the input does not fit the flow `{}`: {said}", self.flow.name))
+        if violations.is_empty() { Ok(()) } else { Err(Problem::invalid(Code::FlowInvalidInput, &what, violations)) }
     }
 }
 

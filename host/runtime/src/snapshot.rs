@@ -228,8 +228,7 @@ impl Snapshot {
                         None
                     }
                 });
-                let version =
-                    ActiveVersion { flow, project_id, bundle_id, options, http_allow, input_schema, program };
+                let version = ActiveVersion { flow, project_id, bundle_id, options, http_allow, input_schema, program };
                 self.flows.insert(id, version);
             }
             _ => {

@@ -1,6 +1,6 @@
 //! What flows say about themselves in their components.
 
-use flowhost_tests::{Host, Setup, component, workspace_file};
+use flowhost_tests::{Host, Setup, Webhook, component, scene, workspace_file};
 use serde_json::{Value, json};
 
 /// A component that says this about itself, and nothing else.
@@ -95,6 +95,8 @@ fn what_cannot_be_read_is_refused() {
         (r#"{"title": 1}"#.to_owned(), "invalid type"),
         (r#"{"hosts": ["a.example"]}"#.to_owned(), "`a.example` is no line of an allow-list"),
         (r#"{"input_schema": 1}"#.to_owned(), "`input_schema` is no JSON Schema"),
+        (r#"{"input_schema": {"type": "texts"}}"#.to_owned(), "`input_schema`: `/type`"),
+        (r##"{"output_schema": {"$ref": "#"}}"##.to_owned(), "`output_schema`: the schema refers to itself"),
         (format!(r#"{{"description": "{}"}}"#, "x".repeat(65_536)), "at most 65536"),
     ] {
         let problem = host.deploy_as("says", saying(&data)).problem(422, "component.invalid");
@@ -102,4 +104,42 @@ fn what_cannot_be_read_is_refused() {
     }
     let versions = host.read("flow/says/version?by=name").ok();
     assert_eq!(versions.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn input_that_does_not_fit_the_flows_own_schema_is_refused_before_it_runs() {
+    let host = Host::start();
+    let schema = json!({
+        "type": ["object", "null"], "properties": { "name": { "type": "string" }, "age": { "minimum": 0 } },
+    });
+    host.deploy_as("strict", saying(&json!({ "input_schema": schema }).to_string())).ok();
+    let flow = host.read("flow/strict?by=name").ok();
+    let flow = format!("flow/{}", flow["id"].as_str().unwrap());
+    let members = json!({ "name": "strict", "flow_name": "strict", "is_enabled": true, "key": "k3y" });
+    let webhook = Webhook { record: host.create("webhook", &members).ok() };
+    let call = |payload: &str| host.post(&format!("{}?key=k3y", webhook.path()), payload).send();
+    // Until it is asked for, the schema is documentation.
+    call(r#"{"age": -1}"#).ok();
+    host.change(&flow, &json!({ "options": { "validate_input": true } })).ok();
+    assert_eq!(call(r#"{"name": "Ada", "age": 36}"#).ok()["output_value"]["greeting"], "Hello, Ada!");
+    call("").ok();
+    let before = host.executions_of("strict").len();
+    let problem = call(r#"{"name": 7, "age": -1}"#).problem(422, "flow.invalid-input");
+    let places: Vec<&str> =
+        problem["violations"].as_array().unwrap().iter().map(|one| one["place"].as_str().unwrap()).collect();
+    assert_eq!(places, ["/age", "/name"], "{problem}");
+    let accepted = host.post(&format!("{}?key=k3y&async", webhook.path()), r#"{"name": 7}"#).send();
+    accepted.problem(422, "flow.invalid-input");
+    // Who has no key is told nothing of the schema.
+    host.post(webhook.path(), r#"{"name": 7}"#).send().problem(401, "webhook.unauthorized");
+    assert_eq!(host.executions_of("strict").len(), before);
+
+    // So is a child.
+    let parent = scene::webhook(&host, "parent", "parent");
+    let children =
+        json!([{ "flow": "strict", "input": { "name": 7 } }, { "flow": "strict", "input": { "name": "Ada" } }]);
+    let plan = scene::parent_of(children, json!({ "when": "ALL_ENDED", "handle": true }));
+    let outputs = parent.call(&host, &plan).send().ok()["output_value"].clone();
+    assert_eq!(outputs["refused"][0]["code"], "flow.invalid-input", "{outputs}");
+    assert_eq!(outputs["child_outputs"], json!([{ "greeting": "Hello, Ada!" }]));
 }

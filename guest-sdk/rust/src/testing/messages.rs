@@ -36,16 +36,21 @@ pub struct SentMessage {
     pub is_closed: bool,
 }
 
+/// An answer, with the user that gives it.
+type Answer = (String, Value);
+
+/// A message, with its answer.
+type Answered = (SentMessage, Option<Answer>);
+
 /// What was sent, and what is to be answered.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
-    /// Users with their answers.
-    prepared: VecDeque<(String, Value)>,
-    sent: Vec<(SentMessage, Option<(String, Value)>)>,
+    prepared: VecDeque<Answer>,
+    sent: Vec<Answered>,
 }
 
 impl Messages {
-    fn find(&mut self, id: &str) -> Result<&mut (SentMessage, Option<(String, Value)>), HostError> {
+    fn find(&mut self, id: &str) -> Result<&mut Answered, HostError> {
         let missing = || HostError::new("messages.not-found", format_args!("`{id}` is no message of this execution"));
         self.sent.iter_mut().find(|(message, _)| message.id == id).ok_or_else(missing)
     }
