@@ -293,7 +293,7 @@ fn what_cannot_be_is_refused_and_the_flow_goes_on() {
         (op("get", "settings", "a"), "records.unknown-type"),
         (op("get", "SETTING", "a"), "records.unknown-type"),
         (op("exists", "", "a"), "records.unknown-type"),
-        (json!({ "op": "list", "type": "message" }), "records.unknown-type"),
+        (json!({ "op": "list", "type": "schedule" }), "records.unknown-type"),
         (op("delete", "../flow", "a"), "records.unknown-type"),
         (raw("create", "{"), "json.invalid"),
         (raw("create", "[]"), "json.invalid"),
