@@ -214,8 +214,8 @@ impl FromStr for AllowList {
                 methods.push(',');
             }
         }
-        if !methods.is_empty() {
-            lines.push(methods);
+        if let Some(rest) = methods.strip_suffix(',') {
+            lines.push(rest.to_owned());
         }
         Self::new(lines)
     }
