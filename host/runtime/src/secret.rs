@@ -1,6 +1,7 @@
 //! Secrets: values that the store has encrypted, that flows mostly use without holding them, and that are masked wherever
 //! a flow's text is kept or shown.
 
+mod called_key;
 mod forms;
 mod keys;
 mod mask;
@@ -10,6 +11,7 @@ mod vault;
 
 pub use keys::{SecretKeyError, SecretKeys, new_secret_key};
 
+pub(crate) use called_key::{CalledKey, WithKey};
 pub(crate) use keys::{Sealed, SealedWithout};
 pub(crate) use pattern::HostPattern;
 pub(crate) use placeholder::{Part, placeholder};

@@ -540,3 +540,29 @@ fn forward_sends_an_event_with_a_token_that_it_never_has() {
     host.wait();
     assert!(!holds(host.data(), token) && !host.log().contains(token));
 }
+
+#[test]
+fn the_key_of_a_call_is_masked_where_its_caller_repeats_it() {
+    let host = Host::shared();
+    let key = "k3y \"of\" the call";
+    let made = |name: &str, guest: &str| host.webhook_with(name, guest, &json!({ "key": key }));
+    let hello = made("secrets-key-hello", "hello");
+    let in_query = format!("{}?key={}", hello.path(), "k3y+%22of%22+the+call");
+    for request in [
+        hello.call(host, &json!({ "key": key, "name": key })),
+        host.post(&in_query, json!({ "name": key }).to_string()),
+        host.post(hello.path(), json!({ "name": key }).to_string()).header("X-Api-Key", key),
+    ] {
+        let execution = request.send().ok();
+        assert_eq!(execution["output_value"], json!({ "greeting": "Hello, ***!" }));
+        let id = text(&execution, "id");
+        assert_eq!(host.log_of(id)[0]["message"], "greeting ***");
+        let kept = host.read(&format!("execution/{id}")).ok();
+        assert_eq!(kept["output_value"], execution["output_value"]);
+    }
+    let outputs = made("secrets-key-outputs", "outputs");
+    let plan = json!({ "key": key, "set": { "a": [key] }, "fail": format!("wrong: {key}") });
+    let problem = outputs.call(host, &plan).send().problem(500, "flow.error");
+    assert_eq!(problem["detail"], "wrong: ***");
+    assert_eq!(problem["execution"]["output_value"], json!({ "a": ["***"] }));
+}

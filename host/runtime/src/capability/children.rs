@@ -137,6 +137,8 @@ fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<Live> {
         is_productive: parent.start.is_productive,
         input,
         request: None,
+        // It may be in the input that the parent gives.
+        key: parent.start.key.clone(),
         budget: limits.budget,
         is_durable: true,
     };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flowhost_engine::{Kept, Log};
+use flowhost_engine::{Kept, Log, Mask};
 use flowhost_model::{
     Actor, ConcurrencyLimit, Execution, FlowRef, JournalEntry, LogLevel, Priority, RawValue, RecordId, Status,
     Timestamp, WebhookRef,
@@ -18,7 +18,7 @@ use super::residents::{Residents, Stay};
 use super::{FlowAnswer, Outputs, Response, Stop, StopReason};
 use crate::limits::Budget;
 use crate::problem::Problem;
-use crate::secret::Secrets;
+use crate::secret::{CalledKey, Secrets, WithKey};
 use crate::webhook::IncomingRequest;
 
 /// What an execution is started with.
@@ -40,6 +40,8 @@ pub(crate) struct Start {
     pub(crate) is_productive: bool,
     pub(crate) input: Box<RawValue>,
     pub(crate) request: Option<Arc<IncomingRequest>>,
+    /// The key of the call, where its flow could see it.
+    pub(crate) key: Option<Arc<CalledKey>>,
     pub(crate) budget: Budget,
     pub(crate) is_durable: bool,
 }
@@ -121,6 +123,10 @@ impl Live {
     ) -> Result<Self, Problem> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Problem::host)?;
+        let mask: Arc<dyn Mask> = match &start.key {
+            None => secrets.clone(),
+            Some(key) => Arc::new(WithKey { secrets: secrets.clone(), key: key.clone() }),
+        };
         let is_durable = start.is_durable;
         let moving = Moving { is_durable, ..Moving::default() };
         Ok(Self {
@@ -128,7 +134,7 @@ impl Live {
             attempt: 1,
             seed,
             created_at: now,
-            log: Arc::new(Log::new(start.budget.log_bytes).masked_by(secrets.clone())),
+            log: Arc::new(Log::new(start.budget.log_bytes).masked_by(mask)),
             stop: Stop::default(),
             caller: Mutex::default(),
             left: Notify::new(),
@@ -173,6 +179,7 @@ impl Live {
             concurrency: row.concurrency,
             is_productive: execution.is_productive,
             input: execution.input_value,
+            key: None,
             request: row.request.map(|request| Arc::new(IncomingRequest::from_record(request))),
             budget,
             is_durable: execution.is_durable,
@@ -359,6 +366,14 @@ impl Live {
         }
     }
 
+    /// Takes out of all that its flow says what must not be kept or shown.
+    pub(crate) fn mask(&self, execution: &mut Execution) {
+        self.secrets.mask_execution(execution);
+        if let Some(key) = &self.start.key {
+            key.mask_execution(execution);
+        }
+    }
+
     /// The execution as it stands now, masked.
     pub(crate) fn execution(&self) -> Execution {
         let moving = self.lock();
@@ -393,7 +408,7 @@ impl Live {
             queue_wait_us: micros(moving.queue_wait),
             run_time_us: micros(moving.run_time),
         };
-        self.secrets.mask_execution(&mut execution);
+        self.mask(&mut execution);
         execution
     }
 
@@ -570,6 +585,7 @@ mod tests {
             is_productive: true,
             input: RawValue::NULL.to_owned(),
             request: None,
+            key: None,
             budget: Budget::default(),
             is_durable: false,
         }

@@ -237,7 +237,7 @@ impl Host {
     /// Keeps the end of an execution, then tells it to whoever waits for it.
     async fn finish(&self, live: &Arc<Live>, outcome: Outcome, held: Held) {
         let mut ended = end::ended(live, outcome, self.now());
-        self.secrets().mask_execution(&mut ended);
+        live.mask(&mut ended);
         let mut answer = live.take_caller();
         let kept = loop {
             match live.record_end(self.store(), ended.clone()).await {

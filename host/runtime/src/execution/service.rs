@@ -101,6 +101,7 @@ impl Host {
             is_productive: true,
             input,
             request: None,
+            key: None,
             budget: self.limits().budget,
             is_durable,
         };
@@ -360,6 +361,7 @@ impl Host {
             is_productive: execution.is_productive,
             input: execution.input_value,
             request: None,
+            key: None,
             budget: self.limits().budget,
             is_durable: true,
         };

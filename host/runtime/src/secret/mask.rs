@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use flowhost_model::RawValue;
+use flowhost_model::{Execution, Failure, RawValue};
 
 use super::forms::forms;
 
@@ -43,6 +43,29 @@ impl Finder {
             },
             Self::Values,
         )
+    }
+
+    /// Takes the values out of all that a flow says in its execution.
+    pub(super) fn mask_execution(&self, execution: &mut Execution) {
+        if matches!(self, Self::Nothing) {
+            return;
+        }
+        let Execution { status_message, output_value, failure, .. } = execution;
+        let (mut texts, mut jsons) = (vec![status_message.as_mut()], vec![Some(output_value)]);
+        if let Some(Failure { message, flow_code, trace, details, .. }) = failure {
+            texts.extend([Some(message), flow_code.as_mut(), trace.as_mut()]);
+            jsons.push(details.as_mut());
+        }
+        for text in texts.into_iter().flatten() {
+            if let Cow::Owned(masked) = self.mask(text) {
+                *text = masked;
+            }
+        }
+        for json in jsons.into_iter().flatten() {
+            if let Some(masked) = self.mask_json(json.get()) {
+                *json = masked;
+            }
+        }
     }
 
     fn finds(&self, text: &str) -> bool {

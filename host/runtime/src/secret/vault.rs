@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use flowhost_engine::Mask;
-use flowhost_model::{Execution, Failure, Operation, RawValue, Record, RecordId, RecordType, Secret};
+use flowhost_model::{Execution, Operation, RawValue, Record, RecordId, RecordType, Secret};
 use flowhost_store::StoredRecord;
 use zeroize::Zeroizing;
 
@@ -201,27 +201,7 @@ impl Secrets {
 
     /// Takes the values out of all that a flow says in its execution.
     pub(crate) fn mask_execution(&self, execution: &mut Execution) {
-        let vault = self.vault.load();
-        let finder = &vault.finder;
-        if matches!(finder, Finder::Nothing) {
-            return;
-        }
-        let Execution { status_message, output_value, failure, .. } = execution;
-        let (mut texts, mut jsons) = (vec![status_message.as_mut()], vec![Some(output_value)]);
-        if let Some(Failure { message, flow_code, trace, details, .. }) = failure {
-            texts.extend([Some(message), flow_code.as_mut(), trace.as_mut()]);
-            jsons.push(details.as_mut());
-        }
-        for text in texts.into_iter().flatten() {
-            if let Cow::Owned(masked) = finder.mask(text) {
-                *text = masked;
-            }
-        }
-        for json in jsons.into_iter().flatten() {
-            if let Some(masked) = finder.mask_json(json.get()) {
-                *json = masked;
-            }
-        }
+        self.vault.load().finder.mask_execution(execution);
     }
 }
 

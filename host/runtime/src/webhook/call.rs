@@ -1,10 +1,13 @@
 //! One webhook call.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flowhost_model::{Actor, ActorKind, Execution, ExecutionLocation, Operation, RecordId, RecordType, Status};
+use flowhost_model::{
+    Actor, ActorKind, Execution, ExecutionLocation, Operation, RawValue, RecordId, RecordType, Status,
+};
 use http::{HeaderMap, Method};
 
 use super::{IncomingRequest, Owner, Route, key, login, payload, query};
@@ -13,6 +16,7 @@ use crate::flow::ActiveVersion;
 use crate::host::Host;
 use crate::input::WebhookInput;
 use crate::problem::{Code, Problem};
+use crate::secret::CalledKey;
 
 /// A call as it arrived, complete with its body.
 #[derive(Debug)]
@@ -65,7 +69,7 @@ impl Host {
         let is_async = asks_for_async(&request);
         let is_preferred = prefers_async(&request.headers);
         let request = self.admit_caller(route, request)?;
-        let (request, input) = admit_request(route, &version, request).await?;
+        let (request, input, key) = admit_request(route, &version, request).await?;
         let counted = route.running.enter(route.options.max_executions).ok_or_else(|| {
             Problem::new(Code::WebhookBusy, "the webhook runs as many executions as it may; try again")
         })?;
@@ -87,6 +91,7 @@ impl Host {
             is_productive: route.is_productive,
             input,
             request: Some(Arc::new(request)),
+            key: key.map(Arc::new),
             budget: self.limits().budget,
             is_durable: is_async || is_paused,
         };
@@ -214,13 +219,16 @@ async fn admit_request(
     route: &Route,
     version: &ActiveVersion,
     request: WebhookRequest,
-) -> Result<(IncomingRequest, Box<flowhost_model::RawValue>), Problem> {
+) -> Result<(IncomingRequest, Box<RawValue>, Option<CalledKey>), Problem> {
     let WebhookRequest { method, path, query, mut headers, body } = request;
     let expected = route.key_digest;
     let is_key = |value: &[u8]| expected.is_some_and(|expected| key::matches(expected, value));
 
-    let in_query = query.as_deref().is_some_and(|query| query::values(query, key::FIELD).any(|v| is_key(v.as_bytes())));
-    let in_header = headers.get_all(key::HEADER).iter().any(|value| is_key(value.as_bytes()));
+    let keys = query.as_deref().into_iter().flat_map(|query| query::values(query, key::FIELD));
+    let query_key = keys.into_iter().find(|value| is_key(value.as_bytes())).map(Cow::into_owned);
+    let header_key = headers.get_all(key::HEADER).iter().find(|value| is_key(value.as_bytes()));
+    let header_key = header_key.and_then(|key| key.to_str().ok()).map(str::to_owned);
+    let (in_query, in_header) = (query_key.is_some(), header_key.is_some());
     // A body that is no JSON is an error of its own, but not one that a caller without the key is told of.
     let payload = match payload::parse(&headers, body, expected).await {
         Err(problem) if expected.is_some() && !in_query && !in_header => {
@@ -229,7 +237,7 @@ async fn admit_request(
         }
         parsed => parsed?,
     };
-    if expected.is_some() && !(in_query || in_header || payload.key_matched) {
+    if expected.is_some() && !(in_query || in_header || payload.key.is_some()) {
         return Err(unauthorized());
     }
     version.check_payload(&payload.json)?;
@@ -248,8 +256,9 @@ async fn admit_request(
         WebhookInput { headers: &headers, method: &method, path: &path, query: query.as_deref(), json: &payload.json };
     let input = input.to_json().map_err(Problem::host)?;
     let request =
-        IncomingRequest { method, path, query, headers, body: payload.body, body_is_exact: !payload.key_matched };
-    Ok((request, input))
+        IncomingRequest { method, path, query, headers, body: payload.body, body_is_exact: payload.key.is_none() };
+    let key = query_key.or(header_key).or(payload.key).and_then(|key| CalledKey::of(&key, &input, &request.body));
+    Ok((request, input, key))
 }
 
 fn unauthorized() -> Problem {

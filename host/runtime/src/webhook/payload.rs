@@ -25,8 +25,8 @@ pub(crate) struct Payload {
     pub(crate) json: Box<RawValue>,
     /// The bytes, with a consumed key blanked.
     pub(crate) body: Bytes,
-    /// Whether a key in it matched.
-    pub(crate) key_matched: bool,
+    /// The key in it that matched.
+    pub(crate) key: Option<String>,
 }
 
 /// What the content type says.
@@ -40,7 +40,7 @@ enum Declared {
 /// Parses a body and takes the key out of it, where one is expected and it matches.
 pub(crate) async fn parse(headers: &HeaderMap, body: Bytes, key: Option<Digest>) -> Result<Payload, Problem> {
     if body.is_empty() {
-        return Ok(Payload { json: RawValue::NULL.to_owned(), body, key_matched: false });
+        return Ok(Payload { json: RawValue::NULL.to_owned(), body, key: None });
     }
     let declared = declared(headers);
     match json(&body) {
@@ -53,7 +53,7 @@ pub(crate) async fn parse(headers: &HeaderMap, body: Bytes, key: Option<Digest>)
     match declared {
         Declared::Form => form(body, key),
         Declared::Multipart(boundary) => multipart(&boundary, body, key).await,
-        Declared::Json | Declared::Other => Ok(Payload { json: RawValue::NULL.to_owned(), body, key_matched: false }),
+        Declared::Json | Declared::Other => Ok(Payload { json: RawValue::NULL.to_owned(), body, key: None }),
     }
 }
 
@@ -128,7 +128,7 @@ fn is_key(expected: Digest, name: &str, value: &RawValue) -> bool {
 }
 
 fn take_json_key(json: &RawValue, body: &Bytes, key: Option<Digest>) -> Payload {
-    let untouched = || Payload { json: json.to_owned(), body: body.clone(), key_matched: false };
+    let untouched = || Payload { json: json.to_owned(), body: body.clone(), key: None };
     let Some((expected, Members(members))) = key.zip(members(json)) else {
         return untouched();
     };
@@ -139,6 +139,8 @@ fn take_json_key(json: &RawValue, body: &Bytes, key: Option<Digest>) -> Payload 
     let Ok(kept) = serde_json::value::to_raw_value(&Members(kept)) else {
         return untouched();
     };
+    // All that match are the same text.
+    let matched = keys.first().and_then(|(_, value)| serde_json::from_str(value.get()).ok());
     let mut blanked = Vec::with_capacity(body.len());
     let mut copied = 0;
     for (_, value) in keys {
@@ -149,17 +151,17 @@ fn take_json_key(json: &RawValue, body: &Bytes, key: Option<Digest>) -> Payload 
         copied = start + value.get().len();
     }
     blanked.extend_from_slice(&body[copied..]);
-    Payload { json: kept, body: blanked.into(), key_matched: true }
+    Payload { json: kept, body: blanked.into(), key: matched }
 }
 
 fn form(body: Bytes, key: Option<Digest>) -> Result<Payload, Problem> {
     let text = std::str::from_utf8(&body)
         .map_err(|error| Problem::new(Code::Malformed, format!("the form is not UTF-8: {error}")))?;
     let matched = |value: &str| key.is_some_and(|expected| key::matches(expected, value.as_bytes()));
-    let key_matched = query::values(text, key::FIELD).any(|value| matched(&value));
+    let found = query::values(text, key::FIELD).find(|value| matched(value)).map(Cow::into_owned);
     let kept = form_urlencoded::parse(text.as_bytes()).filter(|(name, value)| name != key::FIELD || !matched(value));
     let json = to_json(&query::collect(kept))?;
-    let body = if key_matched {
+    let body = if found.is_some() {
         let blanked = text.split('&').map(|pair| {
             let is_key = query::values(pair, key::FIELD).any(|value| matched(&value));
             if is_key { pair.split_inclusive('=').next().unwrap_or_default() } else { pair }
@@ -168,7 +170,7 @@ fn form(body: Bytes, key: Option<Digest>) -> Result<Payload, Problem> {
     } else {
         body
     };
-    Ok(Payload { json, body, key_matched })
+    Ok(Payload { json, body, key: found })
 }
 
 /// A part of a multipart form, as the flow's input shows it.
@@ -189,7 +191,7 @@ async fn multipart(boundary: &str, body: Bytes, key: Option<Digest>) -> Result<P
     let mut form = multer::Multipart::new(stream::iter([Ok::<_, Infallible>(body.clone())]), boundary);
     let mut parts = Vec::new();
     let mut blanked = body;
-    let mut key_matched = false;
+    let mut found = None;
     let mut seen = 0;
     while let Some(field) = form.next_field().await.map_err(malformed)? {
         seen += 1;
@@ -204,16 +206,16 @@ async fn multipart(boundary: &str, body: Bytes, key: Option<Digest>) -> Result<P
             parts.push((Cow::Owned(name), Part::File { filename, content_type, size: bytes.len() }));
         } else if name == key::FIELD && key.is_some_and(|expected| key::matches(expected, &bytes)) {
             // All parts that match have the same content, so that one pass blanks them all.
-            if !key_matched {
+            if found.is_none() {
                 blanked = without_key(&blanked, boundary, &bytes);
             }
-            key_matched = true;
+            found = Some(String::from_utf8_lossy(&bytes).into_owned());
         } else {
             parts.push((Cow::Owned(name), Part::Text(String::from_utf8_lossy(&bytes).into_owned())));
         }
     }
     let fields: query::Fields<'_, Part> = query::collect(parts.into_iter());
-    Ok(Payload { json: to_json(&fields)?, body: blanked, key_matched })
+    Ok(Payload { json: to_json(&fields)?, body: blanked, key: found })
 }
 
 /// The body without the content of the parts named `key` whose content is this one.
@@ -308,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn a_key_in_json_is_taken_out_and_blanked() {
         let payload = parsed(None, br#"{ "a" : 1, "key": "s\u0065cret", "b":[ 2] }"#, Some("secret")).await.unwrap();
-        assert!(payload.key_matched);
+        assert!(payload.key.is_some());
         assert_eq!(payload.json.get(), r#"{"a":1,"b":[ 2]}"#);
         assert_eq!(&payload.body[..], br#"{ "a" : 1, "key": "", "b":[ 2] }"#);
     }
@@ -317,7 +319,7 @@ mod tests {
     async fn a_field_named_key_stays_where_no_key_is_expected_or_it_is_another() {
         for key in [None, Some("other")] {
             let payload = parsed(None, br#"{"key":"secret"}"#, key).await.unwrap();
-            assert!(!payload.key_matched);
+            assert!(payload.key.is_none());
             assert_eq!(payload.json.get(), r#"{"key":"secret"}"#);
             assert_eq!(&payload.body[..], br#"{"key":"secret"}"#);
         }
@@ -326,7 +328,7 @@ mod tests {
     #[tokio::test]
     async fn a_key_in_a_form_is_taken_out_and_blanked() {
         let payload = parsed(FORM, b"a=1&key=my+secret&b=2", Some("my secret")).await.unwrap();
-        assert!(payload.key_matched);
+        assert!(payload.key.is_some());
         assert_eq!(payload.json.get(), r#"{"a":"1","b":"2"}"#);
         assert_eq!(&payload.body[..], b"a=1&key=&b=2");
     }
@@ -343,7 +345,7 @@ mod tests {
             --x\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"a.png\"\r\nContent-Type: image/png\r\n\r\n\x89PNG\r\n\
             --x--\r\n";
         let payload = parsed(Some("multipart/form-data; boundary=x"), body, Some("secret")).await.unwrap();
-        assert!(payload.key_matched);
+        assert!(payload.key.is_some());
         assert_eq!(
             payload.json.get(),
             r#"{"note":"hi","photo":{"filename":"a.png","content_type":"image/png","size":4}}"#
@@ -351,7 +353,7 @@ mod tests {
         assert!(!payload.body.windows(6).any(|window| window == b"secret"));
         let short =
             parsed(Some("multipart/form-data; boundary=x"), &without(body, b"secret", b"P"), Some("P")).await.unwrap();
-        assert!(short.key_matched);
+        assert!(short.key.is_some());
         assert_eq!(short.body.len(), payload.body.len(), "the file's own bytes stay");
         let broken = parsed(Some("multipart/form-data; boundary=x"), b"--x\r\nnonsense", None).await;
         assert_eq!(broken.unwrap_err().code, Code::Malformed);
