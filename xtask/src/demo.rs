@@ -24,7 +24,8 @@ const WORKSPACE: &str = "myclient";
 const KEY: &str = "my-secret-api-key";
 
 /// The example flows.
-const FLOWS: [&str; 4] = ["hello", "signup", "github-push", "order-form"];
+const FLOWS: [&str; 8] =
+    ["hello", "signup", "github-push", "order-form", "fan-out", "fan-out-worker", "slack-command", "todo"];
 
 /// How to show it.
 #[derive(Args)]
@@ -81,11 +82,14 @@ fn show(transcript: &mut Transcript<'_>) -> Outcome<()> {
         transcript.flowhost(&["deploy", &component, "--name", flow])?;
     }
 
-    transcript.title("an operator makes webhooks: three as records…");
+    transcript.title("an operator makes webhooks: six as records, three of them for flows that do more than compute…");
     for (webhook, options) in [
         ("hello", &[][..]),
         ("github-push", &["--key", KEY, "--answer", "outputs"]),
         ("order-form", &["--answer", "outputs"]),
+        ("fan-out", &["--role", "Developer", "--answer", "outputs"]),
+        ("slack-command", &["--role", "Developer", "--key", KEY]),
+        ("todo", &["--role", "Developer"]),
     ] {
         let create = ["webhook", "create", webhook, "--flow", webhook, "--enable"];
         if !transcript.create(&[&create[..], options].concat())? {
@@ -157,6 +161,24 @@ fn show(transcript: &mut Transcript<'_>) -> Outcome<()> {
             .expect("/quantity", 4)
             .expect("/total", "25.56 €"),
     )?;
+
+    transcript.title("a flow starts others, side by side, and waits for them");
+    transcript.call(
+        Call::post("/api/latest/webhook/fan-out/call", Payload::File("examples/fan-out/requests/texts.json"))
+            .expect("/words", 14)
+            .expect("/failed/blank", "the text has no words"),
+    )?;
+
+    transcript.title("Slack sends a command; the flow shapes its answer, and would work on where it may run something");
+    transcript.call(
+        Call::post(
+            format!("/api/latest/webhook/slack-command/call?key={KEY}"),
+            Payload::File("examples/slack-command/requests/run.form"),
+        )
+        .headers_of("examples/slack-command/requests/run.headers")
+        .expect("/response_type", "ephemeral"),
+    )?;
+    transcript.say("a page to open in a browser: /api/latest/webhook/todo/call");
 
     transcript.title("mistakes get clear answers");
     transcript.call(
