@@ -49,6 +49,12 @@ pub(crate) fn own() -> Vec<Box<dyn Capability>> {
     ]
 }
 
+/// The host, and the execution whose flow calls it.
+fn asking(state: &mut State) -> wasmtime::Result<(Host, Arc<Live>)> {
+    let context = state.slot::<ExecutionContext>()?;
+    Ok((context.host().clone(), context.live().clone()))
+}
+
 /// An interface that flows may import, and what implements it.
 pub trait Capability: Send + Sync + 'static {
     /// The interfaces, by name without version: `acme:billing/invoices`. An upload may import these.

@@ -9,8 +9,8 @@ use flowhost_model::RecordId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::asking;
 use super::refusal::Told;
-use crate::capability::ExecutionContext;
 use crate::execution::Live;
 use crate::host::Host;
 use crate::identity::Identity;
@@ -25,8 +25,7 @@ pub(super) struct Acting {
 
 impl Acting {
     pub(super) fn of(state: &mut State) -> wasmtime::Result<Self> {
-        let context = state.slot::<ExecutionContext>()?;
-        let (host, live) = (context.host().clone(), context.live().clone());
+        let (host, live) = asking(state)?;
         let by = host.acting(&live);
         Ok(Self { host, live, by })
     }

@@ -15,10 +15,11 @@ use flowhost_store::{Awaits, ReturnWhen, Write};
 use serde::{Deserialize, Serialize};
 use wasmtime::component::{Linker, Resource};
 
+use super::asking;
 use super::bindings::flowhost::flow::children::{self, FlowError, FlowRef, HostError};
 use super::refusal::{Told, refusal};
 use super::sleep::LONGEST;
-use crate::capability::{Capability, ExecutionContext};
+use crate::capability::Capability;
 use crate::execution::{Lineage, Live, Start, priority_of};
 use crate::host::Host;
 use crate::webhook::FlowTarget;
@@ -69,11 +70,6 @@ impl Capability for ChildrenCapability {
     fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
         children::add_to_linker::<_, WholeState>(linker, |state| state)
     }
-}
-
-fn asking(state: &mut State) -> wasmtime::Result<(Host, Arc<Live>)> {
-    let context = state.slot::<ExecutionContext>()?;
-    Ok((context.host().clone(), context.live().clone()))
 }
 
 fn not_found(child: &str) -> HostError {

@@ -16,9 +16,9 @@ use futures_util::future::join_all;
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::asking;
 use super::bindings::flowhost::flow::types::HostError;
 use super::refusal::refusal;
-use crate::capability::ExecutionContext;
 use crate::execution::Live;
 use crate::host::Host;
 use crate::outgoing::{Draft, Failure, Request, Response, Room};
@@ -122,11 +122,6 @@ impl From<Failure> for HostError {
     fn from(failure: Failure) -> Self {
         refusal(&failure.code, failure.message)
     }
-}
-
-fn asking(state: &mut State) -> wasmtime::Result<(Host, Arc<Live>)> {
-    let context = state.slot::<ExecutionContext>()?;
-    Ok((context.host().clone(), context.live().clone()))
 }
 
 fn bounds(state: &mut State) -> wasmtime::Result<Arc<Bounds>> {

@@ -14,10 +14,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Linker;
 
+use super::asking;
 use super::bindings::flowhost::flow::locks;
 use super::refusal::{Told, refusal};
 use super::sleep::LONGEST;
-use crate::capability::{Capability, ExecutionContext};
+use crate::capability::Capability;
 use crate::execution::Live;
 use crate::host::Host;
 use crate::lock::{Decision, LOCKS};
@@ -34,11 +35,6 @@ impl Capability for LocksCapability {
     fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
         locks::add_to_linker::<_, WholeState>(linker, |state| state)
     }
-}
-
-fn asking(state: &mut State) -> wasmtime::Result<(Host, Arc<Live>)> {
-    let context = state.slot::<ExecutionContext>()?;
-    Ok((context.host().clone(), context.live().clone()))
 }
 
 /// Refuses what is no name of a lock, and who may not lock.

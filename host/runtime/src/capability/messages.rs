@@ -3,7 +3,6 @@
 //! A message's record is one transaction with the entry in the journal. A wait is two journal points: when it begins, with the
 //! time at which it ends at the latest, and when it has ended.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use flowhost_engine::{Call, State, WaitLimit, Waited, WholeState};
@@ -14,10 +13,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wasmtime::component::{Linker, Resource};
 
+use super::asking;
 use super::bindings::flowhost::flow::messages;
 use super::refusal::{Told, parse, refusal};
 use super::sleep::LONGEST;
-use crate::capability::{Capability, ExecutionContext};
+use crate::capability::Capability;
 use crate::execution::Live;
 use crate::host::Host;
 use crate::json_schema;
@@ -44,11 +44,6 @@ impl Capability for MessagesCapability {
     fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
         messages::add_to_linker::<_, WholeState>(linker, |state| state)
     }
-}
-
-fn asking(state: &mut State) -> wasmtime::Result<(Host, Arc<Live>)> {
-    let context = state.slot::<ExecutionContext>()?;
-    Ok((context.host().clone(), context.live().clone()))
 }
 
 fn not_found(message: &str) -> messages::HostError {

@@ -4,18 +4,16 @@
 //! is a step: the execution is durable before its caller hears of it, and nothing is sent again. A body that is written while it
 //! is sent is no part of the journal; what the flow learns of its caller is.
 
-use std::sync::Arc;
-
 use flowhost_engine::{Call, LimitedOutput, State, WholeState};
 use flowhost_model::RecordType;
 use wasmtime::component::{Linker, Resource};
 
 use super::acting::read;
+use super::asking;
 use super::bindings::flowhost::flow::response::{self, HostError};
 use super::refusal::{Told, refusal};
 use crate::capability::{Capability, ExecutionContext};
-use crate::execution::{BodyWriter, CallerGone, FlowBody, Live, Response, ResponseError, streamed};
-use crate::host::Host;
+use crate::execution::{BodyWriter, CallerGone, FlowBody, Response, ResponseError, streamed};
 
 /// The capability `response`.
 pub(super) struct ResponseCapability;
@@ -48,11 +46,6 @@ impl Capability for ResponseCapability {
     fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
         response::add_to_linker::<_, WholeState>(linker, |state| state)
     }
-}
-
-fn asking(state: &mut State) -> wasmtime::Result<(Host, Arc<Live>)> {
-    let context = state.slot::<ExecutionContext>()?;
-    Ok((context.host().clone(), context.live().clone()))
 }
 
 impl From<ResponseError> for HostError {

@@ -3,16 +3,15 @@
 //! Both are reads, told from the journal when the flow is run again. The journal never holds a value: a placeholder is worked
 //! out anew, and of a value that was read the journal has what the record had, sealed.
 
-use std::sync::Arc;
-
 use flowhost_engine::{Call, Outcome, State, WholeState};
 use flowhost_model::RecordId;
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Linker;
 
+use super::asking;
 use super::bindings::flowhost::flow::secrets;
 use super::refusal::Told;
-use crate::capability::{Capability, ExecutionContext};
+use crate::capability::Capability;
 use crate::execution::Live;
 use crate::host::Host;
 use crate::secret::{Refusal, Sealed, placeholder};
@@ -36,11 +35,6 @@ struct Value {
     record: RecordId,
     #[serde(flatten)]
     sealed: Sealed,
-}
-
-fn asking(state: &mut State) -> wasmtime::Result<(Host, Arc<Live>)> {
-    let context = state.slot::<ExecutionContext>()?;
-    Ok((context.host().clone(), context.live().clone()))
 }
 
 /// Whether the flow may use the secret, and whether it has a value.
