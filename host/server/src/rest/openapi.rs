@@ -352,7 +352,8 @@ fn add_special(paths: &mut Map<String, Value>) {
         [id_parameters(), vec![plain()]].concat(),
         with_problems(with_etag(json_answer("The file.", wrapped("file", reference("File")))), CHANGE_PROBLEMS),
     );
-    replace["requestBody"] = json!({ "required": true, "content": { "application/octet-stream": {} } });
+    // Without a body the file is empty.
+    replace["requestBody"] = json!({ "content": { "application/octet-stream": {} } });
     content["put"] = replace;
     add("file/{id}/content", content);
     let mut upload = post(
