@@ -55,7 +55,7 @@ fn a_flow_that_is_cut_off_after_any_of_its_commits_ends_as_if_it_were_not() {
             Setup::new().set("unload_ms", 1).data_of(&host).flag("--abort-after-commits", &commits.to_string());
         // The start makes commits of its own.
         let Ok(aborting) = started.try_start() else { continue };
-        let answer = replayed.call(&aborting, &payload).start().try_answer("POST");
+        let answer = replayed.call(&aborting, &payload).try_send();
         if answer.is_none() {
             aborting.wait();
             let kept = kept_steps(&aborting);

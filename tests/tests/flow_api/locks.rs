@@ -230,7 +230,7 @@ fn a_lock_is_taken_and_given_back_once_also_where_the_host_crashes_in_between() 
         host.kill();
         let setup = Setup::new().data_of(&host).flag("--abort-after-commits", &commits.to_string());
         let Ok(aborting) = setup.try_start() else { continue };
-        let Some(answer) = webhook.call(&aborting, &operations).start().try_answer("POST") else {
+        let Some(answer) = webhook.call(&aborting, &operations).try_send() else {
             aborting.wait();
             crashes += 1;
             host = Setup::new().data_of(&aborting).start();

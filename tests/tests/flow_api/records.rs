@@ -460,7 +460,7 @@ fn a_record_is_changed_once_however_often_the_host_dies() {
         let started = Setup::new().data_of(&host).flag("--abort-after-commits", &commits.to_string());
         // The start makes commits of its own.
         let Ok(aborting) = started.try_start() else { continue };
-        if admin.call(&aborting, &json!({ "ops": operations })).start().try_answer("POST").is_some() {
+        if admin.call(&aborting, &json!({ "ops": operations })).try_send().is_some() {
             break;
         }
         aborting.wait();
