@@ -92,6 +92,13 @@ pub fn said(host: &Host, id: &str) -> Vec<String> {
     lines.map(|line| text(line, "message").to_owned()).collect()
 }
 
+/// The messages of the host in the log of an execution.
+pub fn said_by_host(host: &Host, id: &str) -> Vec<String> {
+    let log = host.log_of(id);
+    let lines = log.iter().filter(|line| line["source"] == "host");
+    lines.map(|line| text(line, "message").to_owned()).collect()
+}
+
 /// The database of a host whose process has ended.
 pub fn database(host: &Host) -> Connection {
     Connection::open(host.data().join("flowhost.sqlite3")).unwrap()

@@ -1,9 +1,11 @@
 //! Requests to the outside as flows send them.
 
 use flowhost_tests::outside::{Outside, echoed};
-use flowhost_tests::scene::{DAY, act, items, setting, text, until_status, webhook};
+use flowhost_tests::scene::{DAY, act, items, said_by_host, setting, text, until_status, webhook};
 use flowhost_tests::{Host, Setup, Webhook};
 use serde_json::{Value, json};
+
+use crate::requests::{get, send};
 
 /// A host that lets flows reach this machine: `allow` is its list.
 fn host_with(allow: &str) -> Setup {
@@ -30,26 +32,8 @@ fn allowing(host: &Host, allow: &[&str]) -> Webhook {
     webhook
 }
 
-fn get(url: impl Into<String>) -> Value {
-    json!({ "url": url.into() })
-}
-
-/// What requests sent one after the other gave.
-fn send(host: &Host, webhook: &Webhook, requests: &[Value]) -> Vec<Value> {
-    let steps: Vec<Value> = requests.iter().map(|request| json!({ "send": [request] })).collect();
-    let answer = webhook.call(host, &json!({ "steps": steps })).send().ok();
-    items(&answer["output_value"]["results"]).clone()
-}
-
 fn code(result: &Value) -> &str {
     result["code"].as_str().unwrap_or_else(|| panic!("not refused: {result}"))
-}
-
-/// The lines that the host wrote into the log of an execution.
-fn host_lines(host: &Host, id: &str) -> Vec<String> {
-    let log = host.log_of(id);
-    let lines = log.iter().filter(|line| line["source"] == "host");
-    lines.map(|line| text(line, "message").to_owned()).collect()
 }
 
 #[test]
@@ -383,7 +367,7 @@ fn each_request_has_a_line_in_the_log_without_what_may_be_secret() {
     let steps = json!([{ "send": [get(outside.url("/status/204?key=secret"))] }, { "send": [get("http://10.0.0.1/x?key=secret")] }]);
     let id = webhook.call_async(&host, &json!({ "steps": steps }));
     host.wait_until_ended(&id);
-    let lines = host_lines(&host, &id);
+    let lines = said_by_host(&host, &id);
     assert!(lines[0].starts_with(&format!("GET {}: 204 in ", outside.url("/status/204"))), "{lines:?}");
     assert!(lines[0].ends_with(" ms (attempt 1)"), "{lines:?}");
     assert!(lines[1].starts_with("GET http://10.0.0.1/x: http.address-not-allowed ("), "{lines:?}");

@@ -10,6 +10,7 @@ mod http;
 mod locks;
 mod messages;
 mod records;
+mod requests;
 mod response;
 mod secrets;
 mod settings;

@@ -1,9 +1,11 @@
 //! Requests to the outside as an ordinary client of `wasi:http` sends them.
 
 use flowhost_tests::outside::{Outside, echoed};
-use flowhost_tests::scene::{items, setting, text, webhook};
+use flowhost_tests::scene::{items, said_by_host, setting, text, webhook};
 use flowhost_tests::{Host, Setup, Webhook};
 use serde_json::{Value, json};
+
+use crate::requests::{get, send};
 
 const ANYWHERE: &str = "http://*:*";
 
@@ -20,25 +22,9 @@ fn open_with(setup: Setup, of_flow: &[&str]) -> (Host, Webhook) {
     (host, webhook)
 }
 
-fn get(url: impl Into<String>) -> Value {
-    json!({ "url": url.into() })
-}
-
-fn send(host: &Host, webhook: &Webhook, requests: &[Value]) -> Vec<Value> {
-    let steps: Vec<Value> = requests.iter().map(|request| json!({ "send": [request] })).collect();
-    let answer = webhook.call(host, &json!({ "steps": steps })).send().ok();
-    items(&answer["output_value"]["results"]).clone()
-}
-
 /// The error of a result.
 fn error(result: &Value) -> &str {
     result["error"].as_str().unwrap_or_else(|| panic!("not refused: {result}"))
-}
-
-fn host_lines(host: &Host, id: &str) -> Vec<String> {
-    let log = host.log_of(id);
-    let lines = log.iter().filter(|line| line["source"] == "host");
-    lines.map(|line| text(line, "message").to_owned()).collect()
 }
 
 #[test]
@@ -92,7 +78,7 @@ fn refusals_have_the_codes_of_the_standard_and_the_log_has_the_reason() {
         assert!(error(result).contains(expected), "{expected}: {result}");
     }
     error(&results[6]);
-    let lines = host_lines(&host, &id);
+    let lines = said_by_host(&host, &id);
     let line = "add `GET http://127.0.0.1:1` to `options.http_allow` of the flow `wasi-http`";
     assert!(lines[0].contains(line), "{lines:?}");
     assert_eq!(outside.requests().len(), 3);
