@@ -20,6 +20,10 @@ use crate::outgoing::AllowList;
 use crate::problem::{Code, Problem};
 use crate::record::{RecordView, may_read};
 
+/// The largest input, in bytes, that is held against its schema right where it is: what is larger may take long, and others
+/// wait for the thread.
+const CHECKED_AT_ONCE: usize = 16 << 10;
+
 /// What a deployment did.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Deployed {
@@ -80,27 +84,37 @@ impl ActiveVersion {
     /// Refuses the payload of a webhook call that does not fit, where the flow's options want it checked.
     ///
     /// Problem: `flow.invalid-input`, with the places and reasons.
-    pub(crate) fn check_payload(&self, payload: &RawValue) -> Result<(), Problem> {
-        self.check(payload, |payload| payload)
+    pub(crate) async fn check_payload(&self, payload: &RawValue) -> Result<(), Problem> {
+        self.check(payload, |payload| payload).await
     }
 
     /// [`Self::check_payload`] of another start's input. What a webhook call gave, for example to an execution that is cloned,
     /// is checked by its payload.
-    pub(crate) fn check_input(&self, input: &RawValue) -> Result<(), Problem> {
-        self.check(input, |input| {
+    pub(crate) async fn check_input(&self, input: &RawValue) -> Result<(), Problem> {
+        fn payload_of(input: &Value) -> &Value {
             let is_of_webhook = ["headers", "method", "path", "query"].iter().all(|member| input.get(member).is_some());
             input.get("json").filter(|_| is_of_webhook).unwrap_or(input)
-        })
+        }
+        self.check(input, payload_of).await
     }
 
-    fn check(&self, input: &RawValue, checked: impl Fn(&Value) -> &Value) -> Result<(), Problem> {
-        let Some(schema) = &self.input_schema else { return Ok(()) };
+    async fn check(&self, input: &RawValue, checked: fn(&Value) -> &Value) -> Result<(), Problem> {
+        let Some(schema) = self.input_schema.clone() else { return Ok(()) };
         let what = format!("the input does not fit the flow `{}`", self.flow.name);
-        let input: Value = serde_json::from_str(input.get())
-            .map_err(|error| Problem::new(Code::FlowInvalidInput, format!("{what}: it cannot be checked: {error}")))?;
-        let violations = schema.violations(checked(&input));
-        if violations.is_empty() { Ok(()) } else { Err(Problem::invalid(Code::FlowInvalidInput, &what, violations)) }
+        if input.get().len() <= CHECKED_AT_ONCE {
+            return check(&schema, &what, input, checked);
+        }
+        let input = input.to_owned();
+        let checking = tokio::task::spawn_blocking(move || check(&schema, &what, &input, checked));
+        checking.await.map_err(Problem::host)?
     }
+}
+
+fn check(schema: &Schema, what: &str, input: &RawValue, checked: fn(&Value) -> &Value) -> Result<(), Problem> {
+    let input: Value = serde_json::from_str(input.get())
+        .map_err(|error| Problem::new(Code::FlowInvalidInput, format!("{what}: it cannot be checked: {error}")))?;
+    let violations = schema.violations(checked(&input));
+    if violations.is_empty() { Ok(()) } else { Err(Problem::invalid(Code::FlowInvalidInput, what, violations)) }
 }
 
 /// Programs by the digest of their component: two flows of the same bytes share one.

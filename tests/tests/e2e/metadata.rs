@@ -129,6 +129,9 @@ fn input_that_does_not_fit_the_flows_own_schema_is_refused_before_it_runs() {
         problem["violations"].as_array().unwrap().iter().map(|one| one["place"].as_str().unwrap()).collect();
     places.sort_unstable();
     assert_eq!(places, ["/age", "/name"], "{problem}");
+    // However large it is.
+    let large = json!({ "name": 7, "more": "x".repeat(100_000) }).to_string();
+    call(&large).problem(422, "flow.invalid-input");
     let accepted = host.post(&format!("{}?key=k3y&async", webhook.path()), r#"{"name": 7}"#).send();
     accepted.problem(422, "flow.invalid-input");
     // Who has no key is told nothing of the schema.

@@ -83,7 +83,7 @@ fn child_of(live: &Live, child: &str) -> Told<RecordId> {
 }
 
 /// The child that a draft becomes, unless it is refused.
-fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<Live> {
+async fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<Live> {
     let limits = host.limits();
     if parent.child_count() >= limits.children as usize {
         let detail = format!("an execution starts at most {} children", limits.children);
@@ -118,7 +118,7 @@ fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<Live> {
             refusal("access.forbidden", format!("`{}` has no permission READ for flows", by.user_name))
         });
     }
-    version.check_input(&input)?;
+    version.check_input(&input).await?;
     let start = Start {
         priority: priority_of(draft.priority, &version),
         flow: version.flow,
@@ -150,7 +150,7 @@ pub(super) async fn start(state: &mut State, call: Call, draft: Draft) -> wasmti
             id.to_string()
         }));
     }
-    let child = match admit(&host, &parent, draft) {
+    let child = match admit(&host, &parent, draft).await {
         Ok(child) => Arc::new(child),
         Err(refused) => {
             let told: Told<RecordId> = Err(refused);

@@ -35,6 +35,7 @@ impl Host {
     /// An execution that did not succeed is a problem that carries it.
     pub async fn call(&self, flow: &str, input: impl Serialize) -> Result<Execution, Problem> {
         let (start, version) = self.start(&self.admin(), flow, input, false)?;
+        version.check_input(&start.input).await?;
         let program = self.program(&version).await?;
         let (slot, holding) = self.slot_of(&version).await?;
         let live = Arc::new(self.admit(start)?);
@@ -69,7 +70,8 @@ impl Host {
 
     /// Accepts an execution durably, lets it run by itself, and gives its id.
     pub async fn call_async(&self, flow: &str, input: impl Serialize) -> Result<RecordId, Problem> {
-        let (start, _) = self.start(&self.admin(), flow, input, true)?;
+        let (start, version) = self.start(&self.admin(), flow, input, true)?;
+        version.check_input(&start.input).await?;
         self.accept(start, None).await
     }
 
@@ -86,7 +88,6 @@ impl Host {
         let version = self.snapshot().active_version(&target).ok_or_else(missing)?;
         let input: Box<RawValue> = serde_json::value::to_raw_value(&input)
             .map_err(|error| Problem::new(Code::Malformed, format!("the input is not JSON: {error}")))?;
-        version.check_input(&input)?;
         let start = Start {
             flow: version.flow.clone(),
             webhook: None,

@@ -240,7 +240,7 @@ async fn admit_request(
     if expected.is_some() && !(in_query || in_header || payload.key.is_some()) {
         return Err(unauthorized());
     }
-    version.check_payload(&payload.json)?;
+    version.check_payload(&payload.json).await?;
 
     let query = if in_query {
         query.map(|query| query::without(&query, key::FIELD, |value| !is_key(value.as_bytes())))
