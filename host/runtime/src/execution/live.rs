@@ -562,7 +562,7 @@ impl Live {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use flowhost_engine::Outcome;
     use flowhost_model::Digest;
     use flowhost_store::sqlite::{SqliteOptions, SqliteStore};
@@ -570,7 +570,8 @@ mod tests {
     use super::*;
     use crate::execution::end::ended;
 
-    fn start() -> Start {
+    /// The start of a flow that is nowhere.
+    pub(in crate::execution) fn start() -> Start {
         Start {
             flow: FlowRef { id: RecordId::new(), name: "hello".into(), version: 1, digest: Digest([0; 32]) },
             webhook: None,

@@ -67,6 +67,7 @@ struct Shared {
     inner: Mutex<Inner>,
     filled: Notify,
     unclaimed: Notify,
+    loaded: Notify,
 }
 
 #[derive(Default)]
@@ -182,14 +183,27 @@ impl Queue {
         removed
     }
 
-    /// Whether an execution was taken from the queue and is not in the registry yet.
-    pub(crate) fn is_loading(&self, id: RecordId) -> bool {
-        self.lock().loading.contains(&id)
+    /// As if an execution had been taken that is not in memory.
+    #[cfg(test)]
+    pub(super) fn note_loading(&self, id: RecordId) {
+        self.lock().loading.insert(id);
     }
 
     /// An execution that was taken is in the registry, or cannot be.
     pub(crate) fn note_loaded(&self, id: RecordId) {
         self.lock().loading.remove(&id);
+        self.0.loaded.notify_waiters();
+    }
+
+    /// Ready when an execution is not on its way from the queue to the registry.
+    pub(crate) async fn until_loaded(&self, id: RecordId) {
+        loop {
+            let loaded = self.0.loaded.notified();
+            if !self.lock().loading.contains(&id) {
+                return;
+            }
+            loaded.await;
+        }
     }
 
     /// How many from the store are ready. Those that are set aside wait for others of their own.

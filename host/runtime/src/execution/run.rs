@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use flowhost_engine::{Invocation, Journal, Outcome, Program, Slots, Suspended};
 use flowhost_model::{Execution, JournalEntry, LogLevel, RecordId, Status, Timestamp};
-use flowhost_store::{Ended, Suspension, Ticket};
+use flowhost_store::{Ended, ExecutionRow, Suspension, Ticket};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{Method, StatusCode};
@@ -372,27 +372,12 @@ impl Host {
 
     /// Brings an execution from the store into memory; none where it has ended or cannot be read.
     async fn load(&self, ticket: &Ticket) -> Option<(Arc<Live>, Registered)> {
-        let loaded = self.load_from_store(ticket).await;
-        self.queue().note_loaded(ticket.id);
-        loaded
-    }
-
-    async fn load_from_store(&self, ticket: &Ticket) -> Option<(Arc<Live>, Registered)> {
         let id = ticket.id;
-        match self.store().load_execution(id).await {
-            // Somebody paused it, or has it.
-            Ok(row) if row.execution.status != Status::Scheduled || row.owner != Some(self.owner_id()) => None,
-            Ok(row) => {
-                let is_cancelled = row.is_cancelled;
-                let budget = self.limits().budget;
-                let (residents, secrets) = (self.admission().residents().clone(), self.secrets().clone());
-                let live = Arc::new(Live::recovered(row, budget, residents, secrets));
-                let registered = self.registry().add(live.clone());
-                if is_cancelled {
-                    live.stop(StopReason::Cancel);
-                }
-                Some((live, registered))
-            }
+        let row = self.store().load_execution(id).await;
+        let loaded = row.map(|row| self.register(row));
+        self.queue().note_loaded(id);
+        match loaded {
+            Ok(loaded) => loaded,
             Err(flowhost_store::Error::NotFound | flowhost_store::Error::Closed) => None,
             Err(flowhost_store::Error::Damaged(reason)) => {
                 tracing::error!(execution = %id, %reason, "an execution cannot be run again");
@@ -411,6 +396,23 @@ impl Host {
         }
     }
 
+    /// Puts an execution of the store among those in memory; none where it is not for this host to run.
+    fn register(&self, row: ExecutionRow) -> Option<(Arc<Live>, Registered)> {
+        // Somebody paused it, or has it.
+        if row.execution.status != Status::Scheduled || row.owner != Some(self.owner_id()) {
+            return None;
+        }
+        let is_cancelled = row.is_cancelled;
+        let budget = self.limits().budget;
+        let (residents, secrets) = (self.admission().residents().clone(), self.secrets().clone());
+        let live = Arc::new(Live::recovered(row, budget, residents, secrets));
+        let registered = self.registry().add(live.clone());
+        if is_cancelled {
+            live.stop(StopReason::Cancel);
+        }
+        Some((live, registered))
+    }
+
     /// Ends an execution whose row or journal cannot be read.
     async fn end_damaged(&self, id: RecordId, reason: String) {
         let Ok(Some(mut execution)) = self.store().execution(id).await else { return };
@@ -427,6 +429,7 @@ impl Host {
             Err(flowhost_store::Error::NotFound) => Ok(()),
             Err(error) => Err(error.into()),
             Ok(others) => {
+                self.shown_as_ended(execution.id).await;
                 self.ends().tell(&execution);
                 let had_locks = !others.released.is_empty();
                 self.settle(others).await;
@@ -436,6 +439,16 @@ impl Host {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Ready when an execution whose end the store has is shown as it ended. It may have been brought into memory just before
+    /// that end, and is shown as it stands there until it has left.
+    pub(crate) async fn shown_as_ended(&self, id: RecordId) {
+        self.queue().until_loaded(id).await;
+        if let Some(live) = self.registry().get(id) {
+            live.stop(StopReason::Cancel);
+            live.left().await;
         }
     }
 
@@ -526,4 +539,37 @@ pub(crate) fn problem_of(execution: &Execution) -> Option<Code> {
 /// A line for the log of an execution that is handed to another process.
 pub(super) fn note_hand_back(live: &Live) {
     live.log_host(LogLevel::Info, "The host stops; the execution goes on after its next start.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::live::tests::start;
+    use super::*;
+
+    #[tokio::test]
+    async fn an_end_is_told_when_nobody_is_shown_the_execution_as_it_was_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::builder().data(folder.path()).build().await.unwrap();
+        let live = host.admit(start()).unwrap();
+        let id = live.id;
+        host.store().insert_execution(live.row(live.execution(), host.owner_id())).await.unwrap();
+
+        // It is read from the store, ended there, and only then seen in memory.
+        host.queue().note_loading(id);
+        let row = host.store().load_execution(id).await.unwrap();
+        let mut ends = host.ends().of(vec![id]);
+        host.cancel_child(id);
+        while !host.store().execution(id).await.unwrap().unwrap().status.is_ended() {
+            tokio::task::yield_now().await;
+        }
+        let (live, registered) = host.register(row).unwrap();
+        host.queue().note_loaded(id);
+        tokio::spawn(async move {
+            live.stop.stopped().await;
+            drop(registered);
+        });
+
+        assert_eq!(ends.next().await, Some((id, Status::EndedCancelled)));
+        assert_eq!(host.execution(id).await.unwrap().status, Status::EndedCancelled);
+    }
 }

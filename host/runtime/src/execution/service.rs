@@ -304,9 +304,7 @@ impl Host {
     }
 
     async fn pause_once(&self, id: RecordId) -> Result<(), Problem> {
-        if self.queue().is_loading(id) {
-            return Ok(());
-        }
+        self.queue().until_loaded(id).await;
         let queued = self.queue().remove(id);
         if let Some(live) = self.registry().get(id).filter(|_| queued.is_none()) {
             live.stop(StopReason::Pause);
