@@ -123,7 +123,8 @@ impl Response<'_> {
 
     /// Sends status and headers now, and gives the body to be written.
     ///
-    /// Until the body is finished the execution stays in memory, and is not run again where it is cut off.
+    /// Until the body is finished the execution stays in memory, and is not run again where it is cut off. Refused with
+    /// `response.too-many-bodies` where half of the executions that the host runs write their bodies already.
     ///
     /// ```
     /// # use flowhost_guest::{Execution, HostError};

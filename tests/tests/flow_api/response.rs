@@ -329,6 +329,27 @@ fn a_body_is_sent_while_it_is_written() {
 }
 
 #[test]
+fn executions_that_write_their_bodies_leave_half_of_the_slots_to_others() {
+    let host = Setup::new().set("executions", 2).start();
+    let webhook = webhook(&host, "respond", "respond");
+    let mut first = start(&host, &webhook, json!([start_body(), write("begun"), sleep(DAY)]));
+    first.until_arrived("begun");
+    let id = latest(&host, &webhook);
+    let refused = json!([start_body(), body("whole"), sleep(1), send()]);
+    let answer = call(&host, &webhook, refused);
+    assert_eq!(answer.text(), "whole");
+    let ended = host.wait_until_ended(&id_of(&answer));
+    assert_eq!(told(&ended), &[json!("response.too-many-bodies"), Value::Null, Value::Null, Value::Null]);
+    // Who has nobody to write to takes no place.
+    let written = json!([start_body(), write("a"), finish()]);
+    let unheard = host.wait_until_ended(&webhook.call_async(&host, &plan(written.clone())));
+    assert_eq!(told(&unheard), &vec![Value::Null; 3]);
+    host.cancel(&id).ok();
+    host.wait_until_ended(&id);
+    assert_eq!(call(&host, &webhook, written).text(), "a");
+}
+
+#[test]
 fn a_body_that_is_not_finished_is_cut_off() {
     let host = Host::shared();
     let webhook = webhook(host, "respond-cut", "respond");

@@ -54,6 +54,9 @@ impl From<ResponseError> for HostError {
     }
 }
 
+const TOO_MANY_BODIES: &str = "as many executions write their bodies at this moment as may at once; send this one whole, or \
+     try again later";
+
 fn caller_gone() -> HostError {
     refusal("response.caller-gone", "the caller has gone away, or took nothing of the answer for too long")
 }
@@ -141,34 +144,43 @@ impl response::Host for State {
     }
 
     async fn start_body(&mut self, content_type: String) -> wasmtime::Result<Told<Resource<BodyStream>>> {
-        let answer = shape(self, |response| {
+        if let Err(refused) = shape(self, |response| response.set_content_type(&content_type))? {
+            return Ok(Err(refused));
+        }
+        let send = |response: &mut Response| {
             response.set_body(&content_type, Vec::new())?;
             response.send()
-        })?;
-        let mut answer = match answer {
-            Ok(answer) => answer,
-            Err(refused) => return Ok(Err(refused)),
         };
         let call = Call::new("response.start-body", &content_type);
         if let Some(told) = self.replay::<Told<()>>(&call)? {
-            return match told {
-                Ok(()) => self.push_resource(BodyStream { sink: Sink::Nowhere, writes: 0 }).map(Ok),
-                Err(refused) => Ok(Err(refused)),
-            };
+            if let Err(refused) = told {
+                return Ok(Err(refused));
+            }
+            let _sent_before = shape(self, send)?;
+            return self.push_resource(BodyStream { sink: Sink::Nowhere, writes: 0 }).map(Ok);
         }
         let (host, live) = asking(self)?;
-        let is_taken = host.caller_takes_body(&live, answer.status);
-        // Before anything is kept: a handle beyond the flow's budget is the end of it.
-        let (sink, body) = if is_taken {
-            let (writer, body) = streamed(host.limits().body_stall);
-            (Sink::Caller(writer), Some(body))
+        let place = if host.caller_takes_body(&live) {
+            let Some(place) = host.admission().streaming_place() else {
+                let refused = refusal("response.too-many-bodies", TOO_MANY_BODIES);
+                self.record(call, &Err::<(), HostError>(refused.clone()))?;
+                return Ok(Err(refused));
+            };
+            Some(place)
         } else {
-            (Sink::Nowhere, None)
+            None
         };
-        let stream = self.push_resource(BodyStream { sink, writes: 0 })?;
-        if let Some(body) = body {
+        let mut answer = match shape(self, send)? {
+            Ok(answer) => answer,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        // Before anything is kept: a handle beyond the flow's budget is the end of it.
+        let stream = self.push_resource(BodyStream { sink: Sink::Nowhere, writes: 0 })?;
+        if let Some(place) = place {
+            let (writer, body) = streamed(host.limits().body_stall);
+            self.table.get_mut(&stream)?.sink = Sink::Caller(writer);
             answer.body = FlowBody::Streamed(body);
-            live.set_streaming(true);
+            live.begin_streaming(place);
         }
         self.record(call, &Ok::<(), HostError>(()))?;
         let answered = live.clone();
@@ -181,7 +193,7 @@ impl response::Host for State {
 async fn lose_caller(state: &mut State, stream: &Resource<BodyStream>, call: Call) -> wasmtime::Result<HostError> {
     state.table.get_mut(stream)?.sink = Sink::Gone;
     let (host, live) = asking(state)?;
-    live.set_streaming(false);
+    live.end_streaming();
     let told: Told<()> = Err(caller_gone());
     state.record(call, &told)?;
     host.step(state, &live, Vec::new(), |_, _| {}).await?;
@@ -240,7 +252,7 @@ impl response::HostBodyStream for State {
             Ok(finishing) => {
                 self.record(call, &told)?;
                 let (host, live) = asking(self)?;
-                live.set_streaming(false);
+                live.end_streaming();
                 host.step(self, &live, Vec::new(), move |_, _| finishing.finish()).await?;
                 Ok(told)
             }
@@ -251,7 +263,7 @@ impl response::HostBodyStream for State {
     fn drop(&mut self, stream: Resource<BodyStream>) -> wasmtime::Result<()> {
         if let Sink::Caller(_) = self.table.delete(stream)?.sink {
             // It is cut off; the execution can be run again from its next step on.
-            self.slot::<ExecutionContext>()?.live().set_streaming(false);
+            self.slot::<ExecutionContext>()?.live().end_streaming();
         }
         Ok(())
     }

@@ -12,11 +12,16 @@ use crate::problem::{Code, Problem};
 /// Executions that may run without leaving room for callers who wait: async ones take at most this part of the slots.
 const QUEUED_SHARE: (u32, u32) = (3, 4);
 
+/// Executions that write a body stay in their slots whatever they wait for: they take at most this part of them, so that what
+/// they wait for can run.
+const STREAMING_SHARE: (u32, u32) = (1, 2);
+
 /// The host's slots. An execution holds one as long as its instance lives.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     slots: Arc<Semaphore>,
     queued_slots: Arc<Semaphore>,
+    streaming: Arc<Semaphore>,
     queue: Arc<Semaphore>,
     wait: Duration,
     residents: Arc<Residents>,
@@ -29,12 +34,17 @@ pub(crate) struct Slot {
     _share: Option<OwnedSemaphorePermit>,
 }
 
+/// The place of an execution that writes a body; dropping it frees the place.
+#[derive(Debug)]
+pub(crate) struct StreamingPlace(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
+
 impl Admission {
     pub(crate) fn new(executions: u32, queued: u32, wait: Duration, residents: Arc<Residents>) -> Self {
-        let share = (executions * QUEUED_SHARE.0 / QUEUED_SHARE.1).max(1);
+        let share = |(part, whole): (u32, u32)| Arc::new(Semaphore::new((executions * part / whole).max(1) as usize));
         Self {
             slots: Arc::new(Semaphore::new(executions.max(1) as usize)),
-            queued_slots: Arc::new(Semaphore::new(share as usize)),
+            queued_slots: share(QUEUED_SHARE),
+            streaming: share(STREAMING_SHARE),
             queue: Arc::new(Semaphore::new(queued as usize)),
             wait,
             residents,
@@ -69,6 +79,11 @@ impl Admission {
         let share = taken(&self.queued_slots, &self.residents).await?;
         let slot = taken(&self.slots, &self.residents).await?;
         Some(Slot { _slot: slot, _share: Some(share) })
+    }
+
+    /// A place among the executions that write a body; none where there are as many as there may be.
+    pub(crate) fn streaming_place(&self) -> Option<StreamingPlace> {
+        self.streaming.clone().try_acquire_owned().ok().map(StreamingPlace)
     }
 
     /// The executions in memory that wait for something.

@@ -13,6 +13,7 @@ use flowhost_model::{
 use flowhost_store::{Awaits, Ended, ExecutionRow, OwnerId, Store, Ticket};
 use tokio::sync::Notify;
 
+use super::admission::StreamingPlace;
 use super::ends::Answer;
 use super::residents::{Residents, Stay};
 use super::{FlowAnswer, Outputs, Response, Stop, StopReason};
@@ -107,8 +108,8 @@ struct Moving {
     outputs: Outputs,
     /// What its flow set of its answer, if anything.
     response: Option<Box<Response>>,
-    /// Whether its flow writes to a caller.
-    is_streaming: bool,
+    /// Held while its flow writes to a caller.
+    streaming: Option<StreamingPlace>,
     queue_wait: Duration,
     run_time: Duration,
 }
@@ -287,16 +288,21 @@ impl Live {
         }
     }
 
-    /// Notes whether its flow writes to a caller: meanwhile it stays in memory, and is not run again where it is cut off.
-    pub(crate) fn set_streaming(&self, is_streaming: bool) {
+    /// Its flow writes to a caller: meanwhile it stays in memory, and is not run again where it is cut off.
+    pub(crate) fn begin_streaming(&self, place: StreamingPlace) {
         let mut moving = self.lock();
-        moving.is_streaming = is_streaming;
-        moving.is_durable &= !is_streaming;
+        moving.streaming = Some(place);
+        moving.is_durable = false;
+    }
+
+    /// Its flow does not write to a caller any more.
+    pub(crate) fn end_streaming(&self) {
+        self.lock().streaming = None;
     }
 
     /// Whether its flow writes to a caller.
     pub(crate) fn is_streaming(&self) -> bool {
-        self.lock().is_streaming
+        self.lock().streaming.is_some()
     }
 
     /// Notes a child.
@@ -536,7 +542,7 @@ impl Live {
         let stays = {
             let mut moving = self.lock();
             moving.is_waiting = true;
-            moving.is_streaming
+            moving.streaming.is_some()
         };
         if !stays {
             *self.stay() = Some(self.residents.enter());

@@ -10,13 +10,12 @@ use flowhost_model::{Execution, JournalEntry, LogLevel, RecordId, Status, Timest
 use flowhost_store::{Ended, ExecutionRow, Suspension, Ticket};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::{Method, StatusCode};
+use http::Method;
 use tokio::sync::oneshot;
 
 use super::ends::{Answer, Answered};
 use super::queue::Holding;
 use super::resident::Resident;
-use super::response::has_body;
 use super::{Counted, Event, FlowAnswer, Live, Registered, Slot, StopReason, end};
 use crate::capability::ExecutionContext;
 use crate::host::Host;
@@ -161,7 +160,7 @@ impl Host {
         if let Some(answer) = live.take_caller() {
             self.ends().answer(live.id, answer);
         }
-        live.set_streaming(false);
+        live.end_streaming();
         live.set_durable();
         let mut execution = live.execution();
         execution.status = leaving.status;
@@ -309,10 +308,12 @@ impl Host {
         }
     }
 
-    /// Whether somebody waits who would get a body with an answer of this status.
-    pub(crate) fn caller_takes_body(&self, live: &Live, status: StatusCode) -> bool {
+    /// Whether somebody waits who would get the body of the answer as it is set now.
+    pub(crate) fn caller_takes_body(&self, live: &Live) -> bool {
         let takes_bodies = live.start.request.as_ref().is_some_and(|request| request.method != Method::HEAD);
-        takes_bodies && has_body(status) && (live.has_caller() || self.ends().has_caller(live.id))
+        takes_bodies
+            && live.with_response(|response| response.has_body())
+            && (live.has_caller() || self.ends().has_caller(live.id))
     }
 
     /// Who waits for the answer of a flow. A program that starts an execution without a request waits for its end.
