@@ -137,6 +137,21 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     shown.into()
 }
 
+/// A word of a command that is shown to be copied: a shell takes it as it is, whatever it holds.
+pub(crate) fn shell_word(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.into();
+    }
+    format!("'{}'", text.replace('\'', "'\\''")).into()
+}
+
+/// The instant of the API's form as people read it, in UTC and to the second.
+pub(crate) fn to_the_second(at: &str) -> String {
+    let text = at.replacen('T', " ", 1);
+    text.split_once('.').map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
+}
+
 /// JSON text with line breaks and indentation; nothing else changes, no digit of a number either.
 pub(crate) fn indented(json: &str) -> String {
     let mut shown = String::with_capacity(json.len() * 2);
@@ -201,6 +216,18 @@ mod tests {
     #[test]
     fn a_terminal_gets_nothing_to_obey() {
         assert_eq!(printable("a\tb\n\x1b[2J\u{9b}1m"), "a\tb\n\\u{1b}[2J\\u{9b}1m");
+    }
+
+    #[test]
+    fn a_shell_takes_a_word_for_one() {
+        for (text, word) in [("a-b_1.c", "a-b_1.c"), ("", "''"), ("a b", "'a b'"), ("it's;", r"'it'\''s;'")] {
+            assert_eq!(shell_word(text), word);
+        }
+    }
+
+    #[test]
+    fn times_are_to_the_second() {
+        assert_eq!(to_the_second("2026-11-22T09:48:44.000000+00:00"), "2026-11-22 09:48:44Z");
     }
 
     #[test]

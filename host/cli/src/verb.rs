@@ -25,7 +25,7 @@ use clap::{Args, Subcommand};
 
 use crate::client::{Client as ApiClient, Connection, by_name};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, shell_word};
 
 /// The verbs.
 #[derive(Subcommand)]
@@ -36,7 +36,7 @@ pub(crate) enum Verb {
     Deploy(Client<deploy::Deploy>),
     /// List and show flows; allow them to call hosts outside
     Flow(Group<flow::Flow>),
-    /// Create, list, enable and disable webhooks
+    /// Create, list, enable, disable and delete webhooks
     Webhook(Group<webhook::Webhook>),
     /// Create, list and delete users; give them passwords and roles
     User(Group<user::User>),
@@ -132,7 +132,8 @@ const EVERYTHING: &[(&str, &str)] = &[("limit", "1000")];
 /// Puts a record into the trash.
 fn to_trash(client: &ApiClient, output: Output, kind: &str, name: &str) -> Result<(), Failure> {
     client.send_to("DELETE", &by_name(kind, name), &[], Vec::new())?;
-    output.note(&format!("{name} is in the trash; `flowhost trash restore {kind} {name}` takes it out"));
+    let word = shell_word(name);
+    output.note(&format!("{name} is in the trash; `flowhost trash restore {kind} {word}` takes it out"));
     Ok(())
 }
 

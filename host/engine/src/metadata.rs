@@ -1,6 +1,6 @@
 //! What a flow says about itself: a custom section of its component, read when it is uploaded.
 
-use flowhost_model::FlowMetadata;
+use flowhost_model::{FlowMetadata, normalize_name};
 use wasmparser::{Parser, Payload};
 
 use crate::error::InvalidComponent;
@@ -46,10 +46,25 @@ fn check(metadata: &FlowMetadata) -> Result<(), InvalidComponent> {
         if count > limit {
             return Err(wrong(format!("`{name}` has {count} characters, at most {limit} are allowed")));
         }
+        // They are shown, also by terminals. A description may have several lines.
+        let is_shown = |c: char| !c.is_control() || name == "description" && matches!(c, '\n' | '\r' | '\t');
+        if !text.iter().all(|text| text.chars().all(is_shown)) {
+            return Err(wrong(format!("`{name}` holds control characters")));
+        }
     }
     for (name, list) in [("hosts", hosts), ("secrets", secrets)] {
         if list.len() > LIST_LIMIT {
             return Err(wrong(format!("`{name}` has {} items, at most {LIST_LIMIT} are allowed", list.len())));
+        }
+        if let Some(index) = list.iter().position(|item| item.chars().any(char::is_control)) {
+            return Err(wrong(format!("`{name}[{index}]` holds control characters")));
+        }
+    }
+    for (index, secret) in secrets.iter().enumerate() {
+        match normalize_name(secret) {
+            Ok(name) if name == secret => {}
+            Ok(_) => return Err(wrong(format!("`secrets[{index}]`: a name neither begins nor ends with a blank"))),
+            Err(reason) => return Err(wrong(format!("`secrets[{index}]`: {reason}"))),
         }
     }
     for (name, schema) in [("input_schema", input_schema), ("output_schema", output_schema)] {
@@ -86,6 +101,8 @@ mod tests {
             (Some("A title"), ["https://a.example".into()].as_slice())
         );
         assert_eq!(read(&with_sections(&[])).unwrap(), None);
+        let lines = read(&with_sections(&[r#"{"description": "One.\n\n\tTwo."}"#])).unwrap().unwrap();
+        assert_eq!(lines.description.as_deref(), Some("One.\n\n\tTwo."));
     }
 
     #[test]
@@ -99,6 +116,14 @@ mod tests {
             (long("later", LIMIT), "at most 65536"),
             (r#"{"input_schema": "text"}"#.to_owned(), "`input_schema` is no JSON Schema"),
             (format!(r#"{{"secrets": [{}"a"]}}"#, r#""a","#.repeat(LIST_LIMIT)), "`secrets` has 101 items"),
+            (r#"{"title": "\u001b[2J"}"#.to_owned(), "`title` holds control characters"),
+            (r#"{"title": "two\nlines"}"#.to_owned(), "`title` holds control characters"),
+            (r#"{"description": "\u001b]0;"}"#.to_owned(), "`description` holds control characters"),
+            (r#"{"hosts": ["GET\nhttps://a.example"]}"#.to_owned(), "`hosts[0]` holds control characters"),
+            (r#"{"secrets": ["a", "b\u0007"]}"#.to_owned(), "`secrets[1]` holds control characters"),
+            (r#"{"secrets": [""]}"#.to_owned(), "`secrets[0]`: a name must not be empty"),
+            (r#"{"secrets": [" a"]}"#.to_owned(), "`secrets[0]`: a name neither begins"),
+            (format!(r#"{{"secrets": ["{}"]}}"#, "x".repeat(129)), "`secrets[0]`: a name has at most 128 characters"),
         ] {
             let refused = read(&with_sections(&[&data])).unwrap_err().to_string();
             assert!(refused.contains(reason) && refused.contains(SECTION), "{refused}");

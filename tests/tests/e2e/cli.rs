@@ -67,6 +67,43 @@ fn a_webhook_is_made_with_the_roles_of_its_executions() {
 }
 
 #[test]
+fn a_webhook_wants_a_login_answers_for_its_flow_and_is_deleted() {
+    let host = Host::start();
+    host.deploy("hello");
+    let create = ["webhook", "create", "members", "--flow", "hello", "--enable"];
+    let created = host.cli(&[&create[..], &["--login", "--answer", "flow", "--json"]].concat()).json();
+    assert_eq!((&created["require_login"], &created["options"]), (&json!(true), &json!({ "answer": "flow" })));
+    host.post("/api/latest/webhook/members/call", "").send().problem(401, "webhook.unauthorized");
+    host.webhook("open", "hello");
+    let listed = host.cli(&["webhook", "list"]).stdout;
+    let logins = listed.lines().map(|line| line.split_whitespace().nth(4).unwrap());
+    assert_eq!(logins.collect::<Vec<_>>(), ["LOGIN", "needed", "none"], "{listed}");
+
+    let deleted = host.cli(&["webhook", "delete", "members"]);
+    assert!(deleted.exit == Some(0) && deleted.stderr.contains("trash restore webhook members"), "{deleted:?}");
+    host.post("/api/latest/webhook/members/call", "").send().problem(404, "webhook.not-found");
+    assert_eq!(host.cli(&["webhook", "delete", "members", "--json"]).problem(5)["code"], "record.not-found");
+    // A setting is deleted as what it is.
+    host.set("client.webhook.form", "flow_name: hello\nuser_name: admin").ok();
+    let refused = host.cli(&["webhook", "delete", "form", "--json"]).problem(6);
+    assert!(refused["detail"].as_str().unwrap().contains("client.webhook.form"), "{refused}");
+}
+
+#[test]
+fn lists_go_on_beyond_a_page_of_the_api() {
+    let host = Host::start();
+    host.deploy("hello");
+    for number in 0..60 {
+        host.create("setting", &json!({ "name": format!("s{number}"), "value": number })).ok();
+        host.create("webhook", &json!({ "name": format!("w{number}"), "flow_name": "hello" })).ok();
+    }
+    for kind in ["setting", "webhook"] {
+        assert_eq!(host.cli(&[kind, "list", "--json"]).json().as_array().unwrap().len(), 60, "{kind}");
+        assert_eq!(host.cli(&[kind, "list"]).stdout.lines().count(), 61, "{kind}");
+    }
+}
+
+#[test]
 fn flows_are_listed_and_shown() {
     let host = Host::start();
     host.deploy("hello");

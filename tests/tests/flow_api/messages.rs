@@ -244,6 +244,9 @@ fn messages_are_listed_shown_and_answered_on_the_command_line() {
     until_status(&host, &execution, "WAITING");
     let id = message_of(&host, &execution);
     let listed = host.cli(&["messages", "ls"]).stdout;
+    // Times are those of the other lists, to the second.
+    let created = text(&host.read(&format!("message/{id}")).ok(), "created_at").replacen('T', " ", 1);
+    assert!(listed.contains(&format!("{}Z", created.split_once('.').unwrap().0)), "{listed}");
     assert!(listed.contains(&id) && listed.contains("grace asks for 1890.50"), "{listed}");
     let shown = host.cli(&["messages", "show", &id]).stdout;
     assert!(shown.contains("A laptop for the new colleague") && shown.contains("\"decision\""), "{shown}");

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::client::{Connection, address};
 use crate::failure::{Exit, Failure};
+use crate::output::{printable, shell_word};
 
 /// What to deploy, and as what.
 #[derive(Args)]
@@ -70,13 +71,13 @@ impl Deploy {
             (false, false) => "is active",
         };
         let title = metadata.and_then(|metadata| metadata.title).map_or_else(String::new, |title| format!(": {title}"));
+        // What a component says of itself, nobody has vouched for.
+        let title = printable(&title);
         output.data(&format!("{name} version {version} {what}{title}\n{digest}, {size} bytes"))?;
-        let quoted = |lines: &[String]| lines.iter().map(|line| format!(" '{line}'")).collect::<String>();
+        let quoted = |lines: &[String]| lines.iter().map(|line| format!(" {}", shell_word(line))).collect::<String>();
         if !missing.hosts_of_flow.is_empty() {
-            output.note(&format!(
-                "it wants to call hosts: `flowhost flow allow {name}{}`",
-                quoted(&missing.hosts_of_flow)
-            ));
+            let (flow, lines) = (shell_word(&name), quoted(&missing.hosts_of_flow));
+            output.note(&format!("it wants to call hosts: `flowhost flow allow {flow}{lines}`"));
         }
         if !missing.hosts_of_host.is_empty() {
             let lines = quoted(&missing.hosts_of_host);
@@ -85,7 +86,7 @@ impl Deploy {
             ));
         }
         for secret in &missing.secrets {
-            output.note(&format!("it wants a secret: `flowhost secret set {secret}`"));
+            output.note(&format!("it wants a secret: `flowhost secret set {}`", shell_word(secret)));
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! `flowhost executions`: what calls left behind.
 
 use clap::Subcommand;
-use flowhost_model::{Execution, Status, Timestamp};
+use flowhost_model::{Execution, Status};
 
 use crate::client::{Client, Connection, address};
 use crate::failure::Failure;
-use crate::output::{Cell, Output, Paint, indented};
+use crate::output::{Cell, Output, Paint, indented, to_the_second};
 
 /// What to do with executions.
 #[derive(Subcommand)]
@@ -89,7 +89,7 @@ fn list(output: Output, executions: &[Execution]) -> Result<(), Failure> {
             Cell::painted(execution.status.as_str(), paint(execution.status)),
             execution.flow.name.as_str().into(),
             execution.webhook.as_ref().map_or("", |webhook| &webhook.name).into(),
-            to_the_second(execution.created_at).into(),
+            to_the_second(&execution.created_at.to_string()).into(),
             duration(execution).into(),
             execution.failure.as_ref().map_or("", |failure| &failure.code).into(),
         ]
@@ -147,12 +147,6 @@ fn paint(status: Status) -> Paint {
     }
 }
 
-/// The instant as people read it, in UTC.
-fn to_the_second(at: Timestamp) -> String {
-    let text = at.to_string().replacen('T', " ", 1);
-    text.split_once('.').map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
-}
-
 /// The time from the start of the flow to its end; empty as long as it runs.
 fn duration(execution: &Execution) -> String {
     match (execution.started_at, execution.ended_at) {
@@ -175,7 +169,6 @@ mod tests {
 
     #[test]
     fn times_are_short() {
-        assert_eq!(to_the_second(Timestamp(1_500_000)), "1970-01-01 00:00:01Z");
         assert_eq!([0, 999, 1_250, 61_250_000].map(in_words), ["0 µs", "999 µs", "1.2 ms", "61.2 s"].map(String::from));
     }
 }

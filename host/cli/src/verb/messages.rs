@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::client::{Connection, address};
 use crate::failure::Failure;
-use crate::output::{Cell, Output, Paint, indented};
+use crate::output::{Cell, Output, Paint, indented, to_the_second};
 
 /// What to do with messages.
 #[derive(Subcommand)]
@@ -97,7 +97,7 @@ fn list(output: Output, messages: Vec<View>) -> Result<(), Failure> {
                 message.id.into(),
                 status(message.status),
                 recipient.into(),
-                message.created_at.into(),
+                to_the_second(&message.created_at).into(),
                 message.subject.into(),
             ]
         })
@@ -110,7 +110,7 @@ fn show(output: Output, message: View) -> Result<(), Failure> {
     let mut rows = vec![
         vec![named("subject"), message.subject.into()],
         vec![named("status"), status(message.status)],
-        vec![named("created"), message.created_at.into()],
+        vec![named("created"), to_the_second(&message.created_at).into()],
         vec![named("execution"), message.execution_id.into()],
     ];
     rows.extend(message.recipient_name.map(|name| vec![named("for"), name.into()]));

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::EVERYTHING;
 use crate::client::{Connection, address, by_name};
 use crate::failure::{Exit, Failure};
 use crate::output::indented;
@@ -63,7 +64,7 @@ impl Setting {
                 output.answer(indented(setting.value.get()).as_bytes())
             }
             Self::List => {
-                let answer = client.get(&address(&["setting"], &[]))?;
+                let answer = client.get(&address(&["setting"], EVERYTHING))?;
                 if output.json {
                     return output.answer(&answer.body);
                 }

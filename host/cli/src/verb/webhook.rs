@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::{EVERYTHING, to_trash};
 use crate::client::{Connection, address, by_name};
 use crate::failure::Failure;
 use crate::output::{Cell, Paint};
@@ -21,6 +22,9 @@ pub(crate) enum Webhook {
         /// The key that calls must carry; without it, anybody who knows the address may call
         #[arg(long, env = "FLOWHOST_KEY", hide_env_values = true)]
         key: Option<String>,
+        /// Let only users who are logged in call; with a key, they need both
+        #[arg(long)]
+        login: bool,
         /// Start executions in development mode
         #[arg(long)]
         dev: bool,
@@ -28,7 +32,7 @@ pub(crate) enum Webhook {
         #[arg(long)]
         enable: bool,
         /// What the answer to a successful call holds
-        #[arg(long, value_parser = ["execution", "outputs"])]
+        #[arg(long, value_parser = ["execution", "outputs", "flow"])]
         answer: Option<String>,
         /// What its executions may do beside computing; may be given several times. `flowhost role list` names the roles
         #[arg(long)]
@@ -46,6 +50,11 @@ pub(crate) enum Webhook {
         /// The webhook's name
         name: String,
     },
+    /// Put a webhook into the trash; one that is a setting goes with it
+    Delete {
+        /// The webhook's name
+        name: String,
+    },
 }
 
 /// What is shown in place of a flow that does not exist.
@@ -59,6 +68,7 @@ struct View {
     flow_name: Option<String>,
     is_enabled: bool,
     is_key_required: bool,
+    require_login: bool,
     is_productive: bool,
     url: String,
 }
@@ -67,9 +77,9 @@ impl Webhook {
     /// Does it.
     pub(crate) fn run(self, connection: &Connection) -> Result<(), Failure> {
         match self {
-            Self::Create { name, flow, key, dev, enable, answer, role } => {
+            Self::Create { name, flow, key, login, dev, enable, answer, role } => {
                 let mut webhook = json!({
-                    "name": name, "flow_name": flow, "is_productive": !dev, "is_enabled": enable,
+                    "name": name, "flow_name": flow, "is_productive": !dev, "is_enabled": enable, "require_login": login,
                 });
                 if let Some(key) = key {
                     webhook["key"] = key.into();
@@ -89,6 +99,7 @@ impl Webhook {
             Self::Disable { name } => {
                 change(connection, "PATCH", &by_name("webhook", &name), &json!({ "is_enabled": false }))
             }
+            Self::Delete { name } => to_trash(&connection.operator()?, connection.output(), "webhook", &name),
         }
     }
 }
@@ -100,13 +111,14 @@ fn change(connection: &Connection, method: &str, address: &str, body: &serde_jso
     if output.json {
         return output.answer(&answer.body);
     }
-    let View { name, flow_name, is_enabled, is_key_required, is_productive, url } = answer.read()?;
+    let View { name, flow_name, is_enabled, is_key_required, require_login, is_productive, url } = answer.read()?;
     let (flow, url) = (flow_name.as_deref().unwrap_or(NO_FLOW), client.url(&url));
     output.data(&url)?;
     let mode = if is_productive { "" } else { " in development mode" };
     if is_enabled {
         let key = if is_key_required { " -H 'X-Api-Key: …'" } else { "" };
-        output.note(&format!("calls of {name} run {flow}{mode}: curl{key} -d '{{}}' {url}"));
+        let login = if require_login { " -H 'Authorization: Bearer …'" } else { "" };
+        output.note(&format!("calls of {name} run {flow}{mode}: curl{key}{login} -d '{{}}' {url}"));
     } else {
         output.note(&format!("{name} takes no calls; `flowhost webhook enable {name}` changes that"));
     }
@@ -116,7 +128,7 @@ fn change(connection: &Connection, method: &str, address: &str, body: &serde_jso
 fn list(connection: &Connection) -> Result<(), Failure> {
     let client = connection.operator()?;
     let output = connection.output();
-    let answer = client.get(&address(&["webhook"], &[]))?;
+    let answer = client.get(&address(&["webhook"], EVERYTHING))?;
     if output.json {
         return output.answer(&answer.body);
     }
@@ -128,10 +140,11 @@ fn list(connection: &Connection) -> Result<(), Failure> {
             webhook.flow_name.as_deref().unwrap_or(NO_FLOW).into(),
             Cell::painted(state.0, state.1),
             if webhook.is_key_required { "needed" } else { "none" }.into(),
+            if webhook.require_login { "needed" } else { "none" }.into(),
             if webhook.is_productive { "productive" } else { "development" }.into(),
             client.url(&webhook.url).into(),
         ]
     };
     let rows: Vec<_> = webhooks.iter().map(row).collect();
-    output.table(&["NAME", "FLOW", "STATE", "KEY", "MODE", "ADDRESS"], &rows)
+    output.table(&["NAME", "FLOW", "STATE", "KEY", "LOGIN", "MODE", "ADDRESS"], &rows)
 }

@@ -12,6 +12,7 @@ use super::webhooks::may_read_webhook;
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::problem::{Code, Problem};
+use crate::setting::WEBHOOK_PREFIX;
 
 /// What an identity may change of its own record without a permission. A password is checked on its own.
 const OWN: [&str; 4] = ["commit_message", "description", "email", "password"];
@@ -116,10 +117,17 @@ impl Host {
         self.view_whole(stored, None).await
     }
 
-    /// The id of the record of this name, if it may be read.
+    /// The id of the record of this name, if it may be read. Of a webhook that is a setting, that is the setting's.
     pub async fn record_id(&self, by: &Identity, record_type: RecordType, name: &str) -> Result<RecordId, Problem> {
         let stored = self.store().record_by_name(record_type, name.trim()).await?;
-        let readable = stored.filter(|stored| may_read(by, stored));
+        let readable = match stored {
+            None if record_type == RecordType::Webhook => {
+                let setting = format!("{WEBHOOK_PREFIX}{name}");
+                let setting = self.store().record_by_name(RecordType::Setting, &setting).await?;
+                setting.filter(|setting| may_read_webhook(by, setting))
+            }
+            stored => stored.filter(|stored| may_read(by, stored)),
+        };
         Ok(readable.ok_or_else(|| no_such(definition(record_type), name))?.meta.id)
     }
 
