@@ -18,8 +18,10 @@ use crate::connection::Running;
 /// What a page of a flow may do in a browser: be a page with forms and scripts of its own. It comes from the same origin as the
 /// console and the API, so without `allow-same-origin` it gets an origin of its own, and neither reads the host's cookies nor
 /// calls the API in the name of who looks at it. Nor does it take the window away from a page that it is framed in.
-const SANDBOX: HeaderValue =
-    HeaderValue::from_static("sandbox allow-forms allow-popups allow-scripts allow-modals allow-downloads");
+/// What it opens in a new window is itself again: another site, with its own storage and cookies.
+const SANDBOX: HeaderValue = HeaderValue::from_static(
+    "sandbox allow-forms allow-popups allow-popups-to-escape-sandbox allow-scripts allow-modals allow-downloads",
+);
 
 /// The answer of a flow. `running` is kept until it is sent, where the flow writes it meanwhile.
 pub(crate) fn of(id: RecordId, answer: FlowAnswer, running: Running) -> Response<AnswerBody> {

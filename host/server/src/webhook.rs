@@ -62,10 +62,13 @@ pub(crate) async fn answer(
     if !METHODS.contains(request.method()) {
         return answer::method_not_allowed(ALLOWED).map(Either::Left);
     }
-    match call(host, address, path, request, body_timeout, running).await {
+    let mut answer = match call(host, address, path, request, body_timeout, running).await {
         Ok(answer) => answer,
         Err(problem) => answer::problem(&problem).map(Either::Left),
-    }
+    };
+    // What a caller or a flow wrote is data, not a page of this host.
+    answer.headers_mut().insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
 }
 
 async fn call(
@@ -95,7 +98,7 @@ async fn call(
         headers: head.headers,
         body,
     };
-    let mut answer = match host.call_webhook(&route, request).await? {
+    let answer = match host.call_webhook(&route, request).await? {
         Called::Answered { id, answer } => return Ok(flow_answer::of(id, *answer, running)),
         Called::Ended(execution) => {
             let mut answer = match route.answer() {
@@ -121,8 +124,6 @@ async fn call(
             answer
         }
     };
-    // What a flow wrote is data, not a page of this host.
-    answer.headers_mut().insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(answer.map(Either::Left))
 }
 

@@ -9,6 +9,8 @@ fn failed(host: &Host, answer: &Answer, status: u16, code: &str) -> (Value, Valu
     let id = problem["execution"]["id"].as_str().unwrap();
     assert_eq!(answer.header("flowhost-execution-id"), Some(id));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
+    // It repeats what the caller and the flow wrote.
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     let record = host.wait_until_ended(id).record;
     assert_eq!(record["status"], "ENDED_ERROR");
     assert_eq!(record["failure"]["code"], code);

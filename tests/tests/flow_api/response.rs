@@ -99,7 +99,7 @@ fn a_flow_shapes_its_answer_whatever_the_webhook_says() {
                 ("x-content-type-options", "nosniff"),
                 (
                     "content-security-policy",
-                    "sandbox allow-forms allow-popups allow-scripts allow-modals allow-downloads",
+                    "sandbox allow-forms allow-popups allow-popups-to-escape-sandbox allow-scripts allow-modals allow-downloads",
                 ),
                 ("content-length", "9"),
             ];

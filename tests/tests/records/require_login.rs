@@ -90,6 +90,33 @@ fn a_token_comes_raw_with_bearer_or_as_the_cookie_and_is_seen_by_nobody() {
 }
 
 #[test]
+fn a_page_of_another_origin_does_not_call_in_its_readers_name() {
+    let host = Host::shared();
+    let webhook = webhook(host, "login-origin", &json!({}));
+    let caller = Person::in_role(host, "login-origin", "User");
+    let cookie = format!("flowhost_session={}", caller.token);
+    let call = |method: &str, headers: &[(&'static str, &str)]| {
+        let request = host.request(method, webhook.path()).header("Cookie", &cookie);
+        headers.iter().fold(request, |request, (name, value)| request.header(name, *value)).send()
+    };
+    let own = host.url();
+    let other = [("Sec-Fetch-Site", "same-site"), ("Sec-Fetch-Site", "cross-site"), ("Origin", "http://127.0.0.1:1")];
+    for (name, value) in other {
+        for method in ["POST", "PUT", "PATCH", "DELETE"] {
+            call(method, &[(name, value)]).problem(401, "webhook.unauthorized");
+        }
+        for method in ["GET", "HEAD"] {
+            assert_eq!(call(method, &[(name, value)]).status, 200, "{method}");
+        }
+        // A token is not sent by a browser of itself.
+        call("POST", &[(name, value), ("Authorization", &caller.token)]).ok();
+    }
+    for headers in [&[][..], &[("Sec-Fetch-Site", "same-origin")], &[("Sec-Fetch-Site", "none")], &[("Origin", &own)]] {
+        call("POST", headers).ok();
+    }
+}
+
+#[test]
 fn what_did_not_carry_the_login_is_left_as_it_was() {
     let host = Host::shared();
     let caller = Person::in_role(host, "login-left", "User");

@@ -1,6 +1,6 @@
 //! The login token of a request.
 
-use http::header::{AUTHORIZATION, COOKIE};
+use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue};
 
 use crate::identity::SESSION_COOKIE;
@@ -18,6 +18,23 @@ pub fn in_authorization(headers: &HeaderMap) -> Option<String> {
         _ => value,
     };
     Some(token.trim().to_owned())
+}
+
+/// The token that a call carries which may change something: the cookie counts only where the call does not come from a page of
+/// another origin. `SameSite` is not enough for that: another port of the same machine and another subdomain are the same site.
+pub(crate) fn of_own_page(headers: &HeaderMap) -> Option<String> {
+    in_authorization(headers).or_else(|| if is_from_elsewhere(headers) { None } else { token(headers) })
+}
+
+/// Whether a browser says that a page of another origin makes the request.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return !["same-origin", "none"].iter().any(|own| site == own);
+    }
+    // Browsers leave that out where the address is neither `https` nor this machine's, and say the origin of a POST all the same.
+    let Some(origin) = headers.get(ORIGIN) else { return false };
+    let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
+    authority.is_none() || authority != headers.get(HOST).and_then(|host| host.to_str().ok())
 }
 
 /// Takes what carried the login out of the headers; other cookies stay.
@@ -55,6 +72,33 @@ mod tests {
             assert_eq!(token(&headers(&[carrier])).as_deref(), Some("t"), "{carrier:?}");
         }
         assert_eq!(token(&headers(&[("cookie", "a=1")])), None);
+    }
+
+    #[test]
+    fn a_page_of_another_origin_lends_no_cookie() {
+        let cookie = format!("{SESSION_COOKIE}=t");
+        let call = |more: &[(&'static str, &str)]| {
+            let own = [("cookie", cookie.as_str()), ("host", "flows.example:8080")];
+            of_own_page(&headers(&[&own[..], more].concat()))
+        };
+        for own in [
+            &[][..],
+            &[("origin", "https://flows.example:8080")],
+            &[("sec-fetch-site", "same-origin"), ("origin", "https://behind.a.proxy")],
+            &[("sec-fetch-site", "none")],
+            &[("sec-fetch-site", "cross-site"), ("authorization", "t")],
+        ] {
+            assert_eq!(call(own).as_deref(), Some("t"), "{own:?}");
+        }
+        for other in [
+            &[("sec-fetch-site", "same-site")][..],
+            &[("sec-fetch-site", "cross-site")],
+            &[("origin", "https://flows.example")],
+            &[("origin", "http://flows.example:8081")],
+            &[("origin", "null")],
+        ] {
+            assert_eq!(call(other), None, "{other:?}");
+        }
     }
 
     #[test]
