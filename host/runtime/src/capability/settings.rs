@@ -3,8 +3,9 @@
 //! Reads are told from the journal when the flow is run again; a change is one transaction with its entry.
 
 use flowhost_engine::{Call, State, WholeState};
-use flowhost_model::RecordType;
+use flowhost_model::{Digest, RecordType};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use wasmtime::component::Linker;
 
 use super::acting::{self, Acting, read};
@@ -52,6 +53,11 @@ async fn change<T: serde::Serialize + serde::de::DeserializeOwned>(
     .await
 }
 
+/// What of a value its call shows: a digest, since the value may be secret, as the key of a webhook is.
+fn shown(value: &str) -> Digest {
+    Digest(Sha256::digest(value).into())
+}
+
 impl settings::Host for State {
     async fn get(&mut self, name: String) -> wasmtime::Result<Told<Option<String>>> {
         let call = Call::new("settings.get", &name);
@@ -78,7 +84,7 @@ impl settings::Host for State {
     }
 
     async fn save(&mut self, name: String, value: String) -> wasmtime::Result<Told<()>> {
-        let call = Call::new("settings.save", &(&name, &value));
+        let call = Call::new("settings.save", &(&name, shown(&value)));
         change(self, call, &name, |_| Ok(((), Change::Save(parse("the value", &value)?)))).await
     }
 
@@ -97,7 +103,8 @@ impl settings::Host for State {
         expected: Option<String>,
         value: Option<String>,
     ) -> wasmtime::Result<Told<bool>> {
-        let call = Call::new("settings.compare-and-set", &(&name, &expected, &value));
+        let [from, to] = [&expected, &value].map(|value| value.as_deref().map(shown));
+        let call = Call::new("settings.compare-and-set", &(&name, from, to));
         change(self, call, &name, |present| {
             let expected: Option<Value> =
                 expected.map(|expected| parse("the expected value", &expected)).transpose()?;
