@@ -2,7 +2,8 @@
 //!
 //! An operation has a `type`, and a record by its `name` or `id`: `{"op": "get" | "exists"}`, `{"op": "delete", "permanently"}`,
 //! `{"op": "create" | "update" | "save", "members"}` and `{"op": "list", "filter", "order"}`, which gives the names of all, or
-//! with `fields` those members of each. `{"op": "sleep", "type": ""}` sleeps for a day. With `raw` in place of `members` that text is handed over as it is, and
+//! with `fields` those members of each. `{"op": "sleep", "type": ""}` sleeps for a day. `{"op": "set", "type": "", "name", "members"}` saves the
+//! members as a setting, compares them with what is there and sets them again. With `raw` in place of `members` that text is handed over as it is, and
 //! `{"op": "page", "filter", "order", "after", "limit"}` hands over its texts. The output `results` has `{"ok": what it gave}` or
 //! `{"code", "message"}` for each.
 
@@ -75,6 +76,12 @@ fn perform(this: &Execution, operation: &Operation) -> Result<Value, HostError> 
             None => records.update(which, &operation.members)?,
         },
         "sleep" => this.sleep().for_duration(Duration::from_secs(24 * 3600)).map(|()| Value::Null)?,
+        "set" => {
+            let (name, settings) = (operation.name.as_deref().unwrap_or_default(), this.settings());
+            settings.save(name, &operation.members)?;
+            let present = settings.get::<Value>(name)?;
+            settings.compare_and_set(name, present.as_ref(), Some(&operation.members))?.into()
+        }
         "save" => records.save(operation.name.as_deref().unwrap_or_default(), &operation.members)?,
         "page" => {
             let filter = operation.filter.as_ref().and_then(Value::as_str);

@@ -75,13 +75,21 @@ fn a_deployment_tells_what_the_flow_wants() {
     let file = folder.path().join("flow.wasm");
     std::fs::write(
         &file,
-        saying(r#"{"title": "Says hello", "hosts": ["https://a.example"], "secrets": ["greeting"]}"#),
+        saying(
+            r#"{"title": "Says hello", "hosts": ["https://a.example", "https://b';id;'.example"], "secrets": ["greeting", "a'; id"]}"#,
+        ),
     )
     .unwrap();
     let ran = host.cli(&["deploy", file.to_str().unwrap(), "--name", "wants"]);
     assert_eq!(ran.exit, Some(0), "{ran:?}");
     assert!(ran.stdout.starts_with("wants version 1 is active, a new flow: Says hello\n"), "{}", ran.stdout);
-    for note in ["flowhost flow allow wants 'https://a.example'", "`http_allow`", "flowhost secret set greeting"] {
+    for note in [
+        r"`flowhost flow allow wants 'https://a.example' 'https://b'\'';id;'\''.example'`",
+        "`http_allow`",
+        "`flowhost secret set greeting`",
+        // A shell takes what is copied for one word.
+        r"`flowhost secret set 'a'\''; id'`",
+    ] {
         assert!(ran.stderr.contains(note), "`{note}` is not in {}", ran.stderr);
     }
 }
@@ -98,6 +106,10 @@ fn what_cannot_be_read_is_refused() {
         (r#"{"input_schema": {"type": "texts"}}"#.to_owned(), "`input_schema`: `/type`"),
         (r##"{"output_schema": {"$ref": "#"}}"##.to_owned(), "`output_schema`: the schema refers to itself"),
         (format!(r#"{{"description": "{}"}}"#, "x".repeat(65_536)), "at most 65536"),
+        (r#"{"title": "\u001b]0;owned\u0007"}"#.to_owned(), "`title` holds control characters"),
+        (r#"{"hosts": ["GET\nhttps://a.example"]}"#.to_owned(), "`hosts[0]` holds control characters"),
+        (r#"{"secrets": ["\u001b[2J"]}"#.to_owned(), "`secrets[0]` holds control characters"),
+        (r#"{"secrets": [" "]}"#.to_owned(), "`secrets[0]`: a name must not be empty"),
     ] {
         let problem = host.deploy_as("says", saying(&data)).problem(422, "component.invalid");
         assert!(problem["detail"].as_str().unwrap().contains(reason), "{problem}");
@@ -119,9 +131,10 @@ fn input_that_does_not_fit_the_flows_own_schema_is_refused_before_it_runs() {
     let webhook = Webhook { record: host.create("webhook", &members).ok() };
     let call = |payload: &str| host.post(&format!("{}?key=k3y", webhook.path()), payload).send();
     // Until it is asked for, the schema is documentation.
-    call(r#"{"age": -1}"#).ok();
+    let unfit = call(r#"{"age": -1}"#).ok();
     host.change(&flow, &json!({ "options": { "validate_input": true } })).ok();
-    assert_eq!(call(r#"{"name": "Ada", "age": 36}"#).ok()["output_value"]["greeting"], "Hello, Ada!");
+    let fit = call(r#"{"name": "Ada", "age": 36}"#).ok();
+    assert_eq!(fit["output_value"]["greeting"], "Hello, Ada!");
     call("").ok();
     let before = host.executions_of("strict").len();
     let problem = call(r#"{"name": 7, "age": -1}"#).problem(422, "flow.invalid-input");
@@ -137,6 +150,15 @@ fn input_that_does_not_fit_the_flows_own_schema_is_refused_before_it_runs() {
     // Who has no key is told nothing of the schema.
     host.post(webhook.path(), r#"{"name": 7}"#).send().problem(401, "webhook.unauthorized");
     assert_eq!(host.executions_of("strict").len(), before);
+
+    // Nor is it run again on what it took before.
+    let rerun = |execution: &Value| {
+        let path = format!("execution/{}/action/rerun", execution["id"].as_str().unwrap());
+        host.post_json(&format!("/api/latest/{path}?plain=true"), &json!({})).as_operator().send()
+    };
+    assert_eq!(rerun(&unfit).problem(422, "flow.invalid-input")["violations"][0]["place"], "/age");
+    assert_eq!(host.executions_of("strict").len(), before);
+    rerun(&fit).ok();
 
     // So is a child.
     let parent = scene::webhook(&host, "parent", "parent");

@@ -205,10 +205,13 @@ fn what_flows_change_is_effective_at_once_and_remembered_but_for_what_they_keep(
     let host = Setup::new().set("unload_ms", DAY).start();
     host.deploy("sleeper");
     let admin = webhook_with(&host, "secret", "records", json!({ "roles": [{ "role_name": "Admin" }] }));
+    host.user("nobody");
+    let hook = json!({ "key": "journal-secret", "flow_name": "sleeper", "user_name": "nobody" });
     let secrets = json!([
         create("user", json!({ "name": "u", "password": "journal-secret" })),
         create("webhook", json!({ "name": "w", "flow_name": "sleeper", "key": "journal-secret" })),
         update("user", "u", json!({ "password": "journal-secret" })),
+        with(op("set", "", "client.webhook.s"), json!({ "members": hook })),
         { "op": "sleep", "type": "" },
     ]);
     let id = admin.call_async(&host, &json!({ "ops": secrets }));
@@ -219,7 +222,10 @@ fn what_flows_change_is_effective_at_once_and_remembered_but_for_what_they_keep(
     let database = database(&host);
     let mut calls = database.prepare("SELECT call FROM execution_journal").unwrap();
     let calls: Vec<String> = calls.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    assert!(calls.len() >= 3 && calls.iter().all(|call| !call.contains("journal-secret")), "{calls:?}");
+    assert!(calls.iter().all(|call| !call.contains("journal-secret")), "{calls:?}");
+    for made in ["records.create", "records.update", "settings.save", "settings.compare-and-set"] {
+        assert!(calls.iter().any(|call| call.starts_with(made)), "{made} is not in {calls:?}");
+    }
 }
 
 #[test]
@@ -434,6 +440,85 @@ fn nobody_lends_more_than_they_have() {
         assert!(result.is_object(), "{result}");
         assert!(!result.to_string().contains("theirs now"));
     }
+}
+
+#[test]
+fn a_flow_is_not_the_user_that_it_acts_for() {
+    let host = Host::shared();
+    host.deploy("records");
+    let roles = json!([{ "role_name": "Developer" }]);
+    host.create("user", &json!({ "name": "records-kevin", "password": "correct horse", "roles": roles })).ok();
+    host.set("client.webhook.records-kevin", "flow_name: records\nuser_name: records-kevin").ok();
+    let acting = Webhook { record: host.read("webhook/records-kevin?by=name").ok() };
+    let before = host.read("user/records-kevin?by=name").ok();
+    for members in [
+        json!({ "password": "known to me" }),
+        json!({ "email": "me@example.org" }),
+        json!({ "description": "d" }),
+        json!({ "commit_message": "c" }),
+        json!({}),
+    ] {
+        let named = update("user", "records-kevin", members.clone());
+        let by_id = with(op_by_id("update", "user", &before["id"]), json!({ "members": members }));
+        assert_eq!(
+            perform(host, &acting, json!([named, by_id])),
+            [json!([FORBIDDEN]), json!([FORBIDDEN])],
+            "{members}"
+        );
+    }
+    assert_eq!(host.read("user/records-kevin?by=name").ok(), before);
+    let login = json!({ "user_name": "records-kevin", "password": "correct horse" });
+    let login = host.post_json("/api/latest/auth/login", &login).send().ok();
+    // Kevin changes them himself.
+    let change = host.request("PATCH", &format!("/api/latest/user/{}?plain=true", text(&before, "id")));
+    let change = change.header("Content-Type", "application/json").header("Authorization", text(&login, "token"));
+    change.body(json!({ "email": "kevin@example.org" }).to_string()).send().ok();
+}
+
+#[test]
+fn no_flow_decides_which_secrets_it_sees_nor_where_it_sends() {
+    let host = Host::shared();
+    let admin = of_admin(host, "records-reaching");
+    let lines = json!(["https://a.example"]);
+    for (name, members) in [("plain", json!({})), ("sent", json!({ "hosts": ["a.example"], "is_readable": true }))] {
+        host.create("secret", &with(json!({ "name": format!("records-{name}") }), members)).ok();
+    }
+    for (name, options) in [("still", json!(null)), ("calls", json!({ "http_allow": lines, "max_executions": 1 }))] {
+        host.create("flow", &json!({ "name": format!("records-{name}"), "options": options })).ok();
+    }
+    for operation in [
+        update("secret", "records-plain", json!({ "is_readable": true })),
+        update("secret", "records-plain", json!({ "hosts": ["evil.example"] })),
+        update("secret", "records-plain", json!({ "description": "d", "hosts": ["*.example"] })),
+        save("secret", "records-plain", json!({ "is_readable": true })),
+        update("secret", "records-sent", json!({ "hosts": ["a.example", "evil.example"] })),
+        update("secret", "records-sent", json!({ "hosts": [] })),
+        update("secret", "records-sent", json!({ "is_readable": false })),
+        create("secret", json!({ "name": "records-own", "is_readable": true })),
+        create("secret", json!({ "name": "records-own", "hosts": ["evil.example"] })),
+        update("flow", "records-still", json!({ "options": { "http_allow": ["https://evil.example"] } })),
+        update("flow", "records-calls", json!({ "options": { "http_allow": ["https://*"] } })),
+        update("flow", "records-calls", json!({ "options": null })),
+        create("flow", json!({ "name": "records-own", "options": { "http_allow": lines } })),
+    ] {
+        let answer = admin.call(host, &json!({ "ops": [operation] })).send().ok();
+        let refused = &answer["output_value"]["results"][0];
+        assert_eq!(refused["code"], FORBIDDEN, "{operation}: {refused}");
+        assert!(text(refused, "message").contains("no flow decides it; a person"), "{refused}");
+    }
+    // Anything else of them it changes, and what it sends back as it was is no change.
+    for operation in [
+        update("secret", "records-plain", json!({ "description": "d", "hosts": [], "is_readable": false })),
+        update("secret", "records-sent", json!({ "description": "d", "hosts": ["a.example"], "is_readable": true })),
+        create("secret", json!({ "name": "records-own", "hosts": null })),
+        update("flow", "records-still", json!({ "options": { "max_executions": 2, "http_allow": [] } })),
+        update("flow", "records-calls", json!({ "options": { "max_executions": 2, "http_allow": lines } })),
+        create("flow", json!({ "name": "records-own", "options": { "max_executions": 2 } })),
+    ] {
+        assert!(one(host, &admin, operation.clone()).is_object(), "{operation}");
+    }
+    let sent = host.read("secret/records-sent?by=name").ok();
+    assert_eq!([&sent["hosts"], &sent["is_readable"]], [&json!(["a.example"]), &json!(true)]);
 }
 
 #[test]

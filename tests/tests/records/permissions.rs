@@ -230,6 +230,71 @@ fn nobody_becomes_somebody_who_may_do_more() {
 }
 
 #[test]
+fn a_name_is_taken_only_by_who_may_do_what_its_webhooks_may_then() {
+    let host = Host::shared();
+    host.deploy("canary");
+    let permissions = json!([
+        { "record_type": "USER" }, { "record_type": "WEBHOOK" }, { "record_type": "SETTING" },
+        { "record_type": "FLOW", "operation": "READ" },
+    ]);
+    let manager = Person::with(host, "perm-renamer", &permissions);
+    let user =
+        |name: &str, role: &str| host.create("user", &json!({ "name": name, "roles": [{ "role_name": role }] })).ok();
+    // One of the name is in the trash already, and may do everything.
+    let trashed = user("perm-name-weak", "Admin");
+    assert_eq!(host.delete(&path("user", &trashed)).status, 204);
+    let (weak, strong) = (user("perm-name-weak", "perm-renamer"), user("perm-name-strong", "Admin"));
+    manager.set("client.webhook.perm-name", "flow_name: canary\nuser_name: perm-name-weak").ok();
+    manager.change(&path("user", &weak), &json!({ "name": "perm-name-away" })).ok();
+    let taken = manager.change(&path("user", &strong), &json!({ "name": "perm-name-weak" }));
+    assert!(text(&taken.problem(403, "access.forbidden"), "detail").contains("`name`"));
+    let restore = format!("{}/action/restore", path("user", &trashed));
+    manager.create(&restore, &json!({})).problem(403, "access.forbidden");
+    // To send the name back is no change.
+    manager.change(&path("user", &strong), &json!({ "name": "perm-name-strong", "description": "d" })).ok();
+    host.change(&path("user", &strong), &json!({ "name": "perm-name-strongest" })).ok();
+    act(host, &restore, &json!({})).ok();
+}
+
+#[test]
+fn nobody_uses_the_roles_of_a_webhook_for_what_they_may_not_do() {
+    let host = Host::shared();
+    let flows = ["canary", "echo"].map(|flow| host.deploy(flow)["flow"]["id"].clone());
+    let permissions = json!([{ "record_type": "WEBHOOK" }, { "record_type": "FLOW", "operation": "READ" }]);
+    let keeper = Person::with(host, "perm-keeper", &permissions);
+    let hook = |name: &str, roles: Value| {
+        host.webhook_with(name, "canary", &json!({ "key": "k3y", "require_login": true, "roles": roles }))
+    };
+    let strong = hook("perm-lends", json!([{ "role_name": "Admin" }]));
+    let at = strong.record_path();
+    for change in [
+        json!({ "flow_id": flows[1] }),
+        json!({ "flow_name": "echo" }),
+        json!({ "key": "mine" }),
+        json!({ "key": null }),
+        json!({ "require_login": false }),
+        json!({ "require_login": null }),
+    ] {
+        keeper.change(&at, &change).problem(403, "access.forbidden");
+    }
+    keeper.create(&format!("{at}/action/rotate-key"), &json!({})).problem(403, "access.forbidden");
+    host.post(&format!("{}?key=k3y", strong.path()), "").header("Authorization", &keeper.token).send().ok();
+    // What others decided is switched on and off, and what is sent back is no change.
+    let same = json!({ "flow_id": flows[0], "flow_name": "canary", "require_login": true, "description": "d" });
+    for change in [json!({ "is_enabled": false }), json!({ "is_enabled": true }), same] {
+        keeper.change(&at, &change).ok();
+    }
+    assert_eq!(keeper.delete(&at).status, 204);
+    keeper.create(&format!("{at}/action/restore"), &json!({})).problem(403, "access.forbidden");
+    act(host, &format!("{at}/action/restore"), &json!({})).ok();
+    // Without the roles there is nothing to lend, nor by those that executions do not get.
+    keeper.change(&at, &json!({ "flow_id": flows[1], "roles": [] })).ok();
+    let own = hook("perm-lends-nothing", json!([{ "role_name": "Admin", "propagate": false }]));
+    keeper.change(&own.record_path(), &json!({ "flow_name": "echo", "key": "mine", "require_login": false })).ok();
+    keeper.create(&format!("{}/action/rotate-key", own.record_path()), &json!({})).ok();
+}
+
+#[test]
 fn a_setting_never_lends_more_than_its_writer_has() {
     let host = Host::shared();
     host.deploy("canary");
@@ -323,6 +388,7 @@ fn the_default_roles_do_what_they_are_for() {
     user.read(&path("setting", &setting)).problem(404, "record.not-found");
     user.change(&webhook.record_path(), &json!({ "is_enabled": true })).problem(403, "access.forbidden");
     operator.change(&webhook.record_path(), &json!({ "is_enabled": true })).ok();
+    operator.create(&format!("{}/action/rotate-key", webhook.record_path()), &json!({})).ok();
     operator.change(&path("setting", &setting), &json!({ "value": 1 })).problem(403, "access.forbidden");
     operator.deploy("perm-default", &component("canary")).problem(403, "access.forbidden");
     developer.deploy("perm-default", &component("canary")).ok();

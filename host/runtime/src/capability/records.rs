@@ -2,7 +2,7 @@
 
 use flowhost_engine::{Call, State, WholeState};
 use flowhost_model::{Digest, Home, Operation, RecordId, RecordType, TypeDefinition, definition};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Linker;
 
@@ -117,6 +117,38 @@ fn shown(members: &str) -> (Vec<String>, Digest) {
     (names.into_iter().map(|(name, _)| name).collect(), Digest(Sha256::digest(members).into()))
 }
 
+/// What only people decide, by type: the property, the member of it where it is not all of it, and what it is for.
+const OF_PEOPLE: [(RecordType, &str, Option<&str>); 3] = [
+    (RecordType::Flow, "options", Some("http_allow")),
+    (RecordType::Secret, "hosts", None),
+    (RecordType::Secret, "is_readable", None),
+];
+
+/// Refuses a change of what a flow may reach: it would permit itself, or another, to read a secret or to send it elsewhere.
+/// What is absent, null, empty or false permits nothing, and is what a new record begins with.
+fn refuse_widening(
+    definition: &TypeDefinition,
+    former: Option<&RecordView>,
+    after: &RecordView,
+) -> Result<(), Problem> {
+    let value = |view: &RecordView, property: &str, member: Option<&str>| {
+        let property = view.members.get(property);
+        let value = member.map_or(property, |member| property.and_then(|value| value.get(member)));
+        value.filter(|value| !matches!(value, Value::Null | Value::Bool(false)) && **value != json!([])).cloned()
+    };
+    for (record_type, property, member) in OF_PEOPLE {
+        let before = former.and_then(|former| value(former, property, member));
+        if record_type == definition.record_type && before != value(after, property, member) {
+            let path = definition.path;
+            let place = member.map_or_else(|| property.to_owned(), |member| format!("{property}.{member}"));
+            let detail =
+                format!("`{place}`: no flow decides it; a person who may change the {path} does, over the API");
+            return Err(Problem::new(Code::Forbidden, detail));
+        }
+    }
+    Ok(())
+}
+
 fn members_of(json: &str) -> Told<Map<String, Value>> {
     parse("the members", json)
 }
@@ -182,6 +214,7 @@ impl records::Host for State {
             let Acting { host, by, .. } = acting;
             let (record_type, remembered) = (definition.record_type, remembered(definition));
             let (change, view) = host.prepare_creation(by, record_type, members, None, remembered).await?;
+            refuse_widening(definition, None, &view)?;
             Ok((told(&view)?, Some(change)))
         })
         .await
@@ -199,8 +232,16 @@ impl records::Host for State {
             let Acting { host, by, .. } = acting;
             let (record_type, remembered) = (definition.record_type, remembered(definition));
             let id = resolve(host, by, definition, &which).await?;
+            let gone = |problem| missing(host, by, record_type, problem);
+            if record_type == RecordType::User {
+                // A person changes some of their own record without it. A flow is not the user that it acts for.
+                host.permit(by, Operation::Update, record_type, None)?;
+            }
+            let decided = OF_PEOPLE.iter().any(|(decided, ..)| *decided == record_type);
+            let former = if decided { host.read_record(by, record_type, id).await.ok() } else { None };
             let prepared = host.prepare_update(by, record_type, id, members, None, None, remembered).await;
-            let (change, view) = prepared.map_err(|problem| missing(host, by, record_type, problem))?;
+            let (change, view) = prepared.map_err(gone)?;
+            refuse_widening(definition, former.as_ref(), &view)?;
             Ok((told(&view)?, Some(change)))
         })
         .await

@@ -79,8 +79,9 @@ const DEVELOPER: DefaultRole = DefaultRole {
     ],
 };
 
-/// Keeps running what others built: sees everything, switches webhooks on and off, rotates their keys, cancels, resumes
-/// and reruns executions. Does not upload flows and does not write settings, since these change what runs.
+/// Keeps running what others built: sees everything, switches webhooks on and off, cancels, resumes and reruns executions.
+/// Does not upload flows and does not write settings, since these change what runs; and which flow a webhook runs, its key
+/// and its login it changes only where the webhook's roles permit no more than its own.
 const OPERATOR: DefaultRole = DefaultRole {
     name: "Operator",
     description: "Sees everything; switches webhooks on and off, runs and cancels executions, and responds to messages.",

@@ -61,7 +61,7 @@ impl Host {
             RecordType::Secret => self.prepare_secret(draft),
             RecordType::Setting => self.prepare_setting(by, draft, former).await,
             RecordType::User => self.prepare_user(by, draft, former).await,
-            RecordType::Webhook => webhook::prepare(draft),
+            RecordType::Webhook => self.prepare_webhook(by, draft, former),
             _ => Ok(()),
         }
     }
@@ -79,6 +79,9 @@ impl Host {
         match stored.record_type {
             RecordType::Role => self.refuse_restored_role(by, stored),
             RecordType::Setting => self.refuse_restored_setting(by, stored).await,
+            // A webhook in the setting form may name this user by now.
+            RecordType::User => self.refuse_impersonation(by, "name", stored),
+            RecordType::Webhook => self.refuse_restored_webhook(by, stored),
             _ => Ok(()),
         }
     }

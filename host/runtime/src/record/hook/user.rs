@@ -23,7 +23,7 @@ impl Host {
         }
         if let Some(password) = draft.secrets.remove("password") {
             if let Some(former) = former {
-                self.refuse_impersonation(by, former)?;
+                self.refuse_impersonation(by, "password", former)?;
             }
             match password {
                 Value::String(password) => {
@@ -36,19 +36,24 @@ impl Host {
             }
             draft.body.insert("sessions_valid_from".into(), json!(Timestamp::now()));
         }
+        // Webhooks in the setting form name their user: whoever takes a name takes their executions along. A new user needs no
+        // such check, since its roles are checked themselves.
+        if let Some(former) = former.filter(|former| former.meta.name != draft.meta.name) {
+            self.refuse_impersonation(by, "name", former)?;
+        }
         if draft.body.get("email").and_then(Value::as_str).is_some_and(|email| !email.contains('@')) {
             return Err(refuse("email", "must be an address of mail"));
         }
         Ok(())
     }
 
-    /// Whoever sets a password can log in with it, so that it must not open more than they may themselves.
-    fn refuse_impersonation(&self, by: &Identity, user: &StoredRecord) -> Result<(), Problem> {
+    /// Whoever decides how a user is reached, by which password or name, must be allowed all that the user may do.
+    pub(super) fn refuse_impersonation(&self, by: &Identity, place: &str, user: &StoredRecord) -> Result<(), Problem> {
         let held: Record<User> = user.clone().into_record()?;
         if by.access.covers(&self.snapshot().access_of(&held.body.roles, false)) {
             return Ok(());
         }
-        let detail = format!("`password`: `{}` may do more than you may", user.meta.name);
+        let detail = format!("`{place}`: `{}` may do more than you may", user.meta.name);
         Err(Problem::new(Code::Forbidden, detail))
     }
 

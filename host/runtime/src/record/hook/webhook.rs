@@ -1,18 +1,19 @@
 //! Webhooks of the record form.
 
-use flowhost_model::{RecordType, Webhook, WebhookOptions};
+use flowhost_model::{Record, RecordType, RoleAssignment, Webhook, WebhookOptions};
 use flowhost_store::StoredRecord;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Draft, flow_problem, refuse};
 use crate::host::Host;
-use crate::problem::Problem;
+use crate::identity::Identity;
+use crate::problem::{Code, Problem};
 use crate::setting::check_key;
 use crate::webhook::FlowTarget;
 
 /// Checks name, flow, options and key, and fills in what is unset.
-pub(super) fn prepare(draft: &mut Draft) -> Result<(), Problem> {
+fn prepare(draft: &mut Draft) -> Result<(), Problem> {
     check_webhook_name("name", &draft.meta.name)?;
     if draft.body.get("flow_id").is_none_or(Value::is_null) {
         return Err(refuse("flow_id", "is missing; name the flow, by either `flow_id` or `flow_name`"));
@@ -77,6 +78,47 @@ pub(crate) fn encode_segment(segment: &str) -> String {
 }
 
 impl Host {
+    /// Checks the webhook. Whoever decides what its roles are used for, the flow that it runs and who may call it, must have
+    /// what they permit.
+    ///
+    /// Not so whoever switches it on and off, or moves or renames it: others decided what that starts.
+    pub(super) fn prepare_webhook(
+        &self,
+        by: &Identity,
+        draft: &mut Draft,
+        former: Option<&StoredRecord>,
+    ) -> Result<(), Problem> {
+        let touches_key = draft.touches("key");
+        prepare(draft)?;
+        // The roles of a new webhook, like those that are written, were checked themselves.
+        let Some(former) = former.filter(|_| !draft.touches("roles")) else { return Ok(()) };
+        let held: Record<Webhook> = former.clone().into_record()?;
+        let flow_id = draft.body.get("flow_id").cloned();
+        let require_login = draft.body.get("require_login").and_then(Value::as_bool);
+        if !touches_key
+            && flow_id == Some(json!(held.body.flow_id))
+            && require_login == Some(held.body.require_login.unwrap_or(false))
+        {
+            return Ok(());
+        }
+        self.refuse_lent_roles(by, &held.body.roles)
+    }
+
+    /// Whoever takes a webhook out of the trash lends its flow the roles again.
+    pub(super) fn refuse_restored_webhook(&self, by: &Identity, stored: &StoredRecord) -> Result<(), Problem> {
+        let webhook: Record<Webhook> = stored.clone().into_record()?;
+        self.refuse_lent_roles(by, &webhook.body.roles)
+    }
+
+    /// What the executions of a webhook may do, the one who asks must be allowed to do.
+    fn refuse_lent_roles(&self, by: &Identity, roles: &[RoleAssignment]) -> Result<(), Problem> {
+        if by.access.covers(&self.snapshot().access_of(roles, true)) {
+            return Ok(());
+        }
+        let detail = "the webhook's roles permit its executions more than you may yourself; ask who may do all of that";
+        Err(Problem::new(Code::Forbidden, detail))
+    }
+
     pub(super) fn webhook_property(
         &self,
         name: &str,
