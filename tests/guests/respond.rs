@@ -4,7 +4,7 @@
 //! "count", "bytes"}`, `{"op": "body", "content_type", "text"}`, `{"op": "large-body", "bytes"}`, `{"op": "redirect", "status",
 //! "location"}`, `{"op": "file", "name"}`, `{"op": "send"}`, `{"op": "start-body", "content_type"}`, `{"op": "write", "text"}`,
 //! `{"op": "write-much", "bytes"}`, `{"op": "write-until-refused"}`, `{"op": "finish" | "drop"}`, `{"op": "sleep", "ms"}`,
-//! `{"op": "increment", "name"}` for a setting, `{"op": "fail" | "panic", "message"}` or `{"op": "end-success"}`. The output
+//! `{"op": "increment", "name"}` for a setting, `{"op": "log", "text"}`, `{"op": "fail" | "panic", "message"}` or `{"op": "end-success"}`. The output
 //! `results` has `null` or the code of its refusal for each, as far as the flow came.
 
 #![cfg(target_family = "wasm")]
@@ -40,6 +40,7 @@ enum Operation {
     Drop,
     Sleep { ms: u64 },
     Increment { name: String },
+    Log { text: String },
     Fail { message: String },
     Panic { message: String },
     EndSuccess,
@@ -99,6 +100,10 @@ fn perform(this: &Execution, stream: &mut Option<contract::BodyStream>, operatio
         }
         Operation::Sleep { ms } => this.sleep().for_duration(Duration::from_millis(ms)),
         Operation::Increment { name } => this.settings().increment(&name, 1).map(drop),
+        Operation::Log { text } => {
+            this.info(text);
+            Ok(())
+        }
         Operation::Panic { message } => panic!("{message}"),
         Operation::EndSuccess => this.end_success("enough"),
         Operation::Fail { .. } => Ok(()),

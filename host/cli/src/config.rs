@@ -129,6 +129,7 @@ const NUMBERS: &[Number] = numbers! {
     admission_wait_ms: duration = limits.admission_wait, 0, LONGEST_MS;
     wait_ms: duration = limits.wait, 1, LONGEST_MS;
     body_stall_ms: duration = limits.body_stall, 1, LONGEST_MS;
+    body_silence_ms: duration = limits.body_silence, 1, LONGEST_MS;
     unload_ms: duration = limits.unload, 1, LONGEST_MS;
     children: u32 = limits.children, 0, 1_000_000;
     child_depth: u32 = limits.child_depth, 0, 1_000;

@@ -54,6 +54,17 @@ pub struct Divergence {
     pub flow: Option<String>,
 }
 
+/// A call that changes something, and the entries of which the last says so.
+#[derive(Debug)]
+pub struct Step {
+    /// The number of the first entry, counted from 0.
+    pub first: u64,
+    /// The entries that the store does not have.
+    pub entries: Vec<JournalEntry>,
+    /// What the last of them takes of the journal's room.
+    pub cost: usize,
+}
+
 /// The journal holds as much as it may.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JournalFull;
@@ -156,9 +167,33 @@ impl Journal {
         (self.points - pending.len() as u64, pending)
     }
 
-    /// Takes back what [`Journal::take_pending`] gave, since it was not kept.
-    pub(crate) fn put_back(&mut self, entries: Vec<JournalEntry>) {
-        self.pending.splice(0..0, entries);
+    /// A copy of the entries that the store does not have, and the number of the first, counted from 0.
+    pub fn pending(&self) -> (u64, Vec<JournalEntry>) {
+        (self.points - self.pending.len() as u64, self.pending.clone())
+    }
+
+    /// The store has the first `count` of the pending entries now.
+    pub fn note_kept(&mut self, count: usize) {
+        self.pending.drain(..count.min(self.pending.len()));
+    }
+
+    /// Takes the last entry back: what the flow is told in it has not been done yet. Until [`Journal::note_step`] says that it is
+    /// done, the journal ends before it, whatever becomes of the call meanwhile.
+    pub fn begin_step(&mut self) -> Option<Step> {
+        let entry = self.pending.pop()?;
+        self.points -= 1;
+        let cost = cost(&entry);
+        self.bytes -= cost;
+        let (first, mut entries) = self.pending();
+        entries.push(entry);
+        Some(Step { first, entries, cost })
+    }
+
+    /// The store has the entries of a step of this cost, and what was to be done is done.
+    pub fn note_step(&mut self, cost: usize) {
+        self.pending.clear();
+        self.points += 1;
+        self.bytes += cost;
     }
 
     /// Whether the execution came back because the time of its wait has come. True once.
@@ -288,6 +323,34 @@ mod tests {
         let expected = Divergence { number: 2, journal: "get \"b\"".into(), flow: Some("set \"b\"".into()) };
         assert_eq!(difference, expected);
         assert_eq!(again.unfinished().unwrap(), Divergence { flow: None, ..expected });
+    }
+
+    #[test]
+    fn a_step_that_is_not_made_leaves_the_journal_as_it_was_before() {
+        let clock = at(100);
+        let mut journal = journal(&clock, Kept::default());
+        journal.record(Call::new("get", &"a"), b"1".to_vec()).unwrap();
+        journal.record(Call::new("set", &"a"), b"2".to_vec()).unwrap();
+        let step = journal.begin_step().unwrap();
+        assert_eq!((step.first, step.entries.len()), (0, 2));
+        let (first, pending) = journal.pending();
+        assert_eq!((first, pending.len(), pending[0].result.as_slice()), (0, 1, &b"1"[..]));
+        journal.record(Call::new("set", &"a"), b"2".to_vec()).unwrap();
+        let step = journal.begin_step().unwrap();
+        journal.note_step(step.cost);
+        assert_eq!((journal.points(), journal.pending().0, journal.pending().1.len()), (2, 2, 0));
+    }
+
+    #[test]
+    fn what_is_kept_while_the_flow_waits_is_not_pending_any_more() {
+        let clock = at(100);
+        let mut journal = journal(&clock, Kept::default());
+        journal.record(Call::new("get", &"a"), b"1".to_vec()).unwrap();
+        let (first, entries) = journal.pending();
+        assert_eq!((first, entries.len(), journal.pending().1.len()), (0, 1, 1));
+        journal.note_kept(entries.len());
+        journal.record(Call::new("get", &"b"), b"2".to_vec()).unwrap();
+        assert_eq!(journal.take_pending().0, 1);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use contract::Contract;
 pub use engine::{Engine, EngineBuilder, Program};
 pub use error::{CompileError, EngineError, InvalidComponent};
 pub use invoke::Invocation;
-pub use journal::{Call, Divergence, Journal, Kept};
+pub use journal::{Call, Divergence, Journal, Kept, Step};
 pub use log::{Log, LogFull};
 pub use mask::{Mask, Unmasked};
 pub use outcome::{Ending, FlowError, LimitedOutput, Outcome, Report, Suspended};

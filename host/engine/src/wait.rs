@@ -260,9 +260,10 @@ impl State {
                 biased;
                 stayed = &mut stay => stayed,
                 () = tokio::time::sleep(KEEP_AFTER) => {
-                    let (first, entries) = self.journal.take_pending();
-                    if !entries.is_empty() && !self.residence.keep(first, entries.clone()).await {
-                        self.journal.put_back(entries);
+                    let (first, entries) = self.journal.pending();
+                    let count = entries.len();
+                    if count > 0 && self.residence.keep(first, entries).await {
+                        self.journal.note_kept(count);
                     }
                     stay.await
                 }

@@ -25,7 +25,7 @@ use crate::lock::Deciding;
 use crate::outgoing::{HttpPolicy, Outgoing};
 use crate::problem::{Code, Problem};
 use crate::record::all_secrets;
-use crate::secret::{SecretKeys, Secrets};
+use crate::secret::{CalledKeys, SecretKeys, Secrets};
 use crate::snapshot::Snapshot;
 use crate::ticket::Tickets;
 use crate::webhook::{Address, Route};
@@ -35,6 +35,9 @@ const ARTIFACTS: &str = "artifacts";
 
 /// How often the store is told who was active.
 const SAVE_ACTIVITY: Duration = Duration::from_secs(60);
+
+/// How long those that were told to leave when the host stops may take to: a commit, on whatever disk.
+const LEAVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// A host. Cheap to clone; all clones are the same host.
 #[derive(Clone)]
@@ -53,6 +56,7 @@ struct Shared {
     /// The owner of the executions that this host runs.
     owner: OwnerId,
     registry: Registry,
+    called_keys: CalledKeys,
     admission: Admission,
     queue: Queue,
     ends: Ends,
@@ -233,6 +237,7 @@ impl HostBuilder {
                 Residents::new(limits.unload),
             ),
             registry: Registry::default(),
+            called_keys: CalledKeys::default(),
             queue: Queue::default(),
             ends: Ends::default(),
             events: Events::default(),
@@ -405,7 +410,7 @@ impl Host {
         for live in registry.wait_until_none(grace, |_| true).await {
             live.stop(StopReason::HandBack);
         }
-        registry.wait_until_none(Duration::from_secs(1), |_| true).await;
+        registry.wait_until_none(LEAVE_WITHIN, |_| true).await;
         ends.close();
         events.close();
         self.save_activity().await;
@@ -544,6 +549,10 @@ impl Host {
 
     pub(crate) fn capabilities(&self) -> &[Box<dyn Capability>] {
         &self.shared.capabilities
+    }
+
+    pub(crate) fn called_keys(&self) -> &CalledKeys {
+        &self.shared.called_keys
     }
 
     pub(crate) fn registry(&self) -> &Registry {

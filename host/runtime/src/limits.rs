@@ -19,6 +19,9 @@ pub struct Limits {
     pub wait: Duration,
     /// How long a caller may take nothing of an answer that a flow writes while it is sent.
     pub body_stall: Duration,
+    /// How long a flow may wait without writing to the caller that reads its answer. It stays in memory meanwhile; then it may leave,
+    /// and the answer is cut off. Nobody sees before that whether the caller is still there.
+    pub body_silence: Duration,
     /// The largest body of a request, in bytes.
     pub body_bytes: u64,
     /// How long an execution that waits stays in memory before it leaves its slot to others.
@@ -87,6 +90,7 @@ impl Default for Limits {
             admission_wait: Duration::from_secs(5),
             wait: Duration::from_secs(30),
             body_stall: Duration::from_secs(30),
+            body_silence: Duration::from_secs(300),
             body_bytes: 1 << 20,
             // Long enough for most calls that are answered at once elsewhere, short beside what is worth waiting for unloaded.
             unload: Duration::from_secs(10),

@@ -11,7 +11,7 @@ mod vault;
 
 pub use keys::{SecretKeyError, SecretKeys, new_secret_key};
 
-pub(crate) use called_key::{CalledKey, WithKey};
+pub(crate) use called_key::{CalledKey, CalledKeys, mask_of};
 pub(crate) use keys::{Sealed, SealedWithout};
 pub(crate) use pattern::HostPattern;
 pub(crate) use placeholder::{Part, placeholder};

@@ -458,7 +458,7 @@ pub struct Suspension {
     pub row: ExecutionRow,
     /// Whether it was inserted before.
     pub is_known: bool,
-    /// The number of the first of `entries` in the journal.
+    /// The number of the first of `entries` in the journal. Those that the journal has already are left as they are.
     pub first: u64,
     /// What is not in its journal yet.
     pub entries: Vec<JournalEntry>,

@@ -350,6 +350,35 @@ fn executions_that_write_their_bodies_leave_half_of_the_slots_to_others() {
 }
 
 #[test]
+fn a_body_into_which_nothing_is_written_for_long_is_cut_off_and_its_execution_leaves_memory() {
+    let host = Setup::new().set("executions", 2).set("unload_ms", 1).set("body_silence_ms", 50).start();
+    let webhook = webhook(&host, "respond", "respond");
+    let mut connection = start(&host, &webhook, json!([start_body(), write("begun"), sleep(DAY)]));
+    connection.until_arrived("begun");
+    let id = latest(&host, &webhook);
+    assert!(connection.try_answer("POST").is_none(), "a body that was cut off looks whole");
+    let left = host.wait_until(&id, "has left memory", |execution| execution["wake_at"] != Value::Null);
+    assert_eq!((&left["status"], &left["is_durable"]), (&json!("WAITING"), &json!(true)));
+    assert_eq!(call(&host, &webhook, json!([start_body(), write("a"), finish()])).text(), "a");
+}
+
+#[test]
+fn the_log_of_an_execution_that_came_back_is_whole_while_it_runs() {
+    let host = unloading();
+    let webhook = webhook(host, "respond-log", "respond");
+    let log = |text: &str| json!({ "op": "log", "text": text });
+    let operations = json!([log("one"), log("two"), sleep(20), start_body(), log("three"), write("begun"), sleep(DAY)]);
+    let mut connection = start(host, &webhook, operations);
+    connection.until_arrived("begun");
+    let id = latest(host, &webhook);
+    let messages: Vec<Value> = host.log_of(&id).iter().map(|line| line["message"].clone()).collect();
+    assert_eq!(messages, ["one", "two", "three"]);
+    let rest = host.get(&format!("/api/latest/execution/{id}/log?from=1&limit=1&plain=true")).as_operator().send().ok();
+    assert_eq!(rest[0]["message"], "two");
+    host.cancel(&id).ok();
+}
+
+#[test]
 fn a_body_that_is_not_finished_is_cut_off() {
     let host = Host::shared();
     let webhook = webhook(host, "respond-cut", "respond");

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use data_encoding::{BASE64, HEXLOWER};
 use flowhost_tests::outside::Outside;
-use flowhost_tests::scene::{DAY, items, text, until_status, webhook, webhook_with};
+use flowhost_tests::scene::{DAY, items, text, unloading, until_status, webhook, webhook_with};
 use flowhost_tests::{Ended, Host, Ran, Setup, workspace_file};
 use serde_json::{Value, json};
 
@@ -560,6 +560,12 @@ fn the_key_of_a_call_is_masked_where_its_caller_repeats_it() {
         let kept = host.read(&format!("execution/{id}")).ok();
         assert_eq!(kept["output_value"], execution["output_value"]);
     }
+    // Also when it has left memory and come back.
+    let away = unloading();
+    let respond = away.webhook_with("secrets-key-respond", "respond", &json!({ "key": key }));
+    let plan = json!({ "key": key, "ops": [{ "op": "sleep", "ms": 20 }, { "op": "fail", "message": key }] });
+    let problem = respond.call(away, &plan).send().problem(500, "flow.error");
+    assert_eq!(problem["detail"], "***");
     let outputs = made("secrets-key-outputs", "outputs");
     let plan = json!({ "key": key, "set": { "a": [key] }, "fail": format!("wrong: {key}") });
     let problem = outputs.call(host, &plan).send().problem(500, "flow.error");

@@ -218,7 +218,7 @@ async fn ended(host: Host, ids: Vec<RecordId>, when: ReturnWhen) -> EndedChildre
         Ok(executions) => {
             let is_there: Vec<RecordId> = executions.iter().map(|execution| execution.id).collect();
             for ended in executions.iter().filter(|one| one.status.is_ended()) {
-                host.shown_as_ended(ended.id).await;
+                host.superseded(ended.id).await;
             }
             known.extend(executions.iter().filter(|one| one.status.is_ended()).map(|one| (one.id, one.status)));
             // What is not kept any more ended long ago.

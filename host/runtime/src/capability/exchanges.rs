@@ -263,7 +263,7 @@ pub(super) fn ended(state: &mut State, ended: Option<Exchanged>) -> wasmtime::Re
 pub(super) async fn keep<'a>(state: &mut State, sent: impl Iterator<Item = &'a Sent>) -> wasmtime::Result<()> {
     if sent.into_iter().any(|sent| sent.is_kept) {
         let (host, live) = asking(state)?;
-        host.step(state, &live, Vec::new(), |_, _| {}).await?;
+        host.keep_told(state, &live).await?;
     }
     Ok(())
 }

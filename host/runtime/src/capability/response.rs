@@ -144,23 +144,27 @@ impl response::Host for State {
     }
 
     async fn start_body(&mut self, content_type: String) -> wasmtime::Result<Told<Resource<BodyStream>>> {
-        if let Err(refused) = shape(self, |response| response.set_content_type(&content_type))? {
-            return Ok(Err(refused));
-        }
-        let send = |response: &mut Response| {
+        // Kept when it is clear that it is sent.
+        let prepared = shape(self, |response| {
+            let mut response = response.clone();
             response.set_body(&content_type, Vec::new())?;
-            response.send()
+            let answer = response.send()?;
+            Ok((response, answer))
+        })?;
+        let (sent, mut answer) = match prepared {
+            Ok(prepared) => prepared,
+            Err(refused) => return Ok(Err(refused)),
         };
         let call = Call::new("response.start-body", &content_type);
         if let Some(told) = self.replay::<Told<()>>(&call)? {
             if let Err(refused) = told {
                 return Ok(Err(refused));
             }
-            let _sent_before = shape(self, send)?;
+            asking(self)?.1.with_response(|response| *response = sent);
             return self.push_resource(BodyStream { sink: Sink::Nowhere, writes: 0 }).map(Ok);
         }
         let (host, live) = asking(self)?;
-        let place = if host.caller_takes_body(&live) {
+        let place = if host.caller_takes_body(&live, answer.status) {
             let Some(place) = host.admission().streaming_place() else {
                 let refused = refusal("response.too-many-bodies", TOO_MANY_BODIES);
                 self.record(call, &Err::<(), HostError>(refused.clone()))?;
@@ -170,17 +174,14 @@ impl response::Host for State {
         } else {
             None
         };
-        let mut answer = match shape(self, send)? {
-            Ok(answer) => answer,
-            Err(refused) => return Ok(Err(refused)),
-        };
+        live.with_response(|response| *response = sent);
         // Before anything is kept: a handle beyond the flow's budget is the end of it.
         let stream = self.push_resource(BodyStream { sink: Sink::Nowhere, writes: 0 })?;
         if let Some(place) = place {
             let (writer, body) = streamed(host.limits().body_stall);
+            live.begin_streaming(place);
             self.table.get_mut(&stream)?.sink = Sink::Caller(writer);
             answer.body = FlowBody::Streamed(body);
-            live.begin_streaming(place);
         }
         self.record(call, &Ok::<(), HostError>(()))?;
         let answered = live.clone();

@@ -119,12 +119,10 @@ impl Ends {
         }
     }
 
-    /// Tells the callers of an execution that its end could not be kept.
+    /// Tells the callers of an execution that its end could not be kept. Its parent waits on: the end may be kept later.
     pub(crate) fn fail(&self, id: RecordId, problem: impl Fn() -> Problem) {
-        for waiter in self.lock().remove(&id).into_iter().flatten() {
-            if let Waiter::Caller(answer) = waiter {
-                let _gone = answer.send(Err(problem()));
-            }
+        while let Some(answer) = self.take_caller(id) {
+            let _gone = answer.send(Err(problem()));
         }
     }
 
@@ -142,5 +140,24 @@ impl Ends {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RecordId, Vec<Waiter>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::Code;
+
+    #[tokio::test]
+    async fn an_end_that_could_not_be_kept_is_told_to_callers_and_parents_wait_on() {
+        let (ends, id) = (Ends::default(), RecordId::new());
+        let (answer, answered) = oneshot::channel();
+        let mut parent = ends.of(vec![id]);
+        ends.answer(id, answer);
+        ends.fail(id, || Problem::new(Code::HostStorageFull, "full"));
+        assert_eq!(answered.await.unwrap().unwrap_err().code, Code::HostStorageFull);
+        assert!(matches!(ends.lock()[&id][..], [Waiter::Parent(_)]));
+        ends.close();
+        assert!(parent.next().await.is_none());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flowhost_engine::{Kept, Log, Mask};
+use flowhost_engine::{Kept, Log};
 use flowhost_model::{
     Actor, ConcurrencyLimit, Execution, FlowRef, JournalEntry, LogLevel, Priority, RawValue, RecordId, Status,
     Timestamp, WebhookRef,
@@ -19,7 +19,7 @@ use super::residents::{Residents, Stay};
 use super::{FlowAnswer, Outputs, Response, Stop, StopReason};
 use crate::limits::Budget;
 use crate::problem::Problem;
-use crate::secret::{CalledKey, Secrets, WithKey};
+use crate::secret::{CalledKey, Secrets, mask_of};
 use crate::webhook::IncomingRequest;
 
 /// What an execution is started with.
@@ -124,10 +124,7 @@ impl Live {
     ) -> Result<Self, Problem> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Problem::host)?;
-        let mask: Arc<dyn Mask> = match &start.key {
-            None => secrets.clone(),
-            Some(key) => Arc::new(WithKey { secrets: secrets.clone(), key: key.clone() }),
-        };
+        let mask = mask_of(&secrets, start.key.as_ref());
         let is_durable = start.is_durable;
         let moving = Moving { is_durable, ..Moving::default() };
         Ok(Self {
@@ -150,14 +147,16 @@ impl Live {
         })
     }
 
-    /// An execution that the store has, from where it stands.
+    /// An execution that the store has, from where it stands, with the key of its call where this host knows it.
     pub(crate) fn recovered(
         row: ExecutionRow,
         budget: Budget,
         residents: Arc<Residents>,
         secrets: Arc<Secrets>,
+        key: Option<Arc<CalledKey>>,
     ) -> Self {
         let execution = row.execution;
+        let mask = mask_of(&secrets, key.as_ref());
         let moving = Moving {
             is_durable: execution.is_durable,
             started_at: execution.started_at,
@@ -180,7 +179,7 @@ impl Live {
             concurrency: row.concurrency,
             is_productive: execution.is_productive,
             input: execution.input_value,
-            key: None,
+            key,
             request: row.request.map(|request| Arc::new(IncomingRequest::from_record(request))),
             budget,
             is_durable: execution.is_durable,
@@ -190,7 +189,7 @@ impl Live {
             attempt: execution.attempt,
             seed: row.seed,
             created_at: execution.created_at,
-            log: Arc::new(Log::resumed(budget.log_bytes, row.log_lines).masked_by(secrets.clone())),
+            log: Arc::new(Log::resumed(budget.log_bytes, row.log_lines).masked_by(mask)),
             stop: Stop::default(),
             caller: Mutex::default(),
             left: Notify::new(),
@@ -556,8 +555,14 @@ impl Live {
         }
     }
 
-    /// Ready when it is to leave memory, where it waits.
-    pub(super) async fn told_to_leave(&self) {
+    /// Ready when it is to leave memory, where it waits. While its flow writes to a caller it stays, until it has written
+    /// nothing for as long as `silence`: when it leaves then, the body is cut off.
+    pub(super) async fn told_to_leave(&self, silence: Duration) {
+        if self.is_streaming() {
+            tokio::time::sleep(silence).await;
+            self.end_streaming();
+            *self.stay() = Some(self.residents.enter());
+        }
         let told = self.stay().as_ref().map(Stay::told);
         match told {
             Some(told) => told.wait().await,

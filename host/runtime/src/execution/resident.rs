@@ -26,7 +26,7 @@ impl Residence for Resident {
     }
 
     async fn unload(&self) {
-        self.live.told_to_leave().await;
+        self.live.told_to_leave(self.host.limits().body_silence).await;
     }
 
     async fn keep(&self, first: u64, entries: Vec<JournalEntry>) -> bool {

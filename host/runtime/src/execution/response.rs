@@ -41,7 +41,7 @@ pub enum FlowBody {
 }
 
 /// Whether an answer of this status has a body.
-fn has_body(status: StatusCode) -> bool {
+pub(super) fn has_body(status: StatusCode) -> bool {
     !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
@@ -76,7 +76,7 @@ impl ResponseError {
 }
 
 /// What a flow has set of its answer.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Response {
     is_shaped: bool,
     is_sent: bool,
@@ -123,13 +123,9 @@ impl Response {
         Ok(())
     }
 
-    pub(crate) fn set_content_type(&mut self, content_type: &str) -> Result<(), ResponseError> {
-        self.put_header(CONTENT_TYPE.as_str(), content_type.as_bytes(), false)
-    }
-
     /// Sets the body, whose size is the caller's care.
     pub(crate) fn set_body(&mut self, content_type: &str, body: Vec<u8>) -> Result<(), ResponseError> {
-        self.set_content_type(content_type)?;
+        self.put_header(CONTENT_TYPE.as_str(), content_type.as_bytes(), false)?;
         (self.body, self.file) = (body.into(), None);
         Ok(())
     }
@@ -148,12 +144,7 @@ impl Response {
 
     /// The file that is the body, where the answer has one.
     pub(crate) fn file(&self) -> Option<String> {
-        self.file.clone().filter(|_| self.has_body())
-    }
-
-    /// Whether the answer, as it is set now, has a body.
-    pub(crate) fn has_body(&self) -> bool {
-        has_body(self.status)
+        self.file.clone().filter(|_| has_body(self.status))
     }
 
     /// Takes the answer to send it; nothing can be set any more.
@@ -161,7 +152,7 @@ impl Response {
         self.refuse_if_sent()?;
         self.is_sent = true;
         let body = std::mem::take(&mut self.body);
-        let body = FlowBody::Whole(if self.has_body() { body } else { Bytes::new() });
+        let body = FlowBody::Whole(if has_body(self.status) { body } else { Bytes::new() });
         Ok(FlowAnswer { status: self.status, headers: std::mem::take(&mut self.headers), body })
     }
 

@@ -10,12 +10,13 @@ use flowhost_model::{Execution, JournalEntry, LogLevel, RecordId, Status, Timest
 use flowhost_store::{Ended, ExecutionRow, Suspension, Ticket};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::Method;
+use http::{Method, StatusCode};
 use tokio::sync::oneshot;
 
 use super::ends::{Answer, Answered};
 use super::queue::Holding;
 use super::resident::Resident;
+use super::response::has_body;
 use super::{Counted, Event, FlowAnswer, Live, Registered, Slot, StopReason, end};
 use crate::capability::ExecutionContext;
 use crate::host::Host;
@@ -41,6 +42,8 @@ enum Run {
     Ended(Outcome),
     /// It leaves memory, and goes on later.
     Left(Leaving),
+    /// The store had the last word before it ran.
+    Superseded,
 }
 
 /// What an execution takes along when it leaves memory.
@@ -98,6 +101,7 @@ impl Host {
         match run {
             Run::Ended(outcome) => self.finish(&live, outcome, held).await,
             Run::Left(leaving) => self.leave(&live, leaving, held).await,
+            Run::Superseded => drop(held),
         }
     }
 
@@ -138,6 +142,7 @@ impl Host {
             Run::Left(Leaving { status, message, wake_at, due, first, entries })
         };
         match (report.outcome, live.stop.reason()) {
+            (_, Some(StopReason::Superseded)) => Run::Superseded,
             (Outcome::Suspended(Suspended { limit, due }), None) => {
                 let due = due.filter(|_| limit.is_relative);
                 leaving(Status::Waiting, live.execution().status_message, limit.until, due)
@@ -159,6 +164,9 @@ impl Host {
         // Before anybody can wake it: its end must find its caller.
         if let Some(answer) = live.take_caller() {
             self.ends().answer(live.id, answer);
+        }
+        if let Some(key) = &live.start.key {
+            self.called_keys().keep(live.id, key.clone());
         }
         live.end_streaming();
         live.set_durable();
@@ -308,12 +316,10 @@ impl Host {
         }
     }
 
-    /// Whether somebody waits who would get the body of the answer as it is set now.
-    pub(crate) fn caller_takes_body(&self, live: &Live) -> bool {
+    /// Whether somebody waits who would get a body with an answer of this status.
+    pub(crate) fn caller_takes_body(&self, live: &Live, status: StatusCode) -> bool {
         let takes_bodies = live.start.request.as_ref().is_some_and(|request| request.method != Method::HEAD);
-        takes_bodies
-            && live.with_response(|response| response.has_body())
-            && (live.has_caller() || self.ends().has_caller(live.id))
+        takes_bodies && has_body(status) && (live.has_caller() || self.ends().has_caller(live.id))
     }
 
     /// Who waits for the answer of a flow. A program that starts an execution without a request waits for its end.
@@ -375,7 +381,11 @@ impl Host {
     async fn load(&self, ticket: &Ticket) -> Option<(Arc<Live>, Registered)> {
         let id = ticket.id;
         let row = self.store().load_execution(id).await;
-        let loaded = row.map(|row| self.register(row));
+        let loaded = match row {
+            // A ticket may come twice.
+            Ok(_) if self.is_in_memory(id).await => Ok(None),
+            row => row.map(|row| self.register(row)),
+        };
         self.queue().note_loaded(id);
         match loaded {
             Ok(loaded) => loaded,
@@ -397,6 +407,14 @@ impl Host {
         }
     }
 
+    /// Whether an execution is in memory and does not leave it.
+    async fn is_in_memory(&self, id: RecordId) -> bool {
+        let Some(live) = self.registry().get(id) else { return false };
+        // Held while it leaves.
+        let _recorded = live.recorded().lock().await;
+        !live.has_left()
+    }
+
     /// Puts an execution of the store among those in memory; none where it is not for this host to run.
     fn register(&self, row: ExecutionRow) -> Option<(Arc<Live>, Registered)> {
         // Somebody paused it, or has it.
@@ -406,7 +424,8 @@ impl Host {
         let is_cancelled = row.is_cancelled;
         let budget = self.limits().budget;
         let (residents, secrets) = (self.admission().residents().clone(), self.secrets().clone());
-        let live = Arc::new(Live::recovered(row, budget, residents, secrets));
+        let key = self.called_keys().take(row.execution.id);
+        let live = Arc::new(Live::recovered(row, budget, residents, secrets, key));
         let registered = self.registry().add(live.clone());
         if is_cancelled {
             live.stop(StopReason::Cancel);
@@ -430,7 +449,8 @@ impl Host {
             Err(flowhost_store::Error::NotFound) => Ok(()),
             Err(error) => Err(error.into()),
             Ok(others) => {
-                self.shown_as_ended(execution.id).await;
+                self.superseded(execution.id).await;
+                self.called_keys().take(execution.id);
                 self.ends().tell(&execution);
                 let had_locks = !others.released.is_empty();
                 self.settle(others).await;
@@ -443,12 +463,12 @@ impl Host {
         }
     }
 
-    /// Ready when an execution whose end the store has is shown as it ended. It may have been brought into memory just before
-    /// that end, and is shown as it stands there until it has left.
-    pub(crate) async fn shown_as_ended(&self, id: RecordId) {
+    /// Ready when an execution that was ended or paused in the store is not in memory. It may have been on its way there just
+    /// then, and would run, and be shown as it stands there.
+    pub(crate) async fn superseded(&self, id: RecordId) {
         self.queue().until_loaded(id).await;
         if let Some(live) = self.registry().get(id) {
-            live.stop(StopReason::Cancel);
+            live.stop(StopReason::Superseded);
             live.left().await;
         }
     }
@@ -547,20 +567,21 @@ mod tests {
     use super::super::live::tests::start;
     use super::*;
 
-    #[tokio::test]
-    async fn an_end_is_told_when_nobody_is_shown_the_execution_as_it_was_before() {
-        let folder = tempfile::tempdir().unwrap();
+    /// A host, and an execution in its store that is its own.
+    async fn host_with_one(folder: &tempfile::TempDir) -> (Host, Ticket) {
         let host = Host::builder().data(folder.path()).build().await.unwrap();
         let live = host.admit(start()).unwrap();
-        let id = live.id;
         host.store().insert_execution(live.row(live.execution(), host.owner_id())).await.unwrap();
+        (host, live.ticket())
+    }
 
-        // It is read from the store, ended there, and only then seen in memory.
+    /// Reads an execution from the store, has the store changed until it has this status, and only then puts what was read
+    /// into memory, where it ends when it is told to.
+    async fn overtaken(host: &Host, id: RecordId, status: Status, change: impl Future<Output = ()> + Send + 'static) {
         host.queue().note_loading(id);
         let row = host.store().load_execution(id).await.unwrap();
-        let mut ends = host.ends().of(vec![id]);
-        host.cancel_child(id);
-        while !host.store().execution(id).await.unwrap().unwrap().status.is_ended() {
+        let changed = tokio::spawn(change);
+        while host.store().execution(id).await.unwrap().unwrap().status != status {
             tokio::task::yield_now().await;
         }
         let (live, registered) = host.register(row).unwrap();
@@ -569,8 +590,43 @@ mod tests {
             live.stop.stopped().await;
             drop(registered);
         });
+        changed.await.unwrap();
+    }
 
+    #[tokio::test]
+    async fn an_end_is_told_when_nobody_is_shown_the_execution_as_it_was_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let (host, Ticket { id, .. }) = host_with_one(&folder).await;
+        let mut ends = host.ends().of(vec![id]);
+        let ending = host.clone();
+        overtaken(&host, id, Status::EndedCancelled, async move { ending.end_cancelled(id).await.unwrap() }).await;
         assert_eq!(ends.next().await, Some((id, Status::EndedCancelled)));
         assert_eq!(host.execution(id).await.unwrap().status, Status::EndedCancelled);
+    }
+
+    #[tokio::test]
+    async fn what_is_paused_on_its_way_into_memory_does_not_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let (host, Ticket { id, .. }) = host_with_one(&folder).await;
+        let pausing = host.clone();
+        let paused = async move {
+            // It was in the store when it was looked for in memory.
+            pausing.store().pause_execution(id, "paused".into()).await.unwrap();
+            pausing.superseded(id).await;
+        };
+        overtaken(&host, id, Status::Paused, paused).await;
+        assert!(host.registry().get(id).is_none());
+        assert_eq!(host.execution(id).await.unwrap().status, Status::Paused);
+    }
+
+    #[tokio::test]
+    async fn a_second_ticket_of_an_execution_runs_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (host, ticket) = host_with_one(&folder).await;
+        let first = host.load(&ticket).await.unwrap();
+        assert!(host.load(&ticket).await.is_none());
+        // One that leaves memory may come back before it has gone.
+        first.0.set_left();
+        assert!(host.load(&ticket).await.is_some());
     }
 }

@@ -20,6 +20,9 @@ use crate::problem::{Code, Problem};
 use crate::record::{List, ListRequest, Parents};
 use crate::webhook::FlowTarget;
 
+/// How often an execution is looked for that is to be paused: it goes from one place to another some few times at most.
+const PAUSES: usize = 100;
+
 fn no_execution(id: RecordId) -> Problem {
     Problem::new(Code::RecordNotFound, format!("there is no execution `{id}`"))
 }
@@ -176,11 +179,12 @@ impl Host {
         limit: u32,
     ) -> Result<Vec<LogLine>, Problem> {
         self.read_execution(by, id).await?;
-        if let Some(live) = self.registry().get(id) {
-            let from = usize::try_from(from).unwrap_or(usize::MAX);
-            return Ok(live.log.lines().into_iter().skip(from).take(limit as usize).collect());
-        }
-        Ok(self.store().execution_log(id, from, limit).await?)
+        let Some(live) = self.registry().get(id) else { return Ok(self.store().execution_log(id, from, limit).await?) };
+        // What it wrote before it left memory is in the store. A log is small.
+        let mut lines = self.store().execution_log(id, 0, u32::MAX).await?;
+        lines.extend(live.log.lines());
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        Ok(lines.into_iter().skip(from).take(limit as usize).collect())
     }
 
     /// A page of the executions that the store has and the identity may read, as they stand now; newest first unless asked
@@ -206,6 +210,11 @@ impl Host {
         for execution in items.iter_mut().filter(|execution| !execution.status.is_ended()) {
             if let Some(live) = self.registry().get(execution.id) {
                 *execution = live.execution();
+            } else if matches!(execution.status, Status::Scheduled | Status::Running)
+                && let Some(left) = self.store().execution(execution.id).await?
+            {
+                // It may have left memory since the page was read.
+                *execution = left;
             }
         }
         Ok(List { items, next: page.next })
@@ -288,7 +297,7 @@ impl Host {
     /// Problem: `record.conflict` where it has ended.
     pub async fn pause(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
         self.steerable(by, id).await?;
-        loop {
+        for _ in 0..PAUSES {
             self.pause_once(id).await?;
             let execution = self.execution(id).await?;
             match execution.status {
@@ -301,6 +310,12 @@ impl Host {
                 _ => tokio::task::yield_now().await,
             }
         }
+        // Its end could not be kept, for instance.
+        tracing::error!(execution = %id, "an execution that is to be paused is neither in memory nor ready to go on");
+        Err(Problem::new(
+            Code::RecordConflict,
+            "the execution can be neither run nor paused before the host's next start",
+        ))
     }
 
     async fn pause_once(&self, id: RecordId) -> Result<(), Problem> {
@@ -312,7 +327,11 @@ impl Host {
             return Ok(());
         }
         match self.store().pause_execution(id, super::PAUSED.to_owned()).await {
-            Ok(()) => self.count_paused(),
+            Ok(()) => {
+                self.count_paused();
+                drop(queued);
+                self.superseded(id).await;
+            }
             Err(flowhost_store::Error::NotFound) => {}
             Err(error) => {
                 if let Some(queued) = queued {

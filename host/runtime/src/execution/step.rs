@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{Outcome, State, Suspended, WaitLimit};
+use flowhost_engine::{Outcome, State, Step, Suspended, WaitLimit};
 use flowhost_model::JournalEntry;
 use flowhost_store::{JournalWrite, Write};
 
@@ -23,20 +23,47 @@ impl Host {
         changes: Vec<Write>,
         after: impl FnOnce(&Self, u64) + Send + 'static,
     ) -> wasmtime::Result<()> {
-        let (first, entries) = state.journal.take_pending();
+        let Some(Step { first, entries, cost }) = state.journal.begin_step() else {
+            return Err(state.end(Outcome::HostFault("a change has no entry in the journal".to_owned())));
+        };
         match self.keep(live, first, entries, changes, after).await {
-            Ok(()) => Ok(()),
-            Err(flowhost_store::Error::NotFound) => Err(state.end(Outcome::Cancelled)),
-            Err(flowhost_store::Error::Full) if live.has_caller() || live.is_streaming() => {
-                Err(state.end(Outcome::HostFault(STORAGE_IS_FULL.to_owned())))
+            Ok(()) => {
+                state.journal.note_step(cost);
+                Ok(())
+            }
+            Err(error) => Err(self.not_kept(state, live, error)),
+        }
+    }
+
+    /// Keeps what a flow was told. From then on the execution is durable, unless its flow writes to its caller.
+    ///
+    /// Error: nothing was kept; to be returned to wasmtime at once.
+    pub(crate) async fn keep_told(&self, state: &mut State, live: &Arc<Live>) -> wasmtime::Result<()> {
+        let (first, entries) = state.journal.pending();
+        let count = entries.len();
+        match self.keep(live, first, entries, Vec::new(), |_, _| {}).await {
+            Ok(()) => {
+                state.journal.note_kept(count);
+                Ok(())
+            }
+            Err(error) => Err(self.not_kept(state, live, error)),
+        }
+    }
+
+    /// How an execution goes on where something of it could not be kept.
+    fn not_kept(&self, state: &mut State, live: &Live, error: flowhost_store::Error) -> wasmtime::Error {
+        match error {
+            flowhost_store::Error::NotFound => state.end(Outcome::Cancelled),
+            flowhost_store::Error::Full if live.has_caller() || live.is_streaming() => {
+                state.end(Outcome::HostFault(STORAGE_IS_FULL.to_owned()))
             }
             // By itself it leaves memory, as soon as there is room for that, and tries the change again.
-            Err(flowhost_store::Error::Full) => {
+            flowhost_store::Error::Full => {
                 let limit = WaitLimit { until: Some(self.now().saturating_add(TRY_AGAIN_AFTER)), is_relative: true };
                 let due = Some(std::time::Instant::now() + TRY_AGAIN_AFTER);
-                Err(state.end(Outcome::Suspended(Suspended { limit, due })))
+                state.end(Outcome::Suspended(Suspended { limit, due }))
             }
-            Err(error) => Err(state.end(Outcome::HostFault(format!("a change of the flow was not kept: {error}")))),
+            error => state.end(Outcome::HostFault(format!("a change of the flow was not kept: {error}"))),
         }
     }
 

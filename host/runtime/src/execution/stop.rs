@@ -13,6 +13,8 @@ pub(crate) enum StopReason {
     Pause,
     /// Somebody wants its end.
     Cancel,
+    /// Its row was ended or paused while it was on its way into memory: nothing of it is kept.
+    Superseded,
 }
 
 /// Stops a flow, whatever it is doing.

@@ -81,12 +81,13 @@ impl Waker {
 }
 
 impl Host {
-    /// Looks at the clock, and moves the waits for some time with it if it was set. Gives whether it was.
-    async fn look_at_clock(&self) -> bool {
+    /// Looks at the clock, and moves the waits for some time with it if it was set. Gives whether it was, and the time by which
+    /// waits are over now.
+    async fn look_at_clock(&self) -> (bool, Timestamp) {
         let present = Seen::now(&**self.clock());
         let seen = *self.waker().seen().await;
         if jump(seen, present).is_none() && present.at.duration_since(seen.at) < TICK {
-            return false;
+            return (false, present.clock);
         }
         // What leaves memory at this moment is kept first, in the time of the clock as it was seen.
         let mut seen = self.waker().0.seen.write().await;
@@ -96,21 +97,21 @@ impl Host {
             tracing::warn!(seconds = jump / 1_000_000, "the clock was set; waits for some time go on as before");
             if let Err(error) = self.store().shift_waits(jump).await {
                 tracing::error!(%error, "waits could not be moved with the clock; it is tried again");
-                return false;
+                return (false, seen.at(present.at));
             }
         }
         *seen = present;
-        jump.is_some()
+        (jump.is_some(), present.clock)
     }
 
     /// Starts the task that brings executions back, as long as the host lives.
     pub(crate) fn start_waker(&self) {
         tokio::spawn(wake(self.downgrade(), self.waker().clone()));
+        tokio::spawn(look_at_development(self.downgrade()));
     }
 
-    /// Brings back those whose time has come. Gives when the next one's comes.
-    async fn wake_due(&self) -> Option<Timestamp> {
-        let now = self.now();
+    /// Brings back those whose time has come by `now`. Gives when the next one's comes.
+    async fn wake_due(&self, now: Timestamp) -> Option<Timestamp> {
         if self.queue().brought() >= ENOUGH {
             return Some(now.saturating_add(FULL));
         }
@@ -152,13 +153,13 @@ impl Host {
 }
 
 async fn wake(host: WeakHost, waker: Waker) {
-    let (mut leased, mut looked) = (Instant::now(), Instant::now());
+    let mut leased = Instant::now();
     loop {
         let Some(host) = host.upgrade() else { return };
         if host.refuse_if_draining().is_err() {
             return;
         }
-        let is_set = host.look_at_clock().await;
+        let (is_set, now) = host.look_at_clock().await;
         if is_set {
             waker.0.next.store(i64::MIN, Ordering::Relaxed);
         }
@@ -168,16 +169,10 @@ async fn wake(host: WeakHost, waker: Waker) {
                 tracing::warn!(%error, "the lease could not be extended; it is tried again");
             }
         }
-        if looked.elapsed() >= host.limits().development.clamp(TICK, DEVELOPMENT) {
-            looked = Instant::now();
-            if let Err(error) = host.pause_inactive().await {
-                tracing::warn!(%error, "waiting executions in development mode could not be looked at; it is tried again");
-            }
-        }
-        if waker.0.next.load(Ordering::Relaxed) <= host.now().0 {
+        if waker.0.next.load(Ordering::Relaxed) <= now.0 {
             // Set before the store is asked: a wait that is kept meanwhile makes it earlier again.
             waker.0.next.store(i64::MAX, Ordering::Relaxed);
-            if let Some(next) = host.wake_due().await {
+            if let Some(next) = host.wake_due(now).await {
                 waker.0.next.fetch_min(next.0, Ordering::Relaxed);
             }
         }
@@ -187,6 +182,21 @@ async fn wake(host: WeakHost, waker: Waker) {
         tokio::select! {
             () = tokio::time::sleep(left) => {}
             () = waker.0.sooner.notified() => {}
+        }
+    }
+}
+
+/// Looks at the executions in development mode that wait, now and then.
+async fn look_at_development(host: WeakHost) {
+    loop {
+        let Some(every) = host.upgrade().map(|host| host.limits().development.clamp(TICK, DEVELOPMENT)) else { return };
+        tokio::time::sleep(every).await;
+        let Some(host) = host.upgrade() else { return };
+        if host.refuse_if_draining().is_err() {
+            return;
+        }
+        if let Err(error) = host.pause_inactive().await {
+            tracing::warn!(%error, "waiting executions in development mode could not be looked at; it is tried again");
         }
     }
 }

@@ -1,12 +1,13 @@
-//! The key of a webhook call, which the host knows in clear for as long as the call runs.
+//! The key of a webhook call, which the host knows in clear until the execution has ended, or the host has.
 //!
 //! What carried it is taken out of all that the flow sees. A caller who wrote it somewhere else as well has told the flow; then
 //! it is masked like a secret, in that execution and in its children.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowhost_engine::Mask;
-use flowhost_model::{Execution, RawValue};
+use flowhost_model::{Execution, RawValue, RecordId};
 
 use super::mask::Finder;
 use super::{SHORTEST_VALUE, Secrets};
@@ -15,11 +16,39 @@ use super::{SHORTEST_VALUE, Secrets};
 #[derive(Debug)]
 pub(crate) struct CalledKey(Finder);
 
+/// The keys of executions that have left memory and will come back.
+#[derive(Debug, Default)]
+pub(crate) struct CalledKeys(Mutex<HashMap<RecordId, Arc<CalledKey>>>);
+
+impl CalledKeys {
+    /// Keeps the key of an execution that leaves memory.
+    pub(crate) fn keep(&self, execution: RecordId, key: Arc<CalledKey>) {
+        self.lock().insert(execution, key);
+    }
+
+    /// Takes out the key of an execution that comes back, or has ended.
+    pub(crate) fn take(&self, execution: RecordId) -> Option<Arc<CalledKey>> {
+        self.lock().remove(&execution)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<RecordId, Arc<CalledKey>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Masks secrets and the key of a call.
 #[derive(Debug)]
-pub(crate) struct WithKey {
-    pub(crate) secrets: Arc<Secrets>,
-    pub(crate) key: Arc<CalledKey>,
+struct WithKey {
+    secrets: Arc<Secrets>,
+    key: Arc<CalledKey>,
+}
+
+/// What masks the texts of an execution.
+pub(crate) fn mask_of(secrets: &Arc<Secrets>, key: Option<&Arc<CalledKey>>) -> Arc<dyn Mask> {
+    match key {
+        None => secrets.clone(),
+        Some(key) => Arc::new(WithKey { secrets: secrets.clone(), key: key.clone() }),
+    }
 }
 
 impl CalledKey {

@@ -94,7 +94,7 @@ pub async fn a_journal_may_take_durability_away_for_a_while(store: &dyn Store) {
     assert_eq!([status(&between).await, status(&at_once).await], [Status::EndedError; 2]);
 }
 
-/// Entries follow each other; what would leave a gap, or be there twice, is refused as a whole.
+/// Entries follow each other; what would leave a gap, or make a change twice, is refused as a whole.
 pub async fn a_journal_has_no_gaps(store: &dyn Store) {
     let own = owner(store).await;
     let row = running(store, own).await;
@@ -106,13 +106,17 @@ pub async fn a_journal_has_no_gaps(store: &dyn Store) {
             Err(Error::Damaged(what)) => assert!(what.contains(&id.to_string()), "{what}"),
             other => panic!("{other:?}"),
         }
-        let mut wait = suspension(&row, None);
-        (wait.first, wait.entries) = (first as u64, entries(first, 1));
-        assert!(matches!(store.suspend_execution(wait).await, Err(Error::Damaged(_))));
     }
+    let mut wait = suspension(&row, None);
+    (wait.first, wait.entries) = (3, entries(3, 1));
+    assert!(matches!(store.suspend_execution(wait.clone()).await, Err(Error::Damaged(_))));
     let found = store.load_execution(id).await.unwrap();
     assert_same(&found.execution, &row.execution);
     assert_eq!(found.journal.len(), 2);
+    // What leaves memory may not have been told what is kept of it.
+    (wait.first, wait.entries) = (1, entries(1, 3));
+    assert!(!store.suspend_execution(wait).await.unwrap());
+    assert_eq!(store.load_execution(id).await.unwrap().journal, entries(0, 4));
     assert!(store.record_by_name(RecordType::Setting, "late").await.unwrap().is_none());
 }
 

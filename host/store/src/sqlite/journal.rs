@@ -27,7 +27,20 @@ pub(super) fn write(connection: &Connection, more: &JournalWrite) -> Result<()> 
 }
 
 /// Adds entries to the journal of the execution in row `seq`. `first` must be the next number of the journal.
-pub(super) fn append(
+fn append(connection: &Connection, seq: i64, id: RecordId, first: u64, entries: &[JournalEntry]) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let next = next(connection, seq)?;
+    if first != next {
+        return Err(Error::Damaged(format!("the journal of execution {id} goes on at entry {next}, not at {first}")));
+    }
+    insert(connection, seq, first, entries)
+}
+
+/// Adds entries to the journal of the execution in row `seq`, from the number `first` on. Those that it has already are left
+/// as they are: the execution may have been taken out of memory before it was told that they are kept.
+pub(super) fn append_missing(
     connection: &Connection,
     seq: i64,
     id: RecordId,
@@ -37,17 +50,24 @@ pub(super) fn append(
     if entries.is_empty() {
         return Ok(());
     }
+    let next = next(connection, seq)?;
+    let known = usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX).min(entries.len());
+    append(connection, seq, id, first + known as u64, &entries[known..])
+}
+
+/// The next number of the journal.
+fn next(connection: &Connection, seq: i64) -> Result<u64> {
     let mut statement =
         connection.prepare_cached("SELECT COALESCE(MAX(entry) + 1, 0) FROM execution_journal WHERE execution = ?")?;
-    let next: i64 = statement.query_one([seq], |row| row.get(0))?;
-    if first != next.cast_unsigned() {
-        return Err(Error::Damaged(format!("the journal of execution {id} goes on at entry {next}, not at {first}")));
-    }
+    Ok(statement.query_one([seq], |row| row.get(0).map(i64::cast_unsigned))?)
+}
+
+fn insert(connection: &Connection, seq: i64, first: u64, entries: &[JournalEntry]) -> Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO execution_journal (execution, entry, at, call, digest, result) VALUES (?, ?, ?, ?, ?, ?)",
     )?;
-    for (number, entry) in (next..).zip(entries) {
-        statement.execute(params![seq, number, entry.at.0, entry.call, entry.digest, entry.result])?;
+    for (number, entry) in (first..).zip(entries) {
+        statement.execute(params![seq, number.cast_signed(), entry.at.0, entry.call, entry.digest, entry.result])?;
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ pub(super) fn suspend(connection: &Connection, suspension: Suspension) -> Result
         }
         None => executions::insert(connection, &row, is_relative)?,
     };
-    journal::append(connection, seq, id, first, &entries)?;
+    journal::append_missing(connection, seq, id, first, &entries)?;
     execution_log::append(connection, seq, &log)?;
     if let (false, Some(Some(pending))) = (is_due, pending) {
         waits::add(connection, seq, &pending)?;
