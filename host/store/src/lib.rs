@@ -4,18 +4,23 @@
 //! suite in `conformance`, which the feature of that name brings.
 
 mod error;
+mod execution;
+mod file;
 mod history;
+mod lock;
 mod query;
 mod store;
+mod write;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod sqlite;
 
 pub use error::{Error, Result};
+pub use execution::{Awaits, Due, Ended, ExecutionRow, OwnerId, Recovered, ReturnWhen, Suspension, Ticket};
+pub use file::FilePiece;
 pub use history::{HistoryEntry, HistoryOperation};
+pub use lock::Lock;
 pub use query::{ExecutionPage, ExecutionQuery, RecordPage, RecordQuery, Trash};
-pub use store::{
-    Awaits, Change, Due, Ended, ExecutionRow, Expected, FileContent, FilePiece, JournalWrite, Lock, OwnerId,
-    RecordWrite, Recovered, ReturnWhen, Store, StoreStats, StoredRecord, Suspension, Ticket, Write,
-};
+pub use store::{Store, StoreStats};
+pub use write::{Change, Expected, FileContent, JournalWrite, RecordWrite, StoredRecord, Write};

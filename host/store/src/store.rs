@@ -1,12 +1,12 @@
 //! The contract of a store.
 
 use async_trait::async_trait;
-use flowhost_model::{
-    Actor, Body, ConcurrencyLimit, Digest, Execution, FlowVersion, JournalEntry, LogLine, Meta, Priority, Record,
-    RecordId, RecordType, RequestRecord, Status, Timestamp,
-};
+use flowhost_model::{Digest, Execution, FlowVersion, LogLine, RecordId, RecordType, Status, Timestamp};
 
-use crate::{Error, ExecutionPage, ExecutionQuery, HistoryEntry, RecordPage, RecordQuery, Result};
+use crate::{
+    Change, Due, Ended, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryEntry, Lock, OwnerId,
+    RecordPage, RecordQuery, Recovered, Result, StoredRecord, Suspension, Ticket, Write,
+};
 
 /// Keeps records and executions, durably: when a write has answered, its effect survives the loss of power.
 ///
@@ -15,7 +15,8 @@ use crate::{Error, ExecutionPage, ExecutionQuery, HistoryEntry, RecordPage, Reco
 pub trait Store: Send + Sync + 'static {
     /// Makes all of these changes or none, and gives the revision they made.
     ///
-    /// Errors: [`Error::NameTaken`], [`Error::NotFound`], [`Error::Conflict`].
+    /// Errors: [`Error::NameTaken`](crate::Error::NameTaken), [`Error::NotFound`](crate::Error::NotFound),
+    /// [`Error::Conflict`](crate::Error::Conflict).
     async fn write(&self, changes: Vec<Write>) -> Result<u64>;
 
     /// The record with this id, if there is one, also from the trash.
@@ -30,7 +31,7 @@ pub trait Store: Send + Sync + 'static {
     /// A page of a list of records of a type. Texts are ordered by their characters' numbers, `false` comes before
     /// `true` and null before everything else; without an order it is by name.
     ///
-    /// Errors: [`Error::InvalidCursor`], [`Error::UnknownField`].
+    /// Errors: [`Error::InvalidCursor`](crate::Error::InvalidCursor), [`Error::UnknownField`](crate::Error::UnknownField).
     async fn query_records(&self, record_type: RecordType, query: RecordQuery) -> Result<RecordPage>;
 
     /// What happened to the record with this id, newest first; also where it is gone.
@@ -69,14 +70,14 @@ pub trait Store: Send + Sync + 'static {
     /// `SCHEDULED` and is given back. Its locks are released as [`Write::ReleaseLock`] does; who has one of them then is
     /// given back as well. Its messages that wait for an answer get the status `CLOSED`.
     ///
-    /// Errors: [`Error::NotFound`] where a known one does not exist or has ended, [`Error::Conflict`] where a new one exists.
+    /// Errors: [`Error::NotFound`](crate::Error::NotFound) where a known one does not exist or has ended, [`Error::Conflict`](crate::Error::Conflict) where a new one exists.
     async fn end_execution(&self, execution: Execution, log: Vec<LogLine>, is_known: bool) -> Result<Ended>;
 
     /// Puts an execution that leaves memory before its end into the store, in one transaction.
     ///
     /// Gives whether what it waits for has happened already; it is `SCHEDULED` then, for its owner.
     ///
-    /// Errors: [`Error::NotFound`] where it has ended, or was to be there and is not.
+    /// Errors: [`Error::NotFound`](crate::Error::NotFound) where it has ended, or was to be there and is not.
     async fn suspend_execution(&self, suspension: Suspension) -> Result<bool>;
 
     /// Makes the process that opened the store an owner of executions until `until`; later calls with the id that this gives
@@ -104,22 +105,22 @@ pub trait Store: Send + Sync + 'static {
 
     /// All that is needed to run an execution that has not ended, with its journal.
     ///
-    /// Errors: [`Error::NotFound`] where it does not exist or has ended.
+    /// Errors: [`Error::NotFound`](crate::Error::NotFound) where it does not exist or has ended.
     async fn load_execution(&self, id: RecordId) -> Result<ExecutionRow>;
 
     /// Marks an execution that has not ended as cancelled: whoever runs it next ends it.
     ///
-    /// Errors: [`Error::NotFound`] where it does not exist or has ended.
+    /// Errors: [`Error::NotFound`](crate::Error::NotFound) where it does not exist or has ended.
     async fn mark_cancelled(&self, id: RecordId) -> Result<()>;
 
     /// Makes a `WAITING` or `SCHEDULED` execution `PAUSED`, with a message.
     ///
-    /// Errors: [`Error::NotFound`] where it is neither.
+    /// Errors: [`Error::NotFound`](crate::Error::NotFound) where it is neither.
     async fn pause_execution(&self, id: RecordId, message: String) -> Result<()>;
 
     /// Makes an execution that waits in the store `PAUSED`, with a message.
     ///
-    /// Errors: [`Error::NotFound`] where it does not.
+    /// Errors: [`Error::NotFound`](crate::Error::NotFound) where it does not.
     async fn pause_waiting(&self, id: RecordId, message: String) -> Result<()>;
 
     /// The executions with these ids that are kept, in no order.
@@ -127,18 +128,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// Changes the status of an execution that has not ended.
     ///
-    /// Errors: [`Error::NotFound`] where it does not exist or has ended.
+    /// Errors: [`Error::NotFound`](crate::Error::NotFound) where it does not exist or has ended.
     async fn set_execution_status(&self, id: RecordId, status: Status, message: Option<String>) -> Result<()>;
 
     /// Changes whether an execution that has not ended is productive.
     ///
-    /// Errors: [`Error::NotFound`] where it does not exist or has ended.
+    /// Errors: [`Error::NotFound`](crate::Error::NotFound) where it does not exist or has ended.
     async fn set_productive(&self, id: RecordId, is_productive: bool) -> Result<()>;
 
     /// Makes a `PAUSED` execution `SCHEDULED` for this owner, without a message. Of several who ask for it at the same time,
     /// one gets it.
     ///
-    /// Errors: [`Error::NotFound`] where it does not exist or is not paused.
+    /// Errors: [`Error::NotFound`](crate::Error::NotFound) where it does not exist or is not paused.
     async fn resume_execution(&self, owner: OwnerId, id: RecordId) -> Result<Ticket>;
 
     /// The execution with this id, if it is kept.
@@ -151,7 +152,7 @@ pub trait Store: Send + Sync + 'static {
     /// first. `name` is the flow's, `status` is ordered by an execution's life, and an order by `created_at` is the order
     /// of admission, which is the ids'. What executions do not have, such as a description, is null.
     ///
-    /// Errors: [`Error::InvalidCursor`], [`Error::UnknownField`].
+    /// Errors: [`Error::InvalidCursor`](crate::Error::InvalidCursor), [`Error::UnknownField`](crate::Error::UnknownField).
     async fn query_executions(&self, query: ExecutionQuery) -> Result<ExecutionPage>;
 
     /// What former owners left behind, settled in one transaction: executions that somebody owned and that are durable are
@@ -182,357 +183,8 @@ pub trait Store: Send + Sync + 'static {
     async fn stats(&self) -> Result<StoreStats>;
 
     /// Finishes the writes under way, folds the write-ahead log back, and lets go of the data. Later calls answer
-    /// [`Error::Closed`].
+    /// [`Error::Closed`](crate::Error::Closed).
     async fn close(&self) -> Result<()>;
-}
-
-/// One change of a [`Store::write`].
-#[derive(Clone, Debug)]
-pub enum Write {
-    /// Creates or replaces a record.
-    Record(RecordWrite),
-    /// Removes a record for good.
-    DeleteRecord {
-        /// The record.
-        id: RecordId,
-        /// What must be there before: the record as of a revision.
-        expected: Expected,
-        /// The identity that removes it.
-        by: Option<RecordId>,
-        /// The present.
-        at: Timestamp,
-        /// Why, for the record's history.
-        commit_message: Option<String>,
-        /// Whether the write is remembered in the record's history, as [`RecordWrite::is_remembered`] says.
-        is_remembered: bool,
-    },
-    /// Keeps an execution that has not ended, as [`Store::insert_execution`] does.
-    Execution(Box<ExecutionRow>),
-    /// Marks an execution as cancelled, as [`Store::mark_cancelled`] does; nothing where it has ended.
-    Cancel(RecordId),
-    /// Gives a lock to an execution that has not ended.
-    ///
-    /// Errors: [`Error::Conflict`] where somebody holds it, [`Error::NotFound`] where the execution has ended.
-    AcquireLock {
-        /// The lock.
-        name: String,
-        /// Who gets it.
-        execution: RecordId,
-        /// The present.
-        at: Timestamp,
-    },
-    /// Takes a lock from an execution; nothing where that does not hold it. Of those who wait in the store for its release the
-    /// one that was admitted first has it then, and becomes `SCHEDULED` and nobody's.
-    ReleaseLock {
-        /// The lock.
-        name: String,
-        /// Who holds it.
-        execution: RecordId,
-        /// The present.
-        at: Timestamp,
-    },
-    /// Keeps that a message, a record of the same or an earlier write, waits for its answer.
-    ///
-    /// Error: [`Error::NotFound`] where the execution has ended.
-    OpenMessage {
-        /// The record.
-        message: RecordId,
-        /// Whose message it is.
-        execution: RecordId,
-    },
-    /// A message does not wait any more. Its execution, if it waits for that in the store, becomes `SCHEDULED` and nobody's.
-    ///
-    /// Error: [`Error::Conflict`] where it did not wait.
-    SettleMessage(RecordId),
-    /// Adds to the journal of an execution that has not ended.
-    ///
-    /// Error: [`Error::NotFound`] where it has ended, so that nothing of the write is kept.
-    Journal(JournalWrite),
-    /// Changes the bytes of a file. To be made behind the write of its record in the same transaction, which says their
-    /// number and gives both their revision.
-    ///
-    /// Errors: [`Error::NotFound`] where there is no such file, [`Error::Conflict`] where it is not as large as expected.
-    FileContent {
-        /// The file.
-        file: RecordId,
-        /// What becomes of its bytes.
-        content: FileContent,
-    },
-    /// Adds a version of a flow, with the component's bytes unless a component of that digest is kept already.
-    FlowVersion {
-        /// The version. Its number must be the next of its flow.
-        version: FlowVersion,
-        /// The component's bytes.
-        component: Vec<u8>,
-    },
-}
-
-/// A record to create or replace.
-#[derive(Clone, Debug)]
-pub struct RecordWrite {
-    /// What to keep.
-    pub record: StoredRecord,
-    /// What must be there before.
-    pub expected: Expected,
-    /// Why, for the record's history.
-    pub commit_message: Option<String>,
-    /// Whether the write is remembered in the record's history. What flows write by the thousand is not.
-    pub is_remembered: bool,
-}
-
-/// What becomes of the bytes of a file.
-#[derive(Clone, PartialEq, Eq)]
-pub enum FileContent {
-    /// These are all of them.
-    Whole(Vec<u8>),
-    /// More of them.
-    Added {
-        /// How many there are before.
-        size: u64,
-        /// What comes behind them.
-        bytes: Vec<u8>,
-    },
-}
-
-/// The bytes themselves are nobody's to read in a log.
-impl std::fmt::Debug for FileContent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
-            Self::Added { size, bytes } => write!(f, "Added({} bytes behind {size})", bytes.len()),
-        }
-    }
-}
-
-/// Some of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilePiece {
-    /// The revision of the file's record at the moment of reading: what is read in pieces is of one file where it is the
-    /// same for each.
-    pub revision: u64,
-    /// The bytes.
-    pub bytes: Vec<u8>,
-}
-
-/// More of an execution's journal.
-#[derive(Clone, Debug)]
-pub struct JournalWrite {
-    /// The execution.
-    pub execution: RecordId,
-    /// Set where this is the first of its journal: when the execution began, and when it must have ended. The row is
-    /// `RUNNING` then.
-    pub begins: Option<(Timestamp, Timestamp)>,
-    /// Whether the execution is run again when it is cut off, from now on.
-    pub is_durable: bool,
-    /// The number of the first entry, counted from 0. It must be the next of the journal.
-    pub first: u64,
-    /// The entries.
-    pub entries: Vec<JournalEntry>,
-}
-
-/// What a write expects to find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// No record of the id: a creation.
-    Absent,
-    /// The record as of this revision: nobody changed it meanwhile.
-    Revision(u64),
-}
-
-/// A record in the form that stores keep: the type's own part is JSON.
-#[derive(Clone, Debug)]
-pub struct StoredRecord {
-    /// Its type.
-    pub record_type: RecordType,
-    /// What every record has.
-    pub meta: Meta,
-    /// The type's own part, a JSON object.
-    pub body: String,
-    /// The revision of its last write. Given by the store; ignored in a write.
-    pub revision: u64,
-}
-
-impl StoredRecord {
-    /// The stored form of a record.
-    pub fn from_record<B: Body>(record: &Record<B>) -> Result<Self> {
-        let body = serde_json::to_string(&record.body).map_err(|error| Error::Damaged(error.to_string()))?;
-        Ok(Self { record_type: B::TYPE, meta: record.meta.clone(), body, revision: 0 })
-    }
-
-    /// The record, where it is of the type `B`.
-    pub fn into_record<B: Body>(self) -> Result<Record<B>> {
-        if self.record_type != B::TYPE {
-            return Err(Error::Damaged(format!("record {} is not a {}", self.meta.id, B::TYPE.as_str())));
-        }
-        let body = serde_json::from_str(&self.body)
-            .map_err(|error| Error::Damaged(format!("record {}: {error}", self.meta.id)))?;
-        Ok(Record { meta: self.meta, body })
-    }
-}
-
-/// A record that was written or deleted.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// It was created or replaced.
-    Written(StoredRecord),
-    /// It was removed for good.
-    Deleted {
-        /// Its type.
-        record_type: RecordType,
-        /// Its id.
-        id: RecordId,
-        /// The revision of its removal.
-        revision: u64,
-    },
-}
-
-/// An execution that has not ended, with all that is needed to run it again.
-#[derive(Clone, Debug)]
-pub struct ExecutionRow {
-    /// The execution.
-    pub execution: Execution,
-    /// The request behind it.
-    pub request: Option<RequestRecord>,
-    /// The seed of its randomness.
-    pub seed: [u8; 32],
-    /// When it must have ended, by its wall limit and had it waited for nothing; none before it began.
-    pub deadline: Option<Timestamp>,
-    /// With whose permissions it acts; none for nobody's.
-    pub actor: Option<Actor>,
-    /// Whether it goes on when its parent has ended.
-    pub is_detached: bool,
-    /// How many parents are above it.
-    pub depth: u32,
-    /// A limit that it shares with others.
-    pub concurrency: Option<ConcurrencyLimit>,
-    /// Who runs it; none where it waits to be claimed.
-    pub owner: Option<OwnerId>,
-    /// Whether somebody wished its end. Given by the store; ignored in a write.
-    pub is_cancelled: bool,
-    /// Its journal. Given by [`Store::load_execution`]; ignored in a write.
-    pub journal: Vec<JournalEntry>,
-    /// How many lines of its log came from the flow and not from the host. Given by the store; ignored in a write.
-    pub log_lines: u64,
-}
-
-/// Names a process that owns executions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct OwnerId(pub i64);
-
-/// An execution in the queue, without what it takes to run it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ticket {
-    /// The execution.
-    pub id: RecordId,
-    /// Its flow.
-    pub flow_id: RecordId,
-    /// The webhook that started it.
-    pub webhook_id: Option<RecordId>,
-    /// Its place in the queue.
-    pub priority: Priority,
-    /// A limit that it shares with others.
-    pub concurrency: Option<ConcurrencyLimit>,
-    /// Whether it runs in productive mode.
-    pub is_productive: bool,
-    /// The user that answers for it.
-    pub user_id: Option<RecordId>,
-}
-
-/// What became of others when an execution ended.
-#[derive(Clone, Debug, Default)]
-pub struct Ended {
-    /// Who waited for its end or for one of its locks, and is `SCHEDULED` now, for the owner of the ended one. Where that was
-    /// nobody's, so are they: they are not given back, and are found by [`Store::claim_executions`].
-    pub woken: Vec<Ticket>,
-    /// Its children that are cancelled with it.
-    pub cancelled: Vec<RecordId>,
-    /// The names of the locks that it held.
-    pub released: Vec<String>,
-}
-
-/// An execution that leaves memory before its end.
-#[derive(Clone, Debug)]
-pub struct Suspension {
-    /// The execution as it stands: its status is `WAITING`, `PAUSED` or, for another owner to go on at once, `SCHEDULED`.
-    /// Where the store has a row of it, only what changes while it runs is kept.
-    pub row: ExecutionRow,
-    /// Whether it was inserted before.
-    pub is_known: bool,
-    /// The number of the first of `entries` in the journal. Those that the journal has already are left as they are.
-    pub first: u64,
-    /// What is not in its journal yet.
-    pub entries: Vec<JournalEntry>,
-    /// What is not in its log yet.
-    pub log: Vec<LogLine>,
-    /// Whether `row.execution.wake_at` moves with the clock, since the wait is for some time and not until a time.
-    pub is_relative: bool,
-    /// What it waits for, beside a time.
-    pub awaits: Option<Awaits>,
-}
-
-/// What an execution waits for.
-#[derive(Clone, Debug)]
-pub enum Awaits {
-    /// The ends of others.
-    Children {
-        /// Their ids. One that does not exist has ended, nobody knows how; a wait for none is over at once.
-        children: Vec<RecordId>,
-        /// Which of their ends ends the wait.
-        when: ReturnWhen,
-    },
-    /// That the lock of this name is released. One that it holds itself is no wait.
-    Lock(String),
-    /// That this message does not wait for its answer any more.
-    Message(RecordId),
-}
-
-/// Which end of several executions ends a wait for them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum ReturnWhen {
-    /// The last, however they end.
-    AllEnded,
-    /// The last, or the first that is not a success.
-    AllSucceeded,
-    /// The first, however it ends.
-    FirstEnded,
-}
-
-/// A lock that an execution holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lock {
-    /// Its name.
-    pub name: String,
-    /// The execution.
-    pub execution: RecordId,
-    /// The name of the execution's flow.
-    pub flow_name: String,
-    /// The project that the execution belongs to.
-    pub project_id: Option<RecordId>,
-    /// Since when it holds the lock.
-    pub since: Timestamp,
-}
-
-/// What [`Store::claim_due`] found.
-#[derive(Clone, Debug, Default)]
-pub struct Due {
-    /// Those whose time has come.
-    pub tickets: Vec<Ticket>,
-    /// When the next one's time comes.
-    pub next: Option<Timestamp>,
-}
-
-/// What [`Store::recover`] found.
-#[derive(Clone, Debug, Default)]
-pub struct Recovered {
-    /// How many are run again.
-    pub again: u64,
-    /// How many were ended as interrupted.
-    pub interrupted: u64,
-    /// How many are paused, and stay so.
-    pub paused: u64,
-    /// How many wait, and go on when their event comes.
-    pub waiting: u64,
 }
 
 /// Sizes and waits of a store.

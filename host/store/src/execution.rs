@@ -1,0 +1,140 @@
+//! Executions as stores keep them.
+
+use flowhost_model::{
+    Actor, ConcurrencyLimit, Execution, JournalEntry, LogLine, Priority, RecordId, RequestRecord, Timestamp,
+};
+
+/// An execution that has not ended, with all that is needed to run it again.
+#[derive(Clone, Debug)]
+pub struct ExecutionRow {
+    /// The execution.
+    pub execution: Execution,
+    /// The request behind it.
+    pub request: Option<RequestRecord>,
+    /// The seed of its randomness.
+    pub seed: [u8; 32],
+    /// When it must have ended, by its wall limit and had it waited for nothing; none before it began.
+    pub deadline: Option<Timestamp>,
+    /// With whose permissions it acts; none for nobody's.
+    pub actor: Option<Actor>,
+    /// Whether it goes on when its parent has ended.
+    pub is_detached: bool,
+    /// How many parents are above it.
+    pub depth: u32,
+    /// A limit that it shares with others.
+    pub concurrency: Option<ConcurrencyLimit>,
+    /// Who runs it; none where it waits to be claimed.
+    pub owner: Option<OwnerId>,
+    /// Whether somebody wished its end. Given by the store; ignored in a write.
+    pub is_cancelled: bool,
+    /// Its journal. Given by [`Store::load_execution`](crate::Store::load_execution); ignored in a write.
+    pub journal: Vec<JournalEntry>,
+    /// How many lines of its log came from the flow and not from the host. Given by the store; ignored in a write.
+    pub log_lines: u64,
+}
+
+/// Names a process that owns executions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OwnerId(pub i64);
+
+/// An execution in the queue, without what it takes to run it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The execution.
+    pub id: RecordId,
+    /// Its flow.
+    pub flow_id: RecordId,
+    /// The webhook that started it.
+    pub webhook_id: Option<RecordId>,
+    /// Its place in the queue.
+    pub priority: Priority,
+    /// A limit that it shares with others.
+    pub concurrency: Option<ConcurrencyLimit>,
+    /// Whether it runs in productive mode.
+    pub is_productive: bool,
+    /// The user that answers for it.
+    pub user_id: Option<RecordId>,
+}
+
+/// What became of others when an execution ended.
+#[derive(Clone, Debug, Default)]
+pub struct Ended {
+    /// Who waited for its end or for one of its locks, and is `SCHEDULED` now, for the owner of the ended one. Where that was
+    /// nobody's, so are they: they are not given back, and are found by
+    /// [`Store::claim_executions`](crate::Store::claim_executions).
+    pub woken: Vec<Ticket>,
+    /// Its children that are cancelled with it.
+    pub cancelled: Vec<RecordId>,
+    /// The names of the locks that it held.
+    pub released: Vec<String>,
+}
+
+/// An execution that leaves memory before its end.
+#[derive(Clone, Debug)]
+pub struct Suspension {
+    /// The execution as it stands: its status is `WAITING`, `PAUSED` or, for another owner to go on at once, `SCHEDULED`.
+    /// Where the store has a row of it, only what changes while it runs is kept.
+    pub row: ExecutionRow,
+    /// Whether it was inserted before.
+    pub is_known: bool,
+    /// The number of the first of `entries` in the journal. Those that the journal has already are left as they are.
+    pub first: u64,
+    /// What is not in its journal yet.
+    pub entries: Vec<JournalEntry>,
+    /// What is not in its log yet.
+    pub log: Vec<LogLine>,
+    /// Whether `row.execution.wake_at` moves with the clock, since the wait is for some time and not until a time.
+    pub is_relative: bool,
+    /// What it waits for, beside a time.
+    pub awaits: Option<Awaits>,
+}
+
+/// What an execution waits for.
+#[derive(Clone, Debug)]
+pub enum Awaits {
+    /// The ends of others.
+    Children {
+        /// Their ids. One that does not exist has ended, nobody knows how; a wait for none is over at once.
+        children: Vec<RecordId>,
+        /// Which of their ends ends the wait.
+        when: ReturnWhen,
+    },
+    /// That the lock of this name is released. One that it holds itself is no wait.
+    Lock(String),
+    /// That this message does not wait for its answer any more.
+    Message(RecordId),
+}
+
+/// Which end of several executions ends a wait for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ReturnWhen {
+    /// The last, however they end.
+    AllEnded,
+    /// The last, or the first that is not a success.
+    AllSucceeded,
+    /// The first, however it ends.
+    FirstEnded,
+}
+
+/// What [`Store::claim_due`](crate::Store::claim_due) found.
+#[derive(Clone, Debug, Default)]
+pub struct Due {
+    /// Those whose time has come.
+    pub tickets: Vec<Ticket>,
+    /// When the next one's time comes.
+    pub next: Option<Timestamp>,
+}
+
+/// What [`Store::recover`](crate::Store::recover) found.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// How many are run again.
+    pub again: u64,
+    /// How many were ended as interrupted.
+    pub interrupted: u64,
+    /// How many are paused, and stay so.
+    pub paused: u64,
+    /// How many wait, and go on when their event comes.
+    pub waiting: u64,
+}
