@@ -4,7 +4,7 @@
 //! "value"}`, `{"op": "clone"}`, which with `input` starts one with another input, `{"op": "end-success" | "end-cancelled",
 //! "message"}`, `{"op": "end-error", "message", "code", "details"}`, `{"op": "print", "text"}`, `{"op": "progress", "message"}`,
 //! `{"op": "increment", "name"}` for a setting, or `{"op": "sleep", "ms"}`. With `raw` in place of a `value`, that text is handed
-//! over as it is. The output `results` has `{"ok": what it gave}` or `{"code"}` for each, unless one has ended the execution.
+//! over as it is. The output `results` has `{"ok": what it gave}` or `{"code", "message"}` for each, unless one has ended the execution.
 
 #![cfg(target_family = "wasm")]
 
@@ -14,11 +14,7 @@ use flowhost_guest::bindings::flowhost::flow::execution as contract;
 use flowhost_guest::{Execution, FlowError, HostError, Input, Outputs, flow, json};
 use serde::Deserialize;
 use serde_json::Value;
-
-#[derive(Deserialize)]
-struct Plan {
-    ops: Vec<Operation>,
-}
+use test_guests::{Plan, results};
 
 #[derive(Deserialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
@@ -41,15 +37,8 @@ enum Operation {
 }
 
 #[flow]
-fn execution(this: &Execution, plan: Input<Plan>) -> Result<Outputs, FlowError> {
-    let mut results = Vec::new();
-    for operation in plan.json.ops {
-        results.push(match perform(this, operation) {
-            Ok(given) => json!({ "ok": given }),
-            Err(refused) => json!({ "code": refused.code() }),
-        });
-    }
-    Ok(Outputs::new().set("results", results))
+fn execution(this: &Execution, plan: Input<Plan<Operation>>) -> Result<Outputs, FlowError> {
+    Ok(results(plan.json.ops, |operation| perform(this, operation)))
 }
 
 /// The JSON text of a value, or the text that stands in its place.

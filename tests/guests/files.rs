@@ -12,11 +12,7 @@ use data_encoding::BASE64;
 use flowhost_guest::{Execution, FlowError, HostError, Input, Outputs, flow, json};
 use serde::Deserialize;
 use serde_json::Value;
-
-#[derive(Deserialize)]
-struct Plan {
-    ops: Vec<Operation>,
-}
+use test_guests::{Plan, results};
 
 #[derive(Deserialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
@@ -75,15 +71,8 @@ impl Content {
 }
 
 #[flow]
-fn files(this: &Execution, plan: Input<Plan>) -> Result<Outputs, FlowError> {
-    let mut results = Vec::new();
-    for operation in &plan.ops {
-        results.push(match perform(this, operation) {
-            Ok(given) => json!({ "ok": given }),
-            Err(refused) => json!({ "code": refused.code(), "message": refused.message() }),
-        });
-    }
-    Ok(Outputs::new().set("results", results))
+fn files(this: &Execution, plan: Input<Plan<Operation>>) -> Result<Outputs, FlowError> {
+    Ok(results(&plan.ops, |operation| perform(this, operation)))
 }
 
 fn perform(this: &Execution, operation: &Operation) -> Result<Value, HostError> {

@@ -13,9 +13,10 @@
 
 use std::time::Duration;
 
-use flowhost_guest::{Execution, FlowError, HostError, Input, Outputs, flow, json};
+use flowhost_guest::{Execution, FlowError, HostError, Input, Outputs, flow};
 use serde::Deserialize;
 use serde_json::Value;
+use test_guests::told;
 
 #[derive(Deserialize)]
 struct Plan {
@@ -68,10 +69,7 @@ fn locks(this: &Execution, plan: Input<Plan>) -> Result<Outputs, FlowError> {
         };
         let outcome = if done.is_ok() { "ok" } else { "no" };
         this.info(format_args!("{outcome} {:?} {}", operation.op, operation.name));
-        results.push(match done {
-            Ok(given) => json!({ "ok": given }),
-            Err(refused) => json!({ "code": refused.code(), "message": refused.message() }),
-        });
+        results.push(told(done));
     }
     Ok(Outputs::new().set("results", results))
 }

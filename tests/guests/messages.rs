@@ -16,6 +16,7 @@ use flowhost_guest::bindings::flowhost::flow::messages as contract;
 use flowhost_guest::{Execution, FlowError, HostError, Input, Outputs, flow, json};
 use serde::Deserialize;
 use serde_json::Value;
+use test_guests::told;
 
 #[derive(Deserialize)]
 struct Plan {
@@ -71,10 +72,7 @@ fn messages(this: &Execution, plan: Input<Plan>) -> Result<Outputs, FlowError> {
         this.set_output("results", &results)?;
         let (name, done) = perform(this, operation, &mut sent)?;
         this.info(format_args!("{} {name}", if done.is_ok() { "ok" } else { "no" }));
-        results.push(match done {
-            Ok(given) => json!({ "ok": given }),
-            Err(refused) => json!({ "code": refused.code(), "message": refused.message() }),
-        });
+        results.push(told(done));
     }
     Ok(Outputs::new().set("results", results))
 }

@@ -2,10 +2,10 @@
 //!
 //! An operation has a `type`, and a record by its `name` or `id`: `{"op": "get" | "exists"}`, `{"op": "delete", "permanently"}`,
 //! `{"op": "create" | "update" | "save", "members"}` and `{"op": "list", "filter", "order"}`, which gives the names of all, or
-//! with `fields` those members of each. `{"op": "sleep", "type": ""}` sleeps for a day. `{"op": "set", "type": "", "name", "members"}` saves the
-//! members as a setting, compares them with what is there and sets them again. With `raw` in place of `members` that text is handed over as it is, and
-//! `{"op": "page", "filter", "order", "after", "limit"}` hands over its texts. The output `results` has `{"ok": what it gave}` or
-//! `{"code", "message"}` for each.
+//! with `fields` those members of each. With `raw` in place of `members` that text is handed over as it is, and `{"op": "page",
+//! "filter", "order", "after", "limit"}` hands over its texts. `{"op": "sleep"}` sleeps for a day. `{"op": "set",
+//! "name", "members"}` saves the members as a setting, compares them with what is there and sets them again. The output
+//! `results` has `{"ok": what it gave}` or `{"code", "message"}` for each.
 
 #![cfg(target_family = "wasm")]
 
@@ -16,95 +16,104 @@ use flowhost_guest::records::RecordRef;
 use flowhost_guest::{Execution, FlowError, HostError, Input, Outputs, flow, json};
 use serde::Deserialize;
 use serde_json::Value;
-
-#[derive(Deserialize)]
-struct Plan {
-    ops: Vec<Operation>,
-}
+use test_guests::{Plan, results};
 
 #[derive(Deserialize)]
 struct Operation {
-    op: String,
+    #[serde(default)]
     r#type: String,
     name: Option<String>,
     id: Option<String>,
-    #[serde(default)]
-    permanently: bool,
-    #[serde(default)]
-    members: Value,
-    raw: Option<String>,
-    filter: Option<Value>,
-    order: Option<String>,
-    after: Option<String>,
-    #[serde(default)]
-    limit: u32,
-    fields: Option<Vec<String>>,
+    #[serde(flatten)]
+    kind: Kind,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+enum Kind {
+    Get,
+    Exists,
+    Delete {
+        #[serde(default)]
+        permanently: bool,
+    },
+    Create {
+        #[serde(default)]
+        members: Value,
+        raw: Option<String>,
+    },
+    Update {
+        #[serde(default)]
+        members: Value,
+        raw: Option<String>,
+    },
+    Save {
+        members: Value,
+    },
+    List {
+        filter: Option<Value>,
+        order: Option<String>,
+        fields: Option<Vec<String>>,
+    },
+    Page {
+        filter: Option<String>,
+        order: Option<String>,
+        after: Option<String>,
+        limit: u32,
+    },
+    Sleep,
+    Set {
+        members: Value,
+    },
 }
 
 #[flow]
-fn records(this: &Execution, plan: Input<Plan>) -> Result<Outputs, FlowError> {
-    let mut results = Vec::new();
-    for operation in &plan.ops {
-        results.push(match perform(this, operation) {
-            Ok(given) => json!({ "ok": given }),
-            Err(refused) => json!({ "code": refused.code(), "message": refused.message() }),
-        });
-    }
-    Ok(Outputs::new().set("results", results))
+fn records(this: &Execution, plan: Input<Plan<Operation>>) -> Result<Outputs, FlowError> {
+    Ok(results(&plan.ops, |operation| perform(this, operation)))
 }
 
 fn perform(this: &Execution, operation: &Operation) -> Result<Value, HostError> {
-    let mut records = this.records(&operation.r#type);
-    let which = match (&operation.name, &operation.id) {
+    let Operation { r#type, name, id, kind } = operation;
+    let records = this.records(r#type);
+    let which = match (name, id) {
         (Some(name), _) => RecordRef::Name(name),
         (None, id) => RecordRef::Id(id.as_deref().unwrap_or_default()),
     };
-    Ok(match operation.op.as_str() {
-        "get" => records.get(which)?,
-        "exists" => records.exists(which)?.into(),
-        "delete" if operation.permanently => records.delete_permanently(which).map(|()| Value::Null)?,
-        "delete" => records.delete(which).map(|()| Value::Null)?,
-        "create" => match &operation.raw {
-            Some(raw) => contract::create(&operation.r#type, raw)?.into(),
-            None => records.create(&operation.members)?,
-        },
-        "update" => match &operation.raw {
-            Some(raw) => {
-                let which = contract::RecordRef::Name(which.to_string());
-                contract::update(&operation.r#type, &which, raw)?.into()
-            }
-            None => records.update(which, &operation.members)?,
-        },
-        "sleep" => this.sleep().for_duration(Duration::from_secs(24 * 3600)).map(|()| Value::Null)?,
-        "set" => {
-            let (name, settings) = (operation.name.as_deref().unwrap_or_default(), this.settings());
-            settings.save(name, &operation.members)?;
-            let present = settings.get::<Value>(name)?;
-            settings.compare_and_set(name, present.as_ref(), Some(&operation.members))?.into()
+    Ok(match kind {
+        Kind::Get => records.get(which)?,
+        Kind::Exists => records.exists(which)?.into(),
+        Kind::Delete { permanently: true } => records.delete_permanently(which).map(|()| Value::Null)?,
+        Kind::Delete { permanently: false } => records.delete(which).map(|()| Value::Null)?,
+        Kind::Create { raw: Some(raw), .. } => contract::create(r#type, raw)?.into(),
+        Kind::Create { members, raw: None } => records.create(members)?,
+        Kind::Update { raw: Some(raw), .. } => {
+            contract::update(r#type, &contract::RecordRef::Name(which.to_string()), raw)?.into()
         }
-        "save" => records.save(operation.name.as_deref().unwrap_or_default(), &operation.members)?,
-        "page" => {
-            let filter = operation.filter.as_ref().and_then(Value::as_str);
-            let (order, after) = (operation.order.as_deref(), operation.after.as_deref());
-            let page = contract::list(&operation.r#type, filter, order, after, operation.limit)?;
-            json!([page.records.len(), page.next])
-        }
-        _ => {
-            if let Some(filter) = &operation.filter {
-                records = records.filter(filter.clone());
-            }
-            if let Some(order) = &operation.order {
-                records = records.order(order);
-            }
+        Kind::Update { members, raw: None } => records.update(which, members)?,
+        Kind::Save { members } => records.save(name.as_deref().unwrap_or_default(), members)?,
+        Kind::List { filter, order, fields } => {
+            let records = filter.iter().fold(records, |records, filter| records.filter(filter.clone()));
+            let records = order.iter().fold(records, |records, order| records.order(order));
             let mut found = Vec::new();
             for record in records.iter::<Value>() {
                 let record = record?;
-                found.push(match &operation.fields {
+                found.push(match fields {
                     None => record["name"].clone(),
                     Some(fields) => fields.iter().map(|field| record[field.as_str()].clone()).collect(),
                 });
             }
             found.into()
+        }
+        Kind::Page { filter, order, after, limit } => {
+            let page = contract::list(r#type, filter.as_deref(), order.as_deref(), after.as_deref(), *limit)?;
+            json!([page.records.len(), page.next])
+        }
+        Kind::Sleep => this.sleep().for_duration(Duration::from_secs(24 * 3600)).map(|()| Value::Null)?,
+        Kind::Set { members } => {
+            let (name, settings) = (name.as_deref().unwrap_or_default(), this.settings());
+            settings.save(name, members)?;
+            let present = settings.get::<Value>(name)?;
+            settings.compare_and_set(name, present.as_ref(), Some(members))?.into()
         }
     })
 }

@@ -8,14 +8,10 @@
 #![cfg(target_family = "wasm")]
 
 use flowhost_guest::bindings::flowhost::flow::settings as contract;
-use flowhost_guest::{Execution, FlowError, HostError, Input, Outputs, flow, json};
+use flowhost_guest::{Execution, FlowError, HostError, Input, Outputs, flow};
 use serde::Deserialize;
 use serde_json::Value;
-
-#[derive(Deserialize)]
-struct Plan {
-    ops: Vec<Operation>,
-}
+use test_guests::{Plan, results};
 
 #[derive(Deserialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
@@ -57,15 +53,8 @@ fn present<'de, D: serde::Deserializer<'de>>(member: D) -> Result<Option<Value>,
 }
 
 #[flow]
-fn settings(this: &Execution, plan: Input<Plan>) -> Result<Outputs, FlowError> {
-    let mut results = Vec::new();
-    for operation in &plan.ops {
-        results.push(match perform(this, operation) {
-            Ok(given) => json!({ "ok": given }),
-            Err(refused) => json!({ "code": refused.code(), "message": refused.message() }),
-        });
-    }
-    Ok(Outputs::new().set("results", results))
+fn settings(this: &Execution, plan: Input<Plan<Operation>>) -> Result<Outputs, FlowError> {
+    Ok(results(&plan.ops, |operation| perform(this, operation)))
 }
 
 fn perform(this: &Execution, operation: &Operation) -> Result<Value, HostError> {

@@ -185,6 +185,16 @@ impl Ended {
         self.record["status"].as_str().unwrap()
     }
 
+    /// Its outputs, of an execution that ended well.
+    ///
+    /// # Panics
+    ///
+    /// When it did not.
+    pub fn success(&self) -> &Value {
+        assert_eq!(self.status(), "ENDED_SUCCESS", "{}", self.record);
+        self.outputs()
+    }
+
     /// Its outputs.
     pub fn outputs(&self) -> &Value {
         &self.record["output_value"]

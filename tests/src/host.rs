@@ -156,6 +156,11 @@ impl Host {
         self.process().child.id()
     }
 
+    /// How it was started, on the data folder that it has.
+    pub(crate) fn setup(&self) -> Setup {
+        self.setup.clone()
+    }
+
     /// Ends its process as a crash would, in the midst of whatever it does.
     pub fn kill(&self) {
         self.process().kill();

@@ -11,6 +11,12 @@ use serde_json::{Value, json};
 /// More milliseconds than any test takes.
 pub const DAY: u64 = 24 * 3_600_000;
 
+/// A host on which no limit of time ends an execution, nor the wait for it.
+pub fn patient() -> Setup {
+    let limits = ["cpu_ms", "wall_ms", "wait_ms", "admission_wait_ms"];
+    limits.into_iter().fold(Setup::new(), |setup, limit| setup.set(limit, DAY))
+}
+
 /// The host that tests share on which whatever waits leaves memory at once. It lives as long as this program.
 pub fn unloading() -> &'static Host {
     static UNLOADING: OnceLock<Host> = OnceLock::new();
@@ -44,6 +50,27 @@ pub fn items(list: &Value) -> &Vec<Value> {
     list.as_array().unwrap_or_else(|| panic!("no list: {list}"))
 }
 
+/// Begins to perform operations in an execution that nobody waits for: its id.
+pub fn begin(host: &Host, webhook: &Webhook, operations: Value) -> String {
+    webhook.call_async(host, &json!({ "ops": operations }))
+}
+
+/// Performs operations: their [`results`].
+///
+/// # Panics
+///
+/// When the execution does not end well.
+pub fn perform(host: &Host, webhook: &Webhook, operations: Value) -> Vec<Value> {
+    let answer = webhook.call(host, &json!({ "ops": operations })).send().ok();
+    results(&answer["output_value"])
+}
+
+/// What each of the operations gave, out of the outputs of a guest that performs them: a value, or a code as `[code]`.
+pub fn results(outputs: &Value) -> Vec<Value> {
+    let results = items(&outputs["results"]).iter();
+    results.map(|result| result.get("ok").cloned().unwrap_or_else(|| json!([result["code"]]))).collect()
+}
+
 /// An action of an execution.
 pub fn act(host: &Host, id: &str, action: &str) -> Answer {
     let target = format!("/api/latest/execution/{id}/action/{action}?plain=true");
@@ -75,8 +102,8 @@ pub fn children_of(host: &Host, parent: &str) -> Vec<Value> {
 
 /// The values of the settings that begin with a prefix, by what follows it.
 pub fn settings(host: &Host, prefix: &str) -> BTreeMap<String, Value> {
-    let list = host.read("setting?limit=1000").ok();
-    let named = items(&list).iter();
+    let all = host.all("setting");
+    let named = all.iter();
     named.filter_map(|one| Some((text(one, "name").strip_prefix(prefix)?.to_owned(), one["value"].clone()))).collect()
 }
 

@@ -136,6 +136,7 @@ mod tests {
         Metered { meter: meter.clone(), call }.await;
         assert!(meter.spent() >= work, "{:?}", meter.spent());
         assert!(meter.base.elapsed() >= work + Duration::from_millis(200));
-        assert!(meter.base.elapsed() - meter.spent() >= Duration::from_millis(150));
+        // A poll that the machine interrupts counts in full.
+        assert!(meter.base.elapsed() - meter.spent() >= Duration::from_millis(50));
     }
 }

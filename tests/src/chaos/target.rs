@@ -20,7 +20,7 @@ pub(crate) fn prepared() -> Host {
 /// A setup on this host's data folder under which no limit of time ends an execution: being killed again and again takes
 /// long.
 pub(crate) fn patient(host: &Host) -> Setup {
-    Setup::new().set("wall_ms", 3_600_000).data_of(host)
+    Setup::new().set("wall_ms", 3_600_000).set("wait_ms", 3_600_000).data_of(host)
 }
 
 /// Starts a host that nothing hinders, and measures how long it takes until it is ready.

@@ -31,6 +31,27 @@ fn until_after_start(execution: &Value, milliseconds: i64) {
     });
 }
 
+/// Hosts on which waits are spent in the store, and in memory.
+fn unloading_and_resident(setup: &Setup) -> [Host; 2] {
+    [1, DAY].map(|unload_ms| setup.clone().set("unload_ms", unload_ms).start())
+}
+
+/// Waits until a call of the webhook `unstable` sleeps. Its execution is in the store from its first change on, so that it is
+/// seen at once.
+fn until_asleep(host: &Host) -> String {
+    until("the call sleeps", || {
+        let executions = host.executions_of("unstable");
+        let asleep = executions.iter().find(|execution| execution["status"] == "WAITING")?;
+        Some(text(asleep, "id").to_owned())
+    })
+}
+
+/// That the flow `unstable-a` has made each of its changes once.
+fn assert_made_once(host: &Host) {
+    let made: Vec<Value> = settings(host, "unstable.").into_values().collect();
+    assert_eq!(made, [1, 1, 1]);
+}
+
 #[test]
 fn a_computing_execution_is_paused_and_goes_on_from_its_journal() {
     let host = Setup::new().set("cpu_ms", DAY).set("wall_ms", DAY).set("unload_ms", DAY).start();
@@ -55,36 +76,43 @@ fn a_computing_execution_is_paused_and_goes_on_from_its_journal() {
 
 #[test]
 fn a_sleeping_execution_sleeps_no_longer_for_a_pause_and_does_nothing_meanwhile() {
-    for host in resident_and_unloaded() {
+    let begun = resident_and_unloaded().map(|host| {
         let nap = webhook(host, "pause-sleep", "nap");
-        for kind in ["for_ms", "wasi_ms"] {
-            let id = nap.call_async(host, &json!({ kind: 500 }));
-            let asleep = until_status(host, &id, "WAITING");
-            pause(host, &id);
-            until_after_start(&asleep, 700);
-            assert_eq!(execution(host, &id)["status"], "PAUSED");
-            assert_eq!(said(host, &id), ["nap 1 begins"]);
-            resume(host, &id);
-            let ended = host.wait_until_ended(&id);
-            assert_eq!((ended.status(), &ended.record["attempt"]), ("ENDED_SUCCESS", &json!(1)));
-            assert_eq!(said(host, &id), ["nap 1 begins", "nap 1 ends"]);
-        }
+        ["for_ms", "wasi_ms"].map(|kind| (host, nap.call_async(host, &json!({ kind: 3_000 }))))
+    });
+    let asleep = begun.as_flattened().iter().map(|(host, id)| {
+        let asleep = until_status(host, id, "WAITING");
+        pause(host, id);
+        (*host, asleep)
+    });
+    for (host, asleep) in asleep.collect::<Vec<_>>() {
+        let id = text(&asleep, "id");
+        until_after_start(&asleep, 3_200);
+        assert_eq!(execution(host, id)["status"], "PAUSED");
+        assert_eq!(said(host, id), ["nap 1 begins"]);
+        resume(host, id);
+        let ended = host.wait_until_ended(id);
+        assert_eq!((ended.status(), &ended.record["attempt"]), ("ENDED_SUCCESS", &json!(1)));
+        assert_eq!(said(host, id), ["nap 1 begins", "nap 1 ends"]);
     }
 }
 
 #[test]
 fn what_was_done_before_a_pause_is_not_done_again() {
-    for unload_ms in [1, DAY] {
-        let host = Setup::new().set("unload_ms", unload_ms).start();
-        let id = webhook(&host, "unstable", "unstable-a").call_async(&host, &json!({ "for_ms": 400 }));
-        until_status(&host, &id, "WAITING");
+    let begun = unloading_and_resident(&Setup::new()).map(|host| {
+        let id = webhook(&host, "unstable", "unstable-a").call_async(&host, &json!({ "for_ms": 3_000 }));
+        (host, id)
+    });
+    for (host, id) in &begun {
+        until_status(host, id, "WAITING");
         for _ in 0..3 {
-            pause(&host, &id);
-            resume(&host, &id);
+            pause(host, id);
+            resume(host, id);
         }
-        assert_eq!(host.wait_until_ended(&id).status(), "ENDED_SUCCESS");
-        let made: Vec<Value> = settings(&host, "unstable.").into_values().collect();
-        assert_eq!(made, [1, 1, 1]);
+    }
+    for (host, id) in &begun {
+        assert_eq!(host.wait_until_ended(id).status(), "ENDED_SUCCESS");
+        assert_made_once(host);
     }
 }
 
@@ -108,40 +136,40 @@ fn a_queued_execution_is_paused_and_takes_its_turn_when_it_is_resumed() {
 
 #[test]
 fn a_caller_whose_execution_is_paused_waits_as_long_as_callers_wait() {
-    for unload_ms in [1, DAY] {
-        let host = Setup::new().set("unload_ms", unload_ms).start();
-        let options = json!({ "options": { "wait_ms": 1_500 } });
-        let nap = webhook_with(&host, "nap", "nap", options);
-        let sleeping = || {
-            until("the call sleeps", || {
-                let executions = host.executions_of("nap");
-                let sleeping = executions.iter().find(|execution| execution["status"] == "WAITING")?;
-                Some(text(sleeping, "id").to_owned())
-            })
-        };
-        // Nobody resumes it in time.
-        let mut caller = nap.call(&host, &json!({ "for_ms": 1_200 })).start();
-        let id = sleeping();
+    let called = unloading_and_resident(&Setup::new()).map(|host| {
+        let options = json!({ "options": { "wait_ms": 4_000 } });
+        let unstable = webhook_with(&host, "unstable", "unstable-a", options);
+        let caller = unstable.call(&host, &json!({ "for_ms": 3_500 })).start();
+        (host, caller)
+    });
+    let paused = called.map(|(host, caller)| {
+        let id = until_asleep(&host);
         pause(&host, &id);
+        (host, caller, id)
+    });
+    for (host, mut caller, id) in paused {
+        // Nobody resumes it in time.
         let problem = caller.answer("POST").problem(504, "webhook.wait-limit");
         assert_eq!((&problem["execution"]["id"], &problem["execution"]["status"]), (&json!(id), &json!("PAUSED")));
         resume(&host, &id);
         assert_eq!(host.wait_until_ended(&id).status(), "ENDED_SUCCESS");
+        assert_made_once(&host);
     }
 }
 
 #[test]
 fn a_caller_gets_the_answer_of_an_execution_that_is_resumed_in_time() {
-    for unload_ms in [1, DAY] {
-        let host = Setup::new().set("unload_ms", unload_ms).set("wait_ms", DAY).start();
-        let nap = webhook(&host, "nap", "nap");
-        let mut caller = nap.call(&host, &json!({ "for_ms": 1_500 })).start();
-        let id = until("the call sleeps", || {
-            let executions = host.executions_of("nap");
-            executions.iter().find(|one| one["status"] == "WAITING").map(|one| text(one, "id").to_owned())
-        });
+    let called = unloading_and_resident(&Setup::new().set("wait_ms", DAY)).map(|host| {
+        let caller = webhook(&host, "unstable", "unstable-a").call(&host, &json!({ "for_ms": 3_000 })).start();
+        (host, caller)
+    });
+    let resumed = called.map(|(host, caller)| {
+        let id = until_asleep(&host);
         pause(&host, &id);
         resume(&host, &id);
+        (host, caller, id)
+    });
+    for (_host, mut caller, id) in resumed {
         let answered = caller.answer("POST").ok();
         assert_eq!((&answered["id"], &answered["status"]), (&json!(id), &json!("ENDED_SUCCESS")));
     }
@@ -179,17 +207,22 @@ fn what_is_paused_is_not_paused_again_and_what_is_not_is_not_resumed() {
 
 #[test]
 fn a_parent_waits_for_a_child_that_is_paused() {
-    for host in resident_and_unloaded() {
+    let families = resident_and_unloaded().map(|host| {
         host.deploy("nap");
-        let child = json!({ "flow": "nap", "input": { "for_ms": 300 } });
+        let child = json!({ "flow": "nap", "input": { "for_ms": 3_000 } });
         let payload = parent_of(json!([child]), json!({ "when": "ALL_SUCCEEDED" }));
-        let parent = webhook(host, "pause-child", "parent").call_async(host, &payload);
+        (host, webhook(host, "pause-child", "parent").call_async(host, &payload))
+    });
+    let paused = families.map(|(host, parent)| {
         let child = until("it has a child that sleeps", || {
             children_of(host, &parent).pop().filter(|child| child["status"] == "WAITING")
         });
+        pause(host, text(&child, "id"));
+        (host, parent, child)
+    });
+    for (host, parent, child) in paused {
         let id = text(&child, "id");
-        pause(host, id);
-        until_after_start(&child, 500);
+        until_after_start(&child, 3_200);
         assert_eq!(until_status(host, &parent, "WAITING")["ended_at"], Value::Null);
         resume(host, id);
         assert_eq!(host.wait_until_ended(&parent).outputs()["statuses"], json!(["ENDED_SUCCESS"]));
@@ -198,20 +231,23 @@ fn a_parent_waits_for_a_child_that_is_paused() {
 
 #[test]
 fn a_paused_execution_stays_so_over_a_crash() {
-    for unload_ms in [1, DAY] {
-        let host = Setup::new().set("unload_ms", unload_ms).start();
-        let id = webhook(&host, "unstable", "unstable-a").call_async(&host, &json!({ "for_ms": 100 }));
+    let begun = unloading_and_resident(&Setup::new()).map(|host| {
+        let id = webhook(&host, "unstable", "unstable-a").call_async(&host, &json!({ "for_ms": 3_000 }));
+        (host, id)
+    });
+    let crashed = begun.map(|(host, id)| {
         until_status(&host, &id, "WAITING");
         pause(&host, &id);
         let before = execution(&host, &id);
-        let host = host.crash();
-        until_after_start(&before, 200);
+        (host.crash(), id, before)
+    });
+    for (host, id, before) in crashed {
+        until_after_start(&before, 3_200);
         assert_eq!(execution(&host, &id), before);
         resume(&host, &id);
         let ended = host.wait_until_ended(&id);
         assert_eq!((ended.status(), &ended.record["attempt"]), ("ENDED_SUCCESS", &json!(1)));
-        let made: Vec<Value> = settings(&host, "unstable.").into_values().collect();
-        assert_eq!(made, [1, 1, 1]);
+        assert_made_once(&host);
     }
 }
 
@@ -232,7 +268,7 @@ fn who_may_not_update_executions_pauses_none() {
 
 #[test]
 fn in_development_mode_what_waits_is_paused_when_its_user_goes_inactive() {
-    let host = Setup::new().set("unload_ms", 1).set("development_ms", 2_000).start();
+    let host = Setup::new().set("unload_ms", 1).set("development_ms", 5_000).start();
     host.deploy("nap");
     let kevin = json!({ "name": "kevin", "password": "correct horse" });
     host.create("user", &kevin).ok();
@@ -244,14 +280,14 @@ fn in_development_mode_what_waits_is_paused_when_its_user_goes_inactive() {
         assert_eq!(answer.status, 202, "{}", answer.text());
         answer.json()["id"].as_str().unwrap().to_owned()
     };
-    let (long, due) = (call(&json!({ "for_ms": DAY })), call(&json!({ "for_ms": 2_500 })));
+    let (long, due) = (call(&json!({ "for_ms": DAY })), call(&json!({ "for_ms": 5_500 })));
     let asleep = until_unloaded(&host, &due);
     until_unloaded(&host, &long);
     for id in [&long, &due] {
         let paused = until_status(&host, id, "PAUSED");
         assert_eq!((&paused["is_productive"], &paused["ended_at"]), (&json!(false), &Value::Null));
     }
-    until_after_start(&asleep, 3_000);
+    until_after_start(&asleep, 6_000);
     assert_eq!(execution(&host, &due)["status"], "PAUSED");
     // By hand it goes on, though its user is as inactive as before.
     resume(&host, &due);

@@ -1,9 +1,10 @@
 //! A flow that is run again is told what it was told before, or is stopped.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use flowhost_tests::{Ended, Host, Setup, Webhook, component};
+use flowhost_tests::{Ended, Host, Setup, Webhook, after_every_commit, component};
 use rusqlite::params;
 use serde_json::{Value, json};
 
@@ -46,47 +47,29 @@ fn a_flow_that_is_cut_off_after_any_of_its_commits_ends_as_if_it_were_not() {
     host.deploy("counter");
     let replayed = webhook(&host, "replayed", "replayed");
     let payload = json!({ "child": "counter", "child_input": { "name": "in-child", "times": 3 }, "nap_ms": 5 });
-    host.terminate();
-    host.wait();
-
-    let (mut host, mut cut_off, mut seen) = (host, 0, BTreeSet::new());
-    for commits in 1.. {
-        let started =
-            Setup::new().set("unload_ms", 1).data_of(&host).flag("--abort-after-commits", &commits.to_string());
-        // The start makes commits of its own.
-        let Ok(aborting) = started.try_start() else { continue };
-        let answer = replayed.call(&aborting, &payload).try_send();
+    let kept = RefCell::new(BTreeMap::new());
+    let call = |host: &Host, _| {
+        let answer = replayed.call(host, &payload).try_send();
         if answer.is_none() {
-            aborting.wait();
-            let kept = kept_steps(&aborting);
-            host = Setup::new().set("unload_ms", 1).data_of(&aborting).start();
-            for execution in host.executions_of("replayed") {
-                let id = text(&execution, "id");
-                let ended = host.wait_until_ended(id);
-                if !seen.insert(id.to_owned()) || ended.failure() == Some("execution.interrupted") {
-                    continue;
-                }
-                cut_off += 1;
-                did_all_once(&host, id, &ended);
-                let steps = kept.get(id).cloned().unwrap_or_default();
-                let all = items(&ended.outputs()["steps"]);
-                let first: BTreeSet<String> =
-                    all.iter().take(steps.len()).map(|step| step.as_str().unwrap().to_owned()).collect();
-                assert_eq!(steps, first, "after {commits} commits");
-            }
-            host.terminate();
             host.wait();
-        } else {
-            host = aborting;
-            break;
+            kept.replace(kept_steps(host));
         }
-    }
+        answer
+    };
+    // Its settings, its child with three of its own, its waits.
+    let host = after_every_commit(host, &replayed, 13, call, |host, commits, ended| {
+        let id = text(&ended.record, "id");
+        did_all_once(host, id, ended);
+        let steps = kept.borrow().get(id).cloned().unwrap_or_default();
+        let all = items(&ended.outputs()["steps"]);
+        let first: BTreeSet<String> =
+            all.iter().take(steps.len()).map(|step| step.as_str().unwrap().to_owned()).collect();
+        assert_eq!(steps, first, "after {commits} commits");
+    });
     let all = host.executions_of("replayed");
     let succeeded = all.iter().filter(|execution| execution["status"] == "ENDED_SUCCESS").count();
     assert_eq!(setting(&host, "replayed.turn"), Some(json!(succeeded)));
     assert_eq!(setting(&host, "in-child"), Some(json!(3 * succeeded)));
-    // Its settings, its child with three of its own, its waits.
-    assert!(cut_off >= 15, "cut off {cut_off} times");
 }
 
 /// Puts a component in the place of the one that a flow was deployed with, in the data folder of a host that has ended.

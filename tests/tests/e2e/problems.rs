@@ -235,7 +235,7 @@ fn a_host_that_is_busy_says_so() {
 fn a_host_that_is_about_to_stop_answers_what_it_has_begun_and_refuses_the_rest() {
     let host = Host::start();
     let webhook = host.webhook("draining", "sleeper");
-    let mut running = webhook.call(&host, &json!({ "ms": 2_000 })).start();
+    let mut running = webhook.call(&host, &json!({ "ms": 6_000 })).start();
     flowhost_tests::until("the execution runs", || host.executions_of("draining").pop());
     // This one has sent its head, and the host waits for its body.
     let mut late = host.connect();

@@ -240,7 +240,7 @@ fn queued_and_paused_children_are_cancelled_with_their_parent() {
 
 #[test]
 fn children_end_with_their_parent_however_that_ends() {
-    let host = Setup::new().set("cpu_ms", 50).start();
+    let host = Setup::new().set("cpu_ms", 500).start();
     let webhook = family(&host, "family");
     let busy = flowhost_tests::scene::webhook(&host, "busy", "busy-parent");
     let detached = json!({ "flow": "wait-forever", "detached": true });
@@ -261,7 +261,7 @@ fn children_end_with_their_parent_however_that_ends() {
         assert_eq!(kept[0]["id"], children_of(&host, parent)[1]["id"]);
     }
     // A time limit ends a parent that computes, however little CPU it may use up.
-    let host = Setup::new().set("cpu_ms", DAY).set("wall_ms", 200).start();
+    let host = Setup::new().set("cpu_ms", DAY).set("wall_ms", 2_000).start();
     host.deploy("wait-forever");
     let busy = flowhost_tests::scene::webhook(&host, "busy", "busy-parent");
     let wall = busy.call_async(&host, &json!({ "flow": "wait-forever" }));
@@ -444,7 +444,7 @@ fn a_wait_for_children_goes_on_after_a_crash() {
 
 #[test]
 fn waiting_parents_never_keep_their_children_from_running() {
-    let host = Setup::new().set("executions", 2).set("unload_ms", DAY).start();
+    let host = Setup::new().set("executions", 2).set("unload_ms", DAY).set("wait_ms", DAY).start();
     let webhook = family(&host, "family");
     let inner = parent_of(json!([good(), good()]), json!({ "when": "ALL_SUCCEEDED" }));
     let children = json!([{ "flow": "parent", "input": inner }, good()]);

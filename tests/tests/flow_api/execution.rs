@@ -1,7 +1,7 @@
 //! What an execution says of itself and does to itself.
 
 use flowhost_tests::scene::{
-    DAY, children_of, items, resident_and_unloaded, settings, text, until_status, webhook, webhook_with,
+    DAY, begin, children_of, resident_and_unloaded, results, settings, text, until_status, webhook, webhook_with,
 };
 use flowhost_tests::{Ended, Host, Setup, Webhook};
 use serde_json::{Value, json};
@@ -12,14 +12,7 @@ fn plan(operations: Value) -> Value {
 
 /// Performs operations in an execution that nobody waits for.
 fn run(host: &Host, webhook: &Webhook, operations: Value) -> Ended {
-    host.wait_until_ended(&webhook.call_async(host, &plan(operations)))
-}
-
-/// What operations gave: a value, or a code as `[code]`.
-fn results(ended: &Ended) -> Vec<Value> {
-    assert_eq!(ended.status(), "ENDED_SUCCESS", "{}", ended.record);
-    let results = items(&ended.outputs()["results"]).iter();
-    results.map(|result| result.get("ok").cloned().unwrap_or_else(|| json!([result["code"]]))).collect()
+    host.wait_until_ended(&begin(host, webhook, operations))
 }
 
 #[test]
@@ -27,7 +20,7 @@ fn the_input_is_what_the_execution_was_started_with() {
     let host = Host::shared();
     let webhook = webhook(host, "execution-input", "execution");
     let ended = run(host, &webhook, json!([{ "op": "input" }]));
-    let input = &results(&ended)[0];
+    let input = &results(ended.success())[0];
     assert_eq!(*input, ended.record["input_value"]);
     assert_eq!((&input["method"], &input["json"]), (&json!("POST"), &plan(json!([{ "op": "input" }]))));
 }
@@ -38,16 +31,16 @@ fn it_says_with_whose_permissions_it_acts() {
     let webhook = webhook(host, "execution-acting", "execution");
     let identity = json!([{ "op": "identity" }]);
     let expected = json!({ "type": "WEBHOOK", "id": webhook.record["id"], "name": "execution-acting" });
-    assert_eq!(results(&run(host, &webhook, identity.clone())), std::slice::from_ref(&expected));
+    assert_eq!(results(run(host, &webhook, identity.clone()).success()), std::slice::from_ref(&expected));
     let by_setting = host.webhook_of_admin("execution-admin", "execution");
     let ended = run(host, &by_setting, identity.clone());
-    let acting = &results(&ended)[0];
+    let acting = &results(ended.success())[0];
     assert_eq!((&acting["type"], &acting["name"]), (&json!("USER"), &json!("admin")));
     assert_eq!(acting["id"], ended.record["user_id"]);
     // A child acts as its parent.
     let ended = run(host, &webhook, json!([{ "op": "clone", "input": plan(identity) }]));
     let clone = host.wait_until_ended(text(&children_of(host, text(&ended.record, "id"))[0], "id"));
-    assert_eq!(results(&clone), [expected]);
+    assert_eq!(results(clone.success()), [expected]);
 }
 
 #[test]
@@ -63,7 +56,7 @@ fn who_is_gone_is_nobody() {
     let late = wait(json!([sleep, { "op": "identity" }]));
     let early = wait(json!([{ "op": "identity" }, sleep, { "op": "identity" }]));
     assert_eq!(host.delete(&webhook.record_path()).status, 204);
-    let of = |id: &str| results(&host.wait_until_ended(id));
+    let of = |id: &str| results(host.wait_until_ended(id).success());
     assert_eq!(of(&late)[1], Value::Null);
     // What it was told stays.
     let told = of(&early);
@@ -85,7 +78,7 @@ fn the_attempt_is_told_once() {
     let host = host.crash();
     let ended = host.wait_until_ended(&id);
     assert_eq!(ended.record["attempt"], 2);
-    assert_eq!(results(&ended), [json!(1), json!(1), json!(null), json!(2)]);
+    assert_eq!(results(ended.success()), [json!(1), json!(1), json!(null), json!(2)]);
 }
 
 #[test]
@@ -112,7 +105,7 @@ fn outputs_are_merged_replaced_and_added_to() {
         outputs.as_object_mut().unwrap().remove("results");
         assert_eq!(outputs, json!({ "a": 1, "b": [2, { "x": [] }], "c": null, "new": [1.5, "two"] }));
         let (not_a_list, invalid) = (json!(["execution.not-a-list"]), json!(["json.invalid"]));
-        let refused = &results(&ended)[7..];
+        let refused = &results(ended.success())[7..];
         assert_eq!(refused, [&not_a_list, &not_a_list, &invalid, &invalid, &invalid, &invalid].map(Clone::clone));
     }
 }
@@ -218,7 +211,7 @@ fn a_clone_is_a_detached_child_of_the_same_flow() {
         let operations =
             json!([{ "op": "clone", "input": other }, { "op": "sleep", "ms": 20 }, { "op": "clone", "raw": "{" }]);
         let ended = run(host, &webhook, operations);
-        let results = results(&ended);
+        let results = results(ended.success());
         assert_eq!(results[2], json!(["json.invalid"]));
         let children = children_of(host, text(&ended.record, "id"));
         assert_eq!(children.len(), 1);
@@ -246,7 +239,7 @@ fn a_clone_with_the_same_input_comes_to_an_end_by_the_limit_of_depth() {
         assert_eq!(children[0]["input_value"], generation.record["input_value"]);
         generation = host.wait_until_ended(text(&children[0], "id"));
     }
-    assert_eq!(results(&generation), [json!(["children.too-deep"])]);
+    assert_eq!(results(generation.success()), [json!(["children.too-deep"])]);
 }
 
 #[test]
@@ -254,7 +247,7 @@ fn a_clone_needs_to_read_its_flow() {
     let host = Host::shared();
     let webhook = webhook_with(host, "execution-poor", "execution", json!({ "roles": [] }));
     let ended = run(host, &webhook, json!([{ "op": "clone" }, { "op": "attempt" }, { "op": "identity" }]));
-    let results = results(&ended);
+    let results = results(ended.success());
     assert_eq!(results[..2], [json!(["access.forbidden"]), json!(1)]);
     assert_eq!(results[2]["type"], "WEBHOOK");
 }

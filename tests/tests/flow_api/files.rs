@@ -1,22 +1,9 @@
 //! Files as flows read and change them, and as bytes over the API.
 
-use std::collections::BTreeSet;
-
 use flowhost_model::Timestamp;
-use flowhost_tests::scene::{DAY, items, text, webhook, webhook_with};
-use flowhost_tests::{Answer, Host, Setup, Webhook};
+use flowhost_tests::scene::{DAY, items, perform, results, text, webhook, webhook_with};
+use flowhost_tests::{Answer, Host, Setup, after_every_commit};
 use serde_json::{Value, json};
-
-/// What operations on files gave: a value, or a code as `[code]`.
-fn perform(host: &Host, webhook: &Webhook, operations: Value) -> Vec<Value> {
-    let answer = webhook.call(host, &json!({ "ops": operations })).send().ok();
-    given(&answer["output_value"])
-}
-
-fn given(outputs: &Value) -> Vec<Value> {
-    let results = items(&outputs["results"]).iter();
-    results.map(|result| result.get("ok").cloned().unwrap_or_else(|| json!([result["code"]]))).collect()
-}
 
 fn read(name: &str) -> Value {
     json!({ "op": "read", "name": name })
@@ -277,40 +264,22 @@ fn a_role_for_a_project_reaches_the_files_of_that_project_only() {
 fn a_file_is_written_once_however_often_the_host_dies() {
     let host = Host::start();
     let webhook = webhook(&host, "files", "files");
-    host.terminate();
-    host.wait();
-    let (mut host, mut cut_off, mut seen) = (host, 0, BTreeSet::new());
-    for commits in 1.. {
-        let [log, copy] = ["log", "copy"].map(|name| format!("{name}-{commits}"));
+    let names = |commits: u64| ["log", "copy"].map(|name| format!("{name}-{commits}"));
+    let call = |host: &Host, commits| {
+        let [log, copy] = names(commits);
         let mut operations: Vec<Value> = (0..4).map(|number| append(&log, &format!("{number},"))).collect();
         let rest = [read(&log), write(&copy, "whole"), append(&copy, "."), delete(&log), append(&log, "new")];
         operations.extend(rest);
-        let started = Setup::new().data_of(&host).flag("--abort-after-commits", &commits.to_string());
-        // The start makes commits of its own.
-        let Ok(aborting) = started.try_start() else { continue };
-        if webhook.call(&aborting, &json!({ "ops": operations })).try_send().is_some() {
-            break;
-        }
-        aborting.wait();
-        host = Setup::new().data_of(&aborting).start();
-        for execution in host.executions_of("files") {
-            let id = text(&execution, "id");
-            let ended = host.wait_until_ended(id);
-            if !seen.insert(id.to_owned()) || ended.failure() == Some("execution.interrupted") {
-                continue;
-            }
-            cut_off += 1;
-            assert_eq!(ended.status(), "ENDED_SUCCESS", "{}", ended.record);
-            let expected = json!([2, 4, 6, 8, holds("0,1,2,3,"), null, 6, true, 3]);
-            assert_eq!(json!(given(ended.outputs())), expected, "after {commits} commits");
-            assert_eq!(record(&host, &copy)["content"], "whole.");
-            assert_eq!(record(&host, &log)["content"], "new");
-        }
-        host.terminate();
-        host.wait();
-    }
+        webhook.call(host, &json!({ "ops": operations })).try_send()
+    };
     // Eight changes.
-    assert!(cut_off >= 8, "cut off {cut_off} times");
+    after_every_commit(host, &webhook, 6, call, |host, commits, ended| {
+        let [log, copy] = names(commits);
+        let expected = json!([2, 4, 6, 8, holds("0,1,2,3,"), null, 6, true, 3]);
+        assert_eq!(json!(results(ended.outputs())), expected, "after {commits} commits");
+        assert_eq!(record(host, &copy)["content"], "whole.");
+        assert_eq!(record(host, &log)["content"], "new");
+    });
 }
 
 #[test]

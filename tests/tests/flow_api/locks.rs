@@ -1,28 +1,12 @@
 //! Locks on names.
 
-use flowhost_tests::{Host, Setup, Webhook};
+use flowhost_tests::{Host, Setup, Webhook, after_every_commit};
 use serde_json::{Value, json};
 
 use flowhost_tests::scene::{
-    DAY, act, execution, items, resident_and_unloaded, said, setting, text, until_status, until_unloaded, webhook,
-    webhook_with,
+    DAY, act, begin, execution, items, patient, perform, resident_and_unloaded, results, said, setting, text,
+    until_status, until_unloaded, webhook, webhook_with,
 };
-
-/// What operations on locks gave: a value, or a code as `[code]`.
-fn given(outputs: &Value) -> Vec<Value> {
-    let results = items(&outputs["results"]).iter();
-    results.map(|result| result.get("ok").cloned().unwrap_or_else(|| json!([result["code"]]))).collect()
-}
-
-fn perform(host: &Host, webhook: &Webhook, operations: Value) -> Vec<Value> {
-    let ended = host.wait_until_ended(&begin(host, webhook, operations));
-    assert_eq!(ended.status(), "ENDED_SUCCESS", "{}", ended.record);
-    given(ended.outputs())
-}
-
-fn begin(host: &Host, webhook: &Webhook, operations: Value) -> String {
-    webhook.call_async(host, &json!({ "ops": operations }))
-}
 
 fn acquire(name: &str) -> Value {
     json!({ "op": "acquire", "name": name })
@@ -78,7 +62,7 @@ fn holder(host: &Host, name: &str) -> Option<String> {
 fn assert_got(host: &Host, id: &str) {
     let ended = host.wait_until_ended(id);
     assert_eq!(ended.status(), "ENDED_SUCCESS", "{}", ended.record);
-    assert_eq!(given(ended.outputs()), [Value::Null, json!(id)]);
+    assert_eq!(results(ended.success()), [Value::Null, json!(id)]);
 }
 
 #[test]
@@ -122,7 +106,7 @@ fn a_wait_for_a_lock_lasts_as_long_as_it_says_and_names_the_holder() {
             let operations = json!([acquire_within("lock-timeout", ms), op("is-held", "lock-timeout")]);
             let id = begin(host, &webhook, operations);
             let ended = host.wait_until_ended(&id);
-            assert_eq!(given(ended.outputs()), [json!(["locks.wait-timeout"]), json!(false)]);
+            assert_eq!(results(ended.success()), [json!(["locks.wait-timeout"]), json!(false)]);
             assert!(text(&ended.outputs()["results"][0], "message").contains(&holding));
         }
         host.cancel(&holding).ok();
@@ -223,41 +207,21 @@ fn a_lock_is_taken_and_given_back_once_also_where_the_host_crashes_in_between() 
         op("try-acquire", "a"), op("acquire", "b"), op("release", "a"), op("is-held", "a"), op("release", "a"),
         op("try-acquire", "a"), op("release", "b"), op("holder", "a"),
     ]});
-    let mut host = Setup::new().start();
+    let host = Host::start();
     let webhook = webhook(&host, "locks", "locks");
-    let mut crashes = 0;
-    for commits in 1..40 {
-        host.kill();
-        let setup = Setup::new().data_of(&host).flag("--abort-after-commits", &commits.to_string());
-        let Ok(aborting) = setup.try_start() else { continue };
-        let Some(answer) = webhook.call(&aborting, &operations).try_send() else {
-            aborting.wait();
-            crashes += 1;
-            host = Setup::new().data_of(&aborting).start();
-            for one in host.executions_of("locks") {
-                host.wait_until_ended(text(&one, "id"));
-            }
-            continue;
-        };
-        let outputs = &answer.ok()["output_value"];
-        let results = given(outputs);
-        assert_eq!(json!(results[..7]), json!([true, null, null, false, ["locks.lost"], true, null]));
-        aborting.kill();
-        host = Setup::new().data_of(&aborting).start();
-        break;
-    }
-    assert!(crashes > 3, "{crashes}");
-    for ended in host.executions_of("locks") {
-        assert_eq!(ended["status"], "ENDED_SUCCESS", "{ended}");
-        let results = given(&ended["output_value"]);
-        assert_eq!(json!(results[..7]), json!([true, null, null, false, ["locks.lost"], true, null]), "{ended}");
-    }
+    let call = |host: &Host, _| webhook.call(host, &operations).try_send();
+    // Six changes.
+    let host = after_every_commit(host, &webhook, 4, call, |_, commits, ended| {
+        let results = results(ended.outputs());
+        let expected = json!([true, null, null, false, ["locks.lost"], true, null]);
+        assert_eq!(json!(results[..7]), expected, "after {commits} commits");
+    });
     assert!(locks(&host).is_empty());
 }
 
 #[test]
 fn a_hostile_flow_takes_no_more_locks_than_it_may() {
-    let host = Setup::new().set("cpu_ms", DAY).set("journal_entries", 3_000).start();
+    let host = patient().set("journal_entries", 3_000).start();
     let webhook = webhook(&host, "locks", "locks");
     let ended = webhook.call(&host, &json!({ "flood": "take" })).send().ok();
     assert_eq!(ended["output_value"], json!({ "code": "locks.too-many", "taken": 1000 }));
@@ -319,7 +283,7 @@ fn a_flow_whose_lock_was_broken_is_told_so() {
     assert_eq!(perform(&host, &webhook, json!([op("try-acquire", "broken")])), [json!(true)]);
     host.cancel(&gate).ok();
     let ended = host.wait_until_ended(&first);
-    assert_eq!(given(ended.outputs()), [Value::Null, Value::Null, json!(false), json!(["locks.lost"])]);
+    assert_eq!(results(ended.success()), [Value::Null, Value::Null, json!(false), json!(["locks.lost"])]);
     let log = host.log_of(&first);
     assert!(log.iter().any(|line| line["message"] == "`admin` broke the lock `broken`."), "{log:?}");
 }

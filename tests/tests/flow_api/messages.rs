@@ -4,24 +4,9 @@ use flowhost_tests::{Answer, Host, Setup, Webhook};
 use serde_json::{Value, json};
 
 use flowhost_tests::scene::{
-    DAY, act, items, resident_and_unloaded, said, text, until_status, until_unloaded, webhook, webhook_with,
+    DAY, act, begin, items, patient, perform, resident_and_unloaded, results, said, text, until_status, until_unloaded,
+    webhook, webhook_with,
 };
-
-/// What operations on messages gave: a value, or a code as `[code]`.
-fn given(outputs: &Value) -> Vec<Value> {
-    let results = items(&outputs["results"]).iter();
-    results.map(|result| result.get("ok").cloned().unwrap_or_else(|| json!([result["code"]]))).collect()
-}
-
-fn begin(host: &Host, webhook: &Webhook, operations: Value) -> String {
-    webhook.call_async(host, &json!({ "ops": operations }))
-}
-
-fn perform(host: &Host, webhook: &Webhook, operations: Value) -> Vec<Value> {
-    let ended = host.wait_until_ended(&begin(host, webhook, operations));
-    assert_eq!(ended.status(), "ENDED_SUCCESS", "{}", ended.record);
-    given(ended.outputs())
-}
 
 fn form() -> Value {
     json!({ "type": "object", "required": ["yes"], "properties": { "yes": { "type": "boolean" } } })
@@ -80,7 +65,7 @@ fn a_message_is_answered_once_and_its_execution_goes_on_with_the_answer() {
         assert_eq!((&told["status"], &told["response"]), (&json!("ANSWERED"), &answer));
         respond(host, &id, &answer).problem(409, "message.closed");
         let ended = host.wait_until_ended(&execution);
-        assert_eq!(given(ended.outputs()), [json!(id), answer.clone(), json!([answer]), json!("admin")]);
+        assert_eq!(results(ended.success()), [json!(id), answer.clone(), json!([answer]), json!("admin")]);
         assert_eq!(said(host, &execution), ["ok send", "ok wait", "ok response", "ok responder"]);
         let kept = message(host, &id);
         assert_eq!((&kept["responder_name"], &kept["status"]), (&json!("admin"), &json!("ANSWERED")));
@@ -115,7 +100,7 @@ fn a_wait_for_an_answer_lasts_as_long_as_it_says_and_leaves_the_message_open() {
         let open = message_of(host, &id);
         assert_eq!(message(host, &open)["status"], "OPEN");
         respond(host, &open, &json!({ "yes": true })).ok();
-        let results = given(host.wait_until_ended(&id).outputs());
+        let results = results(host.wait_until_ended(&id).outputs());
         let expected = [json!(["messages.wait-timeout"]), Value::Null, Value::Null, json!({ "yes": true })];
         assert_eq!(results[1..], expected);
     }
@@ -156,7 +141,7 @@ fn a_wait_for_an_answer_outlives_a_crash_a_restart_and_a_pause() {
         respond(&host, &id, &json!({ "yes": true })).ok();
         act(&host, &execution, "resume").ok();
         let ended = host.wait_until_ended(&execution);
-        assert_eq!(given(ended.outputs())[..2], [json!(id), json!({ "yes": true })], "{}", ended.record);
+        assert_eq!(results(ended.success())[..2], [json!(id), json!({ "yes": true })], "{}", ended.record);
         assert_eq!(host.all("message").len(), 1);
     }
 }
@@ -187,7 +172,7 @@ fn a_message_is_for_those_who_may_answer_it() {
     respond(host, &id, &json!(null)).problem(403, "access.forbidden");
     as_user(&user).ok();
     let ended = host.wait_until_ended(&execution);
-    assert_eq!(given(ended.outputs())[1..], [Value::Null, json!("message-user")]);
+    assert_eq!(results(ended.success())[1..], [Value::Null, json!("message-user")]);
     // People neither make, change nor delete messages.
     host.create("message", &json!({ "name": "a" })).problem(405, "request.method-not-allowed");
     host.change(&format!("message/{id}"), &json!({ "description": "a" })).problem(405, "request.method-not-allowed");
@@ -225,7 +210,7 @@ fn what_is_no_message_is_refused() {
 
 #[test]
 fn a_hostile_flow_sends_no_more_messages_than_it_may() {
-    let host = Setup::new().set("cpu_ms", DAY).start();
+    let host = patient().start();
     let webhook = webhook(&host, "messages", "messages");
     let ended = webhook.call(&host, &json!({ "flood": true })).send().ok();
     assert_eq!(ended["output_value"], json!({ "code": "messages.too-many", "sent": 1000 }));

@@ -1,23 +1,10 @@
 //! Records as flows read and change them.
 
-use std::collections::BTreeSet;
-
-use flowhost_tests::scene::{DAY, database, items, text, until_status, webhook_with};
-use flowhost_tests::{Host, Setup, Webhook};
+use flowhost_tests::scene::{DAY, database, items, perform, results, text, until_status, webhook_with};
+use flowhost_tests::{Host, Setup, Webhook, after_every_commit};
 use serde_json::{Value, json};
 
 const FORBIDDEN: &str = "access.forbidden";
-
-/// What operations on records gave: a value, or a code as `[code]`.
-fn perform(host: &Host, webhook: &Webhook, operations: Value) -> Vec<Value> {
-    let answer = webhook.call(host, &json!({ "ops": operations })).send().ok();
-    given(&answer["output_value"])
-}
-
-fn given(outputs: &Value) -> Vec<Value> {
-    let results = items(&outputs["results"]).iter();
-    results.map(|result| result.get("ok").cloned().unwrap_or_else(|| json!([result["code"]]))).collect()
-}
 
 /// The result of one operation, as [`perform`] gives it.
 fn one(host: &Host, webhook: &Webhook, operation: Value) -> Value {
@@ -212,7 +199,7 @@ fn what_flows_change_is_effective_at_once_and_remembered_but_for_what_they_keep(
         create("webhook", json!({ "name": "w", "flow_name": "sleeper", "key": "journal-secret" })),
         update("user", "u", json!({ "password": "journal-secret" })),
         with(op("set", "", "client.webhook.s"), json!({ "members": hook })),
-        { "op": "sleep", "type": "" },
+        { "op": "sleep" },
     ]);
     let id = admin.call_async(&host, &json!({ "ops": secrets }));
     until_status(&host, &id, "WAITING");
@@ -525,12 +512,9 @@ fn no_flow_decides_which_secrets_it_sees_nor_where_it_sends() {
 fn a_record_is_changed_once_however_often_the_host_dies() {
     let host = Host::start();
     let admin = of_admin(&host, "records");
-    host.terminate();
-    host.wait();
-    let (mut host, mut cut_off, mut seen) = (host, 0, BTreeSet::new());
-    for commits in 1.. {
-        let name = format!("life-{commits}");
-        let renamed = format!("life-{commits}-renamed");
+    let names = |commits: u64| ["", "-renamed"].map(|end| format!("life-{commits}{end}"));
+    let call = |host: &Host, commits| {
+        let [name, renamed] = names(commits);
         let operations = json!([
             create("project", json!({ "name": name })),
             update("project", &name, json!({ "name": renamed })),
@@ -542,37 +526,21 @@ fn a_record_is_changed_once_however_often_the_host_dies() {
             with(op("delete", "user", &name), json!({ "permanently": true })),
             op("exists", "user", &name),
         ]);
-        let started = Setup::new().data_of(&host).flag("--abort-after-commits", &commits.to_string());
-        // The start makes commits of its own.
-        let Ok(aborting) = started.try_start() else { continue };
-        if admin.call(&aborting, &json!({ "ops": operations })).try_send().is_some() {
-            break;
-        }
-        aborting.wait();
-        host = Setup::new().data_of(&aborting).start();
-        for execution in host.executions_of("records") {
-            let id = text(&execution, "id");
-            let ended = host.wait_until_ended(id);
-            if !seen.insert(id.to_owned()) || ended.failure() == Some("execution.interrupted") {
-                continue;
-            }
-            cut_off += 1;
-            assert_eq!(ended.status(), "ENDED_SUCCESS", "{}", ended.record);
-            let results = given(ended.outputs());
-            for (number, result) in results.iter().enumerate() {
-                assert!(!result.is_array(), "operation {number} after {commits} commits: {result}");
-            }
-            assert_eq!(
-                [&results[2], &results[4], &results[6], &results[7]],
-                [&json!(false), &Value::Null, &Value::Null, &json!(false)]
-            );
-            assert_eq!(results[1]["id"], results[0]["id"]);
-            let kept = host.read(&format!("project/{renamed}?by=name")).ok();
-            assert_eq!(kept, results[5]);
-        }
-        host.terminate();
-        host.wait();
-    }
+        admin.call(host, &json!({ "ops": operations })).try_send()
+    };
     // Six changes.
-    assert!(cut_off >= 6, "cut off {cut_off} times");
+    after_every_commit(host, &admin, 4, call, |host, commits, ended| {
+        let results = results(ended.outputs());
+        for (number, result) in results.iter().enumerate() {
+            assert!(!result.is_array(), "operation {number} after {commits} commits: {result}");
+        }
+        assert_eq!(
+            [&results[2], &results[4], &results[6], &results[7]],
+            [&json!(false), &Value::Null, &Value::Null, &json!(false)]
+        );
+        assert_eq!(results[1]["id"], results[0]["id"]);
+        let [_, renamed] = names(commits);
+        let kept = host.read(&format!("project/{renamed}?by=name")).ok();
+        assert_eq!(kept, results[5]);
+    });
 }

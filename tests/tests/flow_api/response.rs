@@ -437,7 +437,7 @@ fn a_flow_whose_caller_goes_away_is_told_and_goes_on() {
 /// A host on which a caller who takes nothing is soon gone.
 fn impatient() -> &'static Host {
     static IMPATIENT: OnceLock<Host> = OnceLock::new();
-    IMPATIENT.get_or_init(|| Setup::new().set("body_stall_ms", 50).set("wall_ms", 40).start())
+    IMPATIENT.get_or_init(|| Setup::new().set("body_stall_ms", 2_000).set("wall_ms", 1_000).start())
 }
 
 #[test]
@@ -483,7 +483,7 @@ fn a_pause_cuts_a_body_off_and_the_execution_goes_on_later() {
         increment("respond-pause"),
         start_body(),
         write("begun"),
-        sleep(1_000),
+        sleep(5_000),
         write("more"),
         finish(),
         sleep(20)

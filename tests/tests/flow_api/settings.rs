@@ -6,19 +6,9 @@ use flowhost_tests::{Ended, Host, Setup, Webhook};
 use serde_json::{Value, json};
 
 use flowhost_tests::scene::{
-    DAY, children_of, items, parent_of, setting, settings, text, until_status, webhook, webhook_with,
+    DAY, children_of, items, parent_of, patient, perform, results, setting, settings, text, until_status, webhook,
+    webhook_with,
 };
-
-/// What operations on settings gave: a value, or a code as `[code]`.
-fn perform(host: &Host, webhook: &Webhook, operations: Value) -> Vec<Value> {
-    let answer = webhook.call(host, &json!({ "ops": operations })).send().ok();
-    given(&answer["output_value"])
-}
-
-fn given(outputs: &Value) -> Vec<Value> {
-    let results = items(&outputs["results"]).iter();
-    results.map(|result| result.get("ok").cloned().unwrap_or_else(|| json!([result["code"]]))).collect()
-}
 
 fn get(name: &str) -> Value {
     json!({ "op": "get", "name": name })
@@ -114,7 +104,7 @@ fn names_are_listed_by_what_they_begin_with() {
 
 #[test]
 fn more_names_than_one_page_are_listed_whole() {
-    let host = Setup::new().set("cpu_ms", DAY).start();
+    let host = patient().start();
     let webhook = webhook(&host, "settings", "settings");
     let many: Vec<String> = (0..1_100).map(|number| format!("many.{number:04}")).collect();
     perform(&host, &webhook, many.iter().map(|name| save(name, json!(1))).collect());
@@ -153,7 +143,7 @@ fn of_several_executions_that_take_a_lock_one_gets_it() {
     let webhook = webhook(host, "settings-lock", "settings");
     let take = json!({ "ops": [compare_and_set("lock", &[], &[json!("mine")])] });
     let ids: Vec<String> = (0..20).map(|_| webhook.call_async(host, &take)).collect();
-    let taken = ids.iter().filter(|id| given(host.wait_until_ended(id).outputs())[0] == true);
+    let taken = ids.iter().filter(|id| results(host.wait_until_ended(id).outputs())[0] == true);
     assert_eq!(taken.count(), 1);
 }
 
@@ -346,7 +336,7 @@ fn an_execution_of_the_setting_form_acts_as_its_user() {
     });
     let call = |name: &str, operations: Value| {
         let path = format!("/api/latest/webhook/default/{name}");
-        given(&host.post_json(&path, &json!({ "ops": operations })).send().ok()["output_value"])
+        results(&host.post_json(&path, &json!({ "ops": operations })).send().ok()["output_value"])
     };
     let made = call("acting-able", json!([increment("acting-user", 1)]));
     assert_eq!(made, [1]);
@@ -378,11 +368,11 @@ fn a_child_acts_as_its_parent() {
     let run = |webhook: &Webhook, child: &Value| {
         host.wait_until_ended(&webhook.call_async(host, &parent_of(json!([child]), waits.clone()))).outputs()["child_outputs"][0].clone()
     };
-    assert_eq!(given(&run(&able, &child)), [1, 2]);
-    assert_eq!(given(&run(&able, &grandchild)["child_outputs"][0]), [2, 3]);
+    assert_eq!(results(&run(&able, &child)), [1, 2]);
+    assert_eq!(results(&run(&able, &grandchild)["child_outputs"][0]), [2, 3]);
     let no = json!([FORBIDDEN]);
-    assert_eq!(given(&run(&unable, &child)), [no.clone(), no.clone()]);
-    assert_eq!(given(&run(&unable, &grandchild)["child_outputs"][0]), [no.clone(), no]);
+    assert_eq!(results(&run(&unable, &child)), [no.clone(), no.clone()]);
+    assert_eq!(results(&run(&unable, &grandchild)["child_outputs"][0]), [no.clone(), no]);
 }
 
 #[test]

@@ -150,5 +150,5 @@ fn a_response_that_nobody_waits_for_holds_up_nobody() {
 
 #[test]
 fn no_post_is_received_twice_whichever_commit_a_flow_is_cut_off_after() {
-    crate::http::cut_off_after_every_commit("wasi-http");
+    crate::http::no_post_is_received_twice("wasi-http");
 }

@@ -1,9 +1,10 @@
 //! Development mode: executions that start only while their user is active.
 
+use flowhost_tests::scene::text;
 use flowhost_tests::{Answer, Host, Setup, Webhook};
 use serde_json::{Value, json};
 
-use crate::person::{Person, act, login, text};
+use crate::person::{Person, act_on, login};
 
 /// A host on which nobody counts as active a moment later.
 fn impatient() -> Host {
@@ -64,13 +65,13 @@ fn it_is_resumed_by_hand() {
     let host = impatient();
     let webhook = development(&host, "dev-resume", "echo");
     let id = paused(&webhook.call(&host, &json!({ "a": 1 })).send());
-    let resumed = act(&host, &format!("execution/{id}/action/resume"), &json!({})).ok();
+    let resumed = act_on(&host, &format!("execution/{id}/action/resume"), &json!({})).ok();
     assert_eq!(resumed["id"], *id);
     let ended = host.wait_until_ended(&id);
     assert_eq!((ended.status(), &ended.outputs()["productive"]), ("ENDED_SUCCESS", &json!(false)));
     // With its whole request.
     assert_eq!(ended.outputs()["request"]["body"]["text"], r#"{"a":1}"#);
-    act(&host, &format!("execution/{id}/action/resume"), &json!({})).problem(409, "record.conflict");
+    act_on(&host, &format!("execution/{id}/action/resume"), &json!({})).problem(409, "record.conflict");
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn it_is_made_productive_and_runs() {
     let host = impatient();
     let webhook = development(&host, "dev-switch", "echo");
     let id = paused(&webhook.call(&host, &json!({})).send());
-    act(&host, &format!("execution/{id}/action/set-productive"), &json!({})).ok();
+    act_on(&host, &format!("execution/{id}/action/set-productive"), &json!({})).ok();
     let ended = host.wait_until_ended(&id);
     assert_eq!(ended.status(), "ENDED_SUCCESS");
     assert_eq!([&ended.record["is_productive"], &ended.outputs()["productive"]], [true, true]);
@@ -89,9 +90,9 @@ fn a_paused_execution_is_cancelled() {
     let host = impatient();
     let webhook = development(&host, "dev-cancel", "echo");
     let id = paused(&webhook.call(&host, &json!({})).send());
-    act(&host, &format!("execution/{id}/action/cancel"), &json!({})).ok();
+    act_on(&host, &format!("execution/{id}/action/cancel"), &json!({})).ok();
     assert_eq!(host.wait_until_ended(&id).status(), "ENDED_CANCELLED");
-    act(&host, &format!("execution/{id}/action/resume"), &json!({})).problem(409, "record.conflict");
+    act_on(&host, &format!("execution/{id}/action/resume"), &json!({})).problem(409, "record.conflict");
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn it_stays_paused_over_a_restart() {
     let id = paused(&webhook.call(&host, &json!({})).send());
     let host = host.crash();
     assert_eq!(host.read(&format!("execution/{id}")).ok()["status"], "PAUSED");
-    act(&host, &format!("execution/{id}/action/resume"), &json!({})).ok();
+    act_on(&host, &format!("execution/{id}/action/resume"), &json!({})).ok();
     assert_eq!(host.wait_until_ended(&id).status(), "ENDED_SUCCESS");
 }
 
@@ -120,7 +121,7 @@ fn the_setting_forms_user_is_the_one_who_counts() {
     assert_eq!(host.post(address, "").send().ok()["is_productive"], false);
     // What was paused waits for somebody's hand all the same.
     assert_eq!(host.read(&format!("execution/{id}")).ok()["status"], "PAUSED");
-    act(host, &format!("execution/{id}/action/resume"), &json!({})).ok();
+    act_on(host, &format!("execution/{id}/action/resume"), &json!({})).ok();
     host.wait_until_ended(&id);
 }
 

@@ -1,9 +1,10 @@
 //! Who is asking: passwords, sessions, lock-outs and API tokens.
 
+use flowhost_tests::scene::text;
 use flowhost_tests::{Answer, Host, Setup, until};
 use serde_json::{Value, json};
 
-use crate::person::{Person, login, path, text};
+use crate::person::{Person, login, path};
 
 const PASSWORD: &str = "correct horse";
 
@@ -356,7 +357,7 @@ fn an_api_token_ends_when_it_expires() {
     person.create(&tokens, &json!({ "name": "bad", "expires_at": "soon" })).problem(422, "record.invalid");
     let later = person.create(&tokens, &json!({ "name": "later", "expires_at": "2100-01-01T00:00:00Z" })).ok();
     with(host, text(&later, "token"), "flow").ok();
-    let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+    let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
     let micros = soon.duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
     let soon = flowhost_model::Timestamp(i64::try_from(micros).unwrap()).to_string();
     let soon = person.create(&tokens, &json!({ "name": "soon", "expires_at": soon })).ok();

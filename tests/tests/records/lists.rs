@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use flowhost_tests::scene::text;
 use flowhost_tests::{Answer, Host};
 use serde_json::{Value, json};
 
-use crate::person::{names, path, text};
+use crate::person::{names, path};
 
 fn escaped(value: &str) -> String {
     value.bytes().fold(String::new(), |mut escaped, byte| {

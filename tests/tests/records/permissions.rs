@@ -1,9 +1,10 @@
 //! Who may do what.
 
+use flowhost_tests::scene::text;
 use flowhost_tests::{Host, component};
 use serde_json::{Value, json};
 
-use crate::person::{Person, act, login, names, path, text};
+use crate::person::{Person, act_on, login, names, path};
 
 const NOBODY: &str = "01a202e4-f47d-72a3-b440-9b77d4430568";
 
@@ -253,7 +254,7 @@ fn a_name_is_taken_only_by_who_may_do_what_its_webhooks_may_then() {
     // To send the name back is no change.
     manager.change(&path("user", &strong), &json!({ "name": "perm-name-strong", "description": "d" })).ok();
     host.change(&path("user", &strong), &json!({ "name": "perm-name-strongest" })).ok();
-    act(host, &restore, &json!({})).ok();
+    act_on(host, &restore, &json!({})).ok();
 }
 
 #[test]
@@ -286,7 +287,7 @@ fn nobody_uses_the_roles_of_a_webhook_for_what_they_may_not_do() {
     }
     assert_eq!(keeper.delete(&at).status, 204);
     keeper.create(&format!("{at}/action/restore"), &json!({})).problem(403, "access.forbidden");
-    act(host, &format!("{at}/action/restore"), &json!({})).ok();
+    act_on(host, &format!("{at}/action/restore"), &json!({})).ok();
     // Without the roles there is nothing to lend, nor by those that executions do not get.
     keeper.change(&at, &json!({ "flow_id": flows[1], "roles": [] })).ok();
     let own = hook("perm-lends-nothing", json!([{ "role_name": "Admin", "propagate": false }]));
@@ -326,7 +327,7 @@ fn a_setting_never_lends_more_than_its_writer_has() {
     assert_eq!(developer.delete(&path("setting", &strong_setting)).status, 204);
     let restore = format!("{}/action/restore", path("setting", &strong_setting));
     developer.create(&restore, &json!({})).problem(403, "access.forbidden");
-    act(host, &restore, &json!({})).ok();
+    act_on(host, &restore, &json!({})).ok();
     // Who may write settings makes no webhooks by it, and takes none away.
     let permissions = json!([{ "record_type": "SETTING" }, { "record_type": "FLOW" }]);
     let writer = Person::with(host, "perm-writer", &permissions);
@@ -425,6 +426,6 @@ fn a_change_is_effective_for_the_next_call_after_it_was_answered() {
     }
     assert_eq!(host.delete(&path("role", &role)).status, 204);
     assert_eq!(call(), 403);
-    act(host, &format!("{}/action/restore", path("role", &role)), &json!({})).ok();
+    act_on(host, &format!("{}/action/restore", path("role", &role)), &json!({})).ok();
     assert_eq!(call(), 200);
 }

@@ -1,12 +1,8 @@
 //! People who are not the operator.
 
+use flowhost_tests::scene::text;
 use flowhost_tests::{Answer, Host, Request};
 use serde_json::{Value, json};
-
-/// The text of a member.
-pub(crate) fn text<'a>(record: &'a Value, member: &str) -> &'a str {
-    record[member].as_str().unwrap_or_else(|| panic!("`{member}` is no text: {record}"))
-}
 
 /// A record's path below `/api/latest/`.
 pub(crate) fn path(record_type: &str, record: &Value) -> String {
@@ -89,7 +85,7 @@ impl<'a> Person<'a> {
 }
 
 /// An action of a record, by the operator.
-pub(crate) fn act(host: &Host, what: &str, body: &Value) -> Answer {
+pub(crate) fn act_on(host: &Host, what: &str, body: &Value) -> Answer {
     let separator = if what.contains('?') { '&' } else { '?' };
     host.post_json(&format!("/api/latest/{what}{separator}plain=true"), body).as_operator().send()
 }

@@ -1,9 +1,10 @@
 //! Webhooks that want a login.
 
+use flowhost_tests::scene::text;
 use flowhost_tests::{Answer, Host, Request, Webhook};
 use serde_json::{Value, json};
 
-use crate::person::{Person, login, text};
+use crate::person::{Person, login};
 
 fn webhook(host: &Host, name: &str, members: &Value) -> Webhook {
     let mut members = members.clone();

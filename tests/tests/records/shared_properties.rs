@@ -1,9 +1,10 @@
 //! What all records have in common: how they are changed, guarded, trashed and refused.
 
+use flowhost_tests::scene::text;
 use flowhost_tests::{Answer, Host, component};
 use serde_json::{Value, json};
 
-use crate::person::{act, names, path, text};
+use crate::person::{act_on, names, path};
 
 const NOBODY: &str = "01a202e4-f47d-72a3-b440-9b77d4430568";
 
@@ -41,7 +42,7 @@ fn every_type_is_made_read_changed_and_deleted_alike() {
         assert_eq!(host.read(&path).ok()["is_deleted"], true);
         let trash = host.read(&format!("{record_type}?trash=true&limit=1000")).ok();
         assert!(names(&trash).contains(&&*format!("alike {record_type}")));
-        act(host, &format!("{path}/action/restore"), &json!({})).ok();
+        act_on(host, &format!("{path}/action/restore"), &json!({})).ok();
         let history = host.read(&format!("{path}/history")).ok();
         assert_eq!(history.as_array().unwrap().len(), 5, "{record_type}: {history}");
         assert_eq!(host.delete(&format!("{path}?permanently=true")).status, 204, "{record_type}");
@@ -105,10 +106,10 @@ fn a_name_is_free_after_trashing() {
     let second = host.create("setting", &json!({ "name": "shared-free", "value": 2 })).ok();
     assert_ne!(first["id"], second["id"]);
     let restore = format!("{}/action/restore", path("setting", &first));
-    act(host, &restore, &json!({})).problem(409, "record.name-taken");
+    act_on(host, &restore, &json!({})).problem(409, "record.name-taken");
     assert_eq!(host.read(&path("setting", &first)).ok()["is_deleted"], true);
     host.change(&path("setting", &second), &json!({ "name": "shared-freed" })).ok();
-    assert_eq!(act(host, &restore, &json!({})).ok()["value"], 1);
+    assert_eq!(act_on(host, &restore, &json!({})).ok()["value"], 1);
     // Two in the trash may have one name.
     host.change(&path("setting", &second), &json!({ "name": "shared-free" })).problem(409, "record.name-taken");
     assert_eq!(host.delete(&path("setting", &first)).status, 204);
@@ -149,8 +150,8 @@ fn what_is_in_the_trash_is_read_only_whatever_is_asked_of_it() {
     let of = |record_type: &str| path(record_type, &trashed.iter().find(|(known, _)| *known == record_type).unwrap().1);
     let setting = format!("/api/latest/{}", of("setting"));
     refused(host.request("PUT", &setting).body("2").as_operator().send());
-    refused(act(host, &format!("{}/action/rotate-key", of("webhook")), &json!({})));
-    refused(act(host, &format!("{}/action/activate", of("flow")), &json!({ "version": 1 })));
+    refused(act_on(host, &format!("{}/action/rotate-key", of("webhook")), &json!({})));
+    refused(act_on(host, &format!("{}/action/activate", of("flow")), &json!({ "version": 1 })));
     let upload = host.post(&format!("/api/latest/{}/action/upload", of("flow")), component("echo"));
     refused(upload.as_operator().send());
     refused(host.create(&format!("{}/token", of("user")), &json!({ "name": "late" })));
@@ -169,7 +170,7 @@ fn a_trashed_flow_cannot_be_called_and_a_trashed_setting_is_no_webhook() {
     host.post(webhook.path(), "").send().ok();
     assert_eq!(host.delete(&path("flow", &flow)).status, 204);
     host.post(webhook.path(), "").send().problem(404, "webhook.not-found");
-    act(host, &format!("{}/action/restore", path("flow", &flow)), &json!({})).ok();
+    act_on(host, &format!("{}/action/restore", path("flow", &flow)), &json!({})).ok();
     host.post(webhook.path(), "").send().ok();
 
     let setting = host.set("client.webhook.shared-trashed", "flow_name: canary\nuser_name: admin").ok();
@@ -178,7 +179,7 @@ fn a_trashed_flow_cannot_be_called_and_a_trashed_setting_is_no_webhook() {
     host.post(address, "").send().ok();
     assert_eq!(host.delete(&path("setting", &setting)).status, 204);
     host.post(address, "").send().problem(404, "webhook.not-found");
-    act(host, &format!("{}/action/restore", path("setting", &setting)), &json!({})).ok();
+    act_on(host, &format!("{}/action/restore", path("setting", &setting)), &json!({})).ok();
     host.post(address, "").send().ok();
 }
 
@@ -191,7 +192,7 @@ fn trash_outlives_the_process() {
     host.post(webhook.path(), "").send().problem(404, "webhook.not-found");
     assert_eq!(names(&host.read("webhook").ok()), [""; 0]);
     assert_eq!(names(&host.read("webhook?trash=true").ok()), ["trashed"]);
-    act(&host, &format!("{}/action/restore", webhook.record_path()), &json!({})).ok();
+    act_on(&host, &format!("{}/action/restore", webhook.record_path()), &json!({})).ok();
     host.post(webhook.path(), "").send().ok();
 }
 
@@ -217,8 +218,8 @@ fn trashing_a_project_or_a_bundle_trashes_what_is_in_it() {
         host.post(webhook.path(), "").send().problem(404, "webhook.not-found");
         // Not without its home; with it comes what went with it, and nothing else.
         let restore = format!("{}/action/restore", webhook.record_path());
-        act(host, &restore, &json!({})).problem(409, "record.readonly");
-        act(host, &format!("{}/action/restore", path(kind, &parent)), &json!({})).ok();
+        act_on(host, &restore, &json!({})).problem(409, "record.readonly");
+        act_on(host, &format!("{}/action/restore", path(kind, &parent)), &json!({})).ok();
         host.post(webhook.path(), "").send().ok();
         assert_eq!(host.read(&path("file", &before)).ok()["is_deleted"], true);
 
@@ -248,7 +249,7 @@ fn a_members_own_flag_and_its_parents_are_apart() {
     host.change(&path("setting", &setting), &json!({ "is_readonly": false })).ok();
     assert_eq!(host.delete(&path("setting", &setting)).status, 204);
     host.change(&path("project", &project), &json!({ "is_readonly": true })).ok();
-    act(host, &format!("{}/action/restore", path("setting", &setting)), &json!({})).problem(409, "record.readonly");
+    act_on(host, &format!("{}/action/restore", path("setting", &setting)), &json!({})).problem(409, "record.readonly");
     let [one, two] =
         ["shared-flags-1", "shared-flags-2"].map(|name| host.create("bundle", &json!({ "name": name })).ok());
     let in_one = host.create("setting", &json!({ "name": "shared-flags-b", "bundle_id": one["id"] })).ok();
@@ -265,14 +266,14 @@ fn a_read_only_flow_takes_no_version_and_runs() {
     let path = path("flow", &flow);
     host.change(&path, &json!({ "is_readonly": true })).ok();
     host.deploy_as("shared-flow", component("echo")).problem(409, "record.readonly");
-    act(host, &format!("{path}/action/activate"), &json!({ "version": 1 })).problem(409, "record.readonly");
+    act_on(host, &format!("{path}/action/activate"), &json!({ "version": 1 })).problem(409, "record.readonly");
     host.post(webhook.path(), "").send().ok();
     host.change(&path, &json!({ "is_readonly": false })).ok();
     let project = host.create("project", &json!({ "name": "shared-flow", "is_readonly": false })).ok();
     host.change(&path, &json!({ "project_id": project["id"] })).ok();
     host.change(&crate::person::path("project", &project), &json!({ "is_readonly": true })).ok();
     host.deploy_as("shared-flow", component("echo")).problem(409, "record.readonly");
-    act(host, &format!("{path}/action/activate"), &json!({ "version": 1 })).problem(409, "record.readonly");
+    act_on(host, &format!("{path}/action/activate"), &json!({ "version": 1 })).problem(409, "record.readonly");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Flow versions: uploaded, checked, activated, and back again.
 
+use flowhost_tests::scene::text;
 use flowhost_tests::{Answer, Host, component};
 use serde_json::{Value, json};
 
-use crate::person::{Person, act, path, text};
+use crate::person::{Person, act_on, path};
 
 fn upload(host: &Host, flow: &Value, more: &str, component: &[u8]) -> Answer {
     let target = format!("/api/latest/{}/action/upload{more}", path("flow", flow));
@@ -35,14 +36,14 @@ fn a_flow_gets_versions_and_goes_back_to_an_earlier_one() {
     assert_eq!(called(host, address).1, 2);
     // Back, and forth.
     let activate = format!("{}/action/activate", path("flow", &flow));
-    let back = act(host, &format!("{activate}?commit_message=back"), &json!({ "version": 1 })).ok();
+    let back = act_on(host, &format!("{activate}?commit_message=back"), &json!({ "version": 1 })).ok();
     assert_eq!([&back["flow"]["active_version"], &back["flow"]["digest"]], [&json!(1), &first["flow"]["digest"]]);
     assert_eq!(called(host, address), (text(&first["flow"], "digest").to_owned(), 1));
-    act(host, &activate, &json!({ "version": 2 })).ok();
+    act_on(host, &activate, &json!({ "version": 2 })).ok();
     assert_eq!(called(host, address).1, 2);
-    act(host, &activate, &json!({ "version": 3 })).problem(404, "record.not-found");
-    act(host, &activate, &json!({ "version": "1" })).problem(422, "record.invalid");
-    act(host, &activate, &json!({})).problem(422, "record.invalid");
+    act_on(host, &activate, &json!({ "version": 3 })).problem(404, "record.not-found");
+    act_on(host, &activate, &json!({ "version": "1" })).problem(422, "record.invalid");
+    act_on(host, &activate, &json!({})).problem(422, "record.invalid");
     let versions = host.read(&format!("{}/version", path("flow", &flow))).ok();
     let numbers: Vec<_> =
         versions.as_array().unwrap().iter().map(|version| version["version"].as_u64().unwrap()).collect();
@@ -89,10 +90,10 @@ fn a_trashed_flow_takes_no_version_and_comes_back_as_it_was() {
     let flow = host.deploy_as("ver-trash", component("canary")).ok()["flow"].clone();
     assert_eq!(host.delete(&path("flow", &flow)).status, 204);
     upload(host, &flow, "", &component("echo")).problem(409, "record.readonly");
-    act(host, &format!("{}/action/activate", path("flow", &flow)), &json!({ "version": 1 }))
+    act_on(host, &format!("{}/action/activate", path("flow", &flow)), &json!({ "version": 1 }))
         .problem(409, "record.readonly");
     host.read("flow/ver-trash?by=name").problem(404, "record.not-found");
-    let restored = act(host, &format!("{}/action/restore", path("flow", &flow)), &json!({})).ok();
+    let restored = act_on(host, &format!("{}/action/restore", path("flow", &flow)), &json!({})).ok();
     assert_eq!([&restored["active_version"], &restored["digest"]], [&json!(1), &flow["digest"]]);
 }
 
@@ -127,7 +128,7 @@ fn versions_outlive_the_process() {
     let flow = host.deploy("canary")["flow"].clone();
     let webhook = host.webhook("kept", "canary");
     upload(&host, &flow, "", &component("echo")).ok();
-    act(&host, &format!("{}/action/activate", path("flow", &flow)), &json!({ "version": 1 })).ok();
+    act_on(&host, &format!("{}/action/activate", path("flow", &flow)), &json!({ "version": 1 })).ok();
     let host = host.crash();
     assert_eq!(called(&host, webhook.path()).1, 1);
 }

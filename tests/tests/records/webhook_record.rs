@@ -1,10 +1,11 @@
 //! `webhook-record.md`, row by row: each test has the name of the property that it is about.
 
 use flowhost_model::{Class, RecordType, definition};
+use flowhost_tests::scene::text;
 use flowhost_tests::{Host, Webhook, component, until};
 use serde_json::{Value, json};
 
-use crate::person::{Person, act, path, text};
+use crate::person::{Person, act_on, path};
 
 /// Every property of the brief's `Webhook`.
 const OF_THE_BRIEF: &str = "bundle_id bundle_name commit_message created_at created_by deleted_at deleted_by description \
@@ -132,7 +133,7 @@ fn created_at_modified_at_deleted_at() {
     let trashed = read(host, &webhook);
     assert!(is_timestamp(&trashed["deleted_at"]) && text(&trashed, "deleted_at") > text(&changed, "modified_at"));
     assert_eq!(
-        act(host, &format!("{}/action/restore", webhook.record_path()), &json!({})).ok()["deleted_at"],
+        act_on(host, &format!("{}/action/restore", webhook.record_path()), &json!({})).ok()["deleted_at"],
         Value::Null
     );
 }
@@ -152,7 +153,7 @@ fn created_by_modified_by_deleted_by() {
     let webhook = Webhook { record: created };
     let trashed = read(host, &webhook);
     assert_eq!([&trashed["created_by"], &trashed["deleted_by"]], [maker.id(), remover.id()]);
-    act(host, &format!("{path}/action/restore"), &json!({})).ok();
+    act_on(host, &format!("{path}/action/restore"), &json!({})).ok();
     for property in ["created_by", "modified_by", "deleted_by"] {
         assert_class(property, Class::Export);
         assert_read_only(host, &webhook, property, &json!(NOBODY));
@@ -173,9 +174,9 @@ fn is_deleted() {
     host.post(webhook.path(), "").send().problem(404, "webhook.not-found");
     let problem = host.change(&webhook.record_path(), &json!({ "description": "x" })).problem(409, "record.readonly");
     assert!(text(&problem, "detail").contains("in the trash"));
-    act(host, &format!("{}/action/rotate-key", webhook.record_path()), &json!({})).problem(409, "record.readonly");
+    act_on(host, &format!("{}/action/rotate-key", webhook.record_path()), &json!({})).problem(409, "record.readonly");
     // But restored, and deleted for good.
-    let restored = act(host, &format!("{}/action/restore", webhook.record_path()), &json!({})).ok();
+    let restored = act_on(host, &format!("{}/action/restore", webhook.record_path()), &json!({})).ok();
     assert_eq!(restored["is_deleted"], false);
     host.post(webhook.path(), "").send().ok();
     assert_eq!(host.delete(&format!("{}?permanently=true", webhook.record_path())).status, 204);
@@ -198,7 +199,7 @@ fn is_readonly() {
         host.change(&path, &change).problem(409, "record.readonly");
     }
     host.delete(&path).problem(409, "record.readonly");
-    act(host, &format!("{path}/action/rotate-key"), &json!({})).problem(409, "record.readonly");
+    act_on(host, &format!("{path}/action/rotate-key"), &json!({})).problem(409, "record.readonly");
     assert_eq!(host.read(&path).ok(), guarded);
     // Use stays allowed.
     host.post(webhook.path(), "").send().ok();
@@ -341,7 +342,7 @@ fn commit_message() {
     host.change(&path, &json!({ "description": "x", "commit_message": "why it was changed" })).ok();
     host.change(&path, &json!({ "description": "y" })).ok();
     assert_eq!(host.delete(&format!("{path}?commit_message=why%20it%20went")).status, 204);
-    act(host, &format!("{path}/action/restore?commit_message=back"), &json!({})).ok();
+    act_on(host, &format!("{path}/action/restore?commit_message=back"), &json!({})).ok();
     let history = host.read(&format!("{path}/history")).ok();
     let told: Vec<(&str, Option<&str>)> = history
         .as_array()
@@ -785,7 +786,7 @@ fn the_setting_form_shows_up_wherever_webhooks_are_listed() {
     for answer in [
         host.change(&path("webhook", &setting), &json!({ "is_enabled": false })),
         host.delete(&path("webhook", &setting)),
-        act(host, &format!("{}/action/rotate-key", path("webhook", &setting)), &json!({})),
+        act_on(host, &format!("{}/action/rotate-key", path("webhook", &setting)), &json!({})),
     ] {
         assert!(text(&answer.problem(422, "record.invalid"), "detail").contains("client.webhook.row-form"));
     }

@@ -1,9 +1,10 @@
 //! Those who wish to be served all at once, and those who go away.
 
+use flowhost_tests::scene::patient;
 use flowhost_tests::{Host, Setup, until};
 use serde_json::json;
 
-use crate::recovery::{forever, patient};
+use crate::recovery::forever;
 
 #[test]
 fn a_connection_beyond_the_limit_is_told_so() {
@@ -40,7 +41,7 @@ fn an_execution_outlives_a_caller_who_goes_away_and_gives_its_place_back() {
 
 #[test]
 fn a_full_host_refuses_and_serves_again() {
-    let host = patient().set("executions", 1).set("admission_wait_ms", 0).set("cpu_ms", 24 * 3_600_000).start();
+    let host = patient().set("executions", 1).set("admission_wait_ms", 0).start();
     let spin = host.webhook("spin", "spin");
     let hello = host.webhook("hello", "hello");
     let id = spin.call_async(&host, &json!(null));

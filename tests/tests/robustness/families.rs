@@ -1,9 +1,8 @@
 //! Parents, children and grandchildren that a crash meets.
 
+use flowhost_tests::scene::patient;
 use flowhost_tests::{Host, Webhook};
 use serde_json::{Value, json};
-
-use crate::recovery::patient;
 
 /// Three generations that wait for each other, and the last for a day.
 struct Family {

@@ -65,7 +65,7 @@ fn hostile_flows_end_by_their_budgets_while_a_neighbour_is_served() {
 
 #[test]
 fn flows_that_take_long_end_by_their_time_while_a_neighbour_is_served() {
-    let host = Setup::new().set("wall_ms", 300).set("cpu_ms", 3_600_000).start();
+    let host = Setup::new().set("wall_ms", 2_000).set("cpu_ms", 3_600_000).start();
     call_beside_a_neighbour(&host, &[("spin", "null", 504, "flow.time-limit")]);
 }
 

@@ -1,17 +1,12 @@
 //! What a crash leaves behind, and what the next start makes of it.
 
+use flowhost_tests::scene::{DAY, patient};
 use flowhost_tests::{Host, Setup, until};
 use serde_json::{Value, json};
 
 /// Sleeps longer than any test.
 pub(crate) fn forever() -> Value {
-    json!({ "ms": 24 * 3_600_000 })
-}
-
-/// Budgets and limits under which nothing ends a sleeper.
-pub(crate) fn patient() -> Setup {
-    let day = 24 * 3_600_000;
-    Setup::new().set("wall_ms", day).set("wait_ms", day).set("admission_wait_ms", day)
+    json!({ "ms": DAY })
 }
 
 /// Waits until a synchronous call of the webhook is seen to run, and gives the execution's id.
@@ -30,7 +25,7 @@ fn messages(host: &Host, id: &str) -> Vec<(String, String)> {
 
 #[test]
 fn what_was_accepted_runs_again_after_a_crash() {
-    let host = patient().set("executions", 1).set("cpu_ms", 24 * 3_600_000).start();
+    let host = patient().set("executions", 1).start();
     let spin = host.webhook("spin", "spin");
     let hello = host.webhook("hello", "hello");
     // Holds the only slot, so that the others wait in the queue.
@@ -40,7 +35,7 @@ fn what_was_accepted_runs_again_after_a_crash() {
         (0..10).map(|number| hello.call_async(&host, &json!({ "name": number.to_string() }))).collect();
     host.kill();
 
-    let host = Setup::new().set("executions", 1).set("cpu_ms", 50).data_of(&host).start();
+    let host = Setup::new().set("executions", 1).data_of(&host).start();
     for (number, id) in waiting.iter().enumerate() {
         let ended = host.wait_until_ended(id);
         assert_eq!(ended.status(), "ENDED_SUCCESS");
@@ -57,7 +52,7 @@ fn what_was_accepted_runs_again_after_a_crash() {
 
 #[test]
 fn a_second_crash_counts_another_attempt() {
-    let host = patient().start();
+    let host = patient().set("unload_ms", DAY).start();
     let id = host.webhook("sleeper", "sleeper").call_async(&host, &forever());
     host.wait_until(&id, "waits", |execution| execution["status"] == "WAITING");
     let host = host.crash();
@@ -73,7 +68,7 @@ fn a_second_crash_counts_another_attempt() {
 
 #[test]
 fn a_synchronous_execution_that_a_crash_cut_off_is_interrupted() {
-    let host = patient().start();
+    let host = patient().set("unload_ms", DAY).start();
     let webhook = host.webhook("sleeper", "sleeper");
     let _caller = webhook.call(&host, &forever()).start();
     let id = running(&host, "sleeper");

@@ -2,14 +2,15 @@
 
 use std::thread;
 
+use flowhost_tests::scene::patient;
 use flowhost_tests::{Host, until};
 use serde_json::{Value, json};
 
-use crate::recovery::{forever, patient};
+use crate::recovery::forever;
 
 /// A host with one that sleeps in the store, one that sleeps in memory or is about to leave it, and one that computes.
 fn busy(drain_timeout_ms: u64) -> (Host, [String; 3]) {
-    let setup = patient().set("cpu_ms", 24 * 3_600_000).set("unload_ms", 100);
+    let setup = patient().set("unload_ms", 100);
     let host = setup.set("drain_timeout_ms", drain_timeout_ms).start();
     let spin = host.webhook("spin", "spin");
     let asleep = host.webhook("asleep", "wait-forever").call_async(&host, &json!({}));

@@ -1,9 +1,10 @@
 //! Ending in order.
 
+use flowhost_tests::scene::patient;
 use flowhost_tests::{Setup, until};
 use serde_json::json;
 
-use crate::recovery::{forever, patient, running};
+use crate::recovery::{forever, running};
 
 #[test]
 fn a_signal_lets_calls_under_way_end() {
@@ -34,7 +35,7 @@ fn a_second_signal_ends_at_once() {
 
 #[test]
 fn calls_that_do_not_end_in_time_are_cut_off_and_accepted_ones_go_on() {
-    let host = patient().set("drain_timeout_ms", 1).set("cpu_ms", 24 * 3_600_000).start();
+    let host = patient().set("drain_timeout_ms", 1).start();
     let accepted = host.webhook("spin", "spin").call_async(&host, &json!(null));
     host.wait_until(&accepted, "runs", |execution| execution["status"] == "RUNNING");
     let _caller = host.webhook("sleeper", "sleeper").call(&host, &forever()).start();

@@ -2,12 +2,11 @@
 
 use std::thread;
 
+use flowhost_tests::scene::patient;
 use flowhost_tests::{Host, Webhook, until};
 use serde_json::{Value, json};
 
 use crate::footprint::Footprint;
-use crate::recovery::patient;
-
 /// How many callers there are at the same time.
 const CALLERS: usize = 8;
 
