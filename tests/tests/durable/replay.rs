@@ -9,7 +9,7 @@ use rusqlite::params;
 use serde_json::{Value, json};
 
 use flowhost_tests::scene::{
-    DAY, act, children_of, database, items, key, said, setting, settings, text, until_unloaded, webhook,
+    DAY, act, children_of, database, items, key, let_time_come, said, setting, settings, text, until_unloaded, webhook,
 };
 
 /// What the store of a host that was cut off has of the settings of `replayed`: those of each execution, by their steps.
@@ -118,7 +118,7 @@ fn a_flow_that_does_otherwise_is_stopped_and_the_first_difference_is_shown() {
     }
     host.kill();
     swap(&host, "unstable-a", &component("unstable-b"));
-    database(&host).execute("UPDATE execution SET wake_at = 1 WHERE status = 2", []).unwrap();
+    let_time_come(&host);
     let host = host.restart();
     for (id, (differs, number, before, now)) in ids.iter().zip(differences) {
         let ended = host.wait_until_ended(id);
@@ -206,7 +206,7 @@ fn an_execution_goes_on_with_the_version_that_it_began_with() {
     act(&host, &id, "resume").ok();
     until_unloaded(&host, &id);
     host.kill();
-    database(&host).execute("UPDATE execution SET wake_at = 1", []).unwrap();
+    let_time_come(&host);
     let host = host.restart();
     let ended = host.wait_until_ended(&id);
     assert_eq!((ended.status(), &ended.outputs()["variant"]), ("ENDED_SUCCESS", &json!("a")));

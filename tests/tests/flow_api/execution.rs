@@ -1,7 +1,8 @@
 //! What an execution says of itself and does to itself.
 
 use flowhost_tests::scene::{
-    DAY, begin, children_of, resident_and_unloaded, results, settings, text, until_status, webhook, webhook_with,
+    DAY, begin, children_of, let_time_come, resident_and_unloaded, results, settings, text, until_status,
+    until_unloaded, webhook, webhook_with,
 };
 use flowhost_tests::{Ended, Host, Setup, Webhook};
 use serde_json::{Value, json};
@@ -49,13 +50,16 @@ fn who_is_gone_is_nobody() {
     let webhook = webhook(&host, "gone", "execution");
     let wait = |operations: Value| {
         let id = webhook.call_async(&host, &plan(operations));
-        until_status(&host, &id, "WAITING");
+        until_unloaded(&host, &id);
         id
     };
-    let sleep = json!({ "op": "sleep", "ms": 2_000 });
+    let sleep = json!({ "op": "sleep", "ms": DAY });
     let late = wait(json!([sleep, { "op": "identity" }]));
     let early = wait(json!([{ "op": "identity" }, sleep, { "op": "identity" }]));
     assert_eq!(host.delete(&webhook.record_path()).status, 204);
+    host.kill();
+    let_time_come(&host);
+    let host = host.restart();
     let of = |id: &str| results(host.wait_until_ended(id).success());
     assert_eq!(of(&late)[1], Value::Null);
     // What it was told stays.

@@ -5,8 +5,8 @@ use flowhost_tests::{Host, Setup, until};
 use serde_json::{Value, json};
 
 use flowhost_tests::scene::{
-    DAY, act, database, execution, items, parent_of, resident_and_unloaded, said, text, unloading, until_status,
-    until_unloaded, webhook,
+    DAY, act, database, execution, items, let_time_come, parent_of, resident_and_unloaded, said, text, unloading,
+    until_status, until_unloaded, webhook,
 };
 
 /// The clock of a `nap` around its sleeps, in microseconds.
@@ -18,11 +18,6 @@ fn naps(outputs: &Value) -> Vec<(u64, u64)> {
 fn microseconds(record: &Value, member: &str) -> u64 {
     let time: Timestamp = serde_json::from_value(record[member].clone()).unwrap();
     u64::try_from(time.as_micros()).unwrap()
-}
-
-/// Makes the time of every wait in the store of a host come that has ended.
-fn let_time_come(host: &Host) {
-    assert!(database(host).execute("UPDATE execution SET wake_at = 1 WHERE status = 2", []).unwrap() > 0);
 }
 
 /// The calls in the journal of an execution, in the store of a host that has ended.

@@ -2,7 +2,6 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-mod crash;
 mod migration;
 mod plans;
 mod rows;
@@ -108,26 +107,6 @@ async fn a_folder_has_one_owner() {
     store.close().await.unwrap();
     assert!(!folder.path().join("flowhost.sqlite3-wal").exists(), "the log is folded back");
     assert_eq!(count(&open(folder.path())).await, 1);
-}
-
-#[tokio::test]
-async fn another_process_that_has_the_folder_is_noticed() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut other = std::process::Command::new("flock")
-        .arg(folder.path().join("lock"))
-        .args(["sh", "-c", "echo locked; read line"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = String::new();
-    let stdout = other.stdout.take().unwrap();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut said).unwrap();
-    assert_eq!(said, "locked\n");
-    assert!(matches!(SqliteStore::open(folder.path(), SqliteOptions::default()), Err(Error::InUse { .. })));
-    drop(other.stdin.take());
-    other.wait().unwrap();
-    open(folder.path());
 }
 
 #[tokio::test]
