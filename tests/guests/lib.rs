@@ -3,7 +3,8 @@
 //! Each is a file and an example of this crate; `cargo xtask guests` builds them into `target/guests/<name>.wasm`. Here is
 //! what they share. Built natively they are empty, since they speak to a host.
 
-use flowhost_guest::{FlowError, FromInput, HostError, Outputs, json};
+use data_encoding::BASE64;
+use flowhost_guest::{FlowError, FromInput, HostError, Outputs, Request, json};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -35,4 +36,25 @@ pub fn told(done: Result<Value, HostError>) -> Value {
         Ok(given) => json!({ "ok": given }),
         Err(refused) => json!({ "code": refused.code(), "message": refused.message() }),
     }
+}
+
+/// A request as the request interface has it. Bodies and header values are bytes: `text` where they are UTF-8, `base64`
+/// always.
+pub fn described(request: &Request) -> Value {
+    let headers: Vec<Value> = request.headers().iter().map(|(name, value)| json!([name, bytes(value)])).collect();
+    let body = request.body();
+    json!({
+        "method": request.method(),
+        "path": request.path(),
+        "query": request.query(),
+        "headers": headers,
+        "user_agent": request.header("User-Agent").map(|value| bytes(&value)),
+        "body_length": body.len(),
+        "body": bytes(&body),
+        "body_is_exact": request.body_is_exact(),
+    })
+}
+
+fn bytes(bytes: &[u8]) -> Value {
+    json!({ "text": std::str::from_utf8(bytes).ok(), "base64": BASE64.encode(bytes) })
 }

@@ -2,7 +2,8 @@
 //!
 //! An operation is `{"op": "acquire", "name", "timeout_ms"}`, without `timeout_ms` for as long as it takes, or `{"op":
 //! "try-acquire" | "release" | "is-held" | "holder", "name"}`; beside locks there are `{"op": "sleep", "ms"}`, `{"op": "add",
-//! "name"}`, which adds to a setting in two steps with a pause between them, and `{"op": "fail"}`. The output `results` has
+//! "name"}`, which adds to a setting in two steps with a pause between them, and ways to end: `{"op": "fail" | "panic" | "trap" |
+//! "spin" | "grow" | "end-success" | "end-cancelled"}`, of which two go on until a limit ends them. The output `results` has
 //! `{"ok": what it gave}` or `{"code", "message"}` for each; it is set before each operation. Logs `ok OP NAME` or `no OP NAME`
 //! after each.
 //!
@@ -53,6 +54,12 @@ enum Kind {
     Sleep,
     Add,
     Fail,
+    Panic,
+    Trap,
+    Spin,
+    Grow,
+    EndSuccess,
+    EndCancelled,
 }
 
 #[flow]
@@ -65,6 +72,16 @@ fn locks(this: &Execution, plan: Input<Plan>) -> Result<Outputs, FlowError> {
         this.set_output("results", &results)?;
         let done = match operation.op {
             Kind::Fail => return Err(FlowError::new("as was asked for")),
+            Kind::Panic => panic!("as was asked for"),
+            Kind::Trap => core::arch::wasm32::unreachable(),
+            Kind::Spin => loop {
+                std::hint::black_box(());
+            },
+            Kind::Grow => loop {
+                std::mem::forget(std::hint::black_box(vec![0xa5_u8; 1 << 20]));
+            },
+            Kind::EndSuccess => this.end_success("as was asked for"),
+            Kind::EndCancelled => this.end_cancelled("as was asked for"),
             _ => perform(this, operation),
         };
         let outcome = if done.is_ok() { "ok" } else { "no" };
@@ -89,7 +106,7 @@ fn perform(this: &Execution, operation: &Operation) -> Result<Value, HostError> 
             this.settings().save(name, &sum)?;
             sum.into()
         }
-        Kind::Fail => Value::Null,
+        _ => Value::Null,
     })
 }
 

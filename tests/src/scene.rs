@@ -100,6 +100,18 @@ pub fn children_of(host: &Host, parent: &str) -> Vec<Value> {
     items(&list).clone()
 }
 
+/// The id of the message of an execution.
+pub fn message_of(host: &Host, execution: &str) -> String {
+    let filter = format!("%7B%22field%22:%22execution_id%22,%22value%22:%22{execution}%22%7D");
+    let list = host.read(&format!("message?filter={filter}")).ok();
+    text(&items(&list)[0], "id").to_owned()
+}
+
+/// Answers a message as an operator.
+pub fn respond(host: &Host, message: &str, response: &Value) -> Answer {
+    host.post_json(&format!("/api/latest/message/{message}/respond?plain=true"), response).as_operator().send()
+}
+
 /// The values of the settings that begin with a prefix, by what follows it.
 pub fn settings(host: &Host, prefix: &str) -> BTreeMap<String, Value> {
     let all = host.all("setting");

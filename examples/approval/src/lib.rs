@@ -6,7 +6,8 @@
 //! who made it (`decided_by`) and the `comment`. What nobody decides in a week is `expired`, and the message is closed.
 //!
 //! ```sh
-//! curl 'http://127.0.0.1:8080/api/latest/webhook/default/approval?async' -d @requests/laptop.json
+//! flowhost webhook create approval --flow approval --role Developer --enable
+//! curl 'http://127.0.0.1:8080/api/latest/webhook/approval/call?async' -d @requests/laptop.json
 //! flowhost messages ls
 //! flowhost messages respond ID '{ "decision": "approve", "comment": "The small one." }'
 //! ```
@@ -43,7 +44,7 @@ enum Decision {
     Reject,
 }
 
-#[flow]
+#[flow(title = "Approve expenses", description = "Asks a person to approve an expense, and waits for a week.")]
 fn approval(this: &Execution, expense: Input<Expense>) -> Result<Outputs, FlowError> {
     let Expense { what, amount, by, approver } = expense.json;
     if !(amount.is_finite() && amount > 0.0) {

@@ -6,7 +6,8 @@
 //! rest. If the host restarts meanwhile, what was counted is not counted again.
 //!
 //! ```sh
-//! curl http://127.0.0.1:8080/api/latest/webhook/default/fan-out -d @requests/texts.json
+//! flowhost webhook create fan-out --flow fan-out --role Developer --enable
+//! curl http://127.0.0.1:8080/api/latest/webhook/fan-out/call -d @requests/texts.json
 //! ```
 
 use std::cmp::Reverse;

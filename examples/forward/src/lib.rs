@@ -4,10 +4,16 @@
 //! token in the secret `forward-token`. The flow never has the token: it puts a placeholder into the request, and the host
 //! puts the token in its place, if the secret names the host that the request goes to.
 //!
+//! So it is with whatever a service wants as it is: a token in a header, a user and a password as `Authorization: Basic`, a key in the
+//! query or the body. A signature is computed from the secret (an HMAC of the body, as AWS or GitHub want it), and this flow would
+//! compute it from the placeholder: a flow that signs reads the value with `this.secrets().get(…)`, from a secret whose
+//! `is_readable` is set, and holds it.
+//!
 //! ```sh
+//! flowhost webhook create forward --flow forward --role Developer --enable
 //! flowhost secret set forward-token --host events.example.com
 //! flowhost setting set forward.url - <<< '"https://events.example.com/v1/events"'
-//! curl 'http://127.0.0.1:8080/api/latest/webhook/default/forward?async' -d @requests/order.json
+//! curl 'http://127.0.0.1:8080/api/latest/webhook/forward/call?async' -d @requests/order.json
 //! ```
 //!
 //! The event's id is the idempotency key: the request may be sent again, by the host after a crash or by whoever sends the event

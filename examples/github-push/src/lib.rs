@@ -6,7 +6,8 @@
 //! is accepted and marked as ignored, since GitHub counts a refusal as a failed delivery.
 //!
 //! ```sh
-//! curl http://127.0.0.1:8080/api/latest/webhook/default/github-push -H @requests/push.headers --data-binary @requests/push.json
+//! flowhost webhook create github-push --flow github-push --enable
+//! curl http://127.0.0.1:8080/api/latest/webhook/github-push/call -H @requests/push.headers --data-binary @requests/push.json
 //! ```
 
 mod push;

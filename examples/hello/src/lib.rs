@@ -1,8 +1,9 @@
 //! Greets whoever calls: by the `name` of the query, of the payload, or as the world.
 //!
 //! ```sh
-//! curl "http://127.0.0.1:8080/api/latest/webhook/default/hello?name=Ada" -X POST
-//! curl http://127.0.0.1:8080/api/latest/webhook/default/hello -d @requests/hello.json
+//! flowhost webhook create hello --flow hello --enable
+//! curl "http://127.0.0.1:8080/api/latest/webhook/hello/call?name=Ada" -X POST
+//! curl http://127.0.0.1:8080/api/latest/webhook/hello/call -d @requests/hello.json
 //! ```
 
 use flowhost_guest::{Execution, FlowError, Input, Outputs, flow};

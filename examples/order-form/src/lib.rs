@@ -2,10 +2,11 @@
 //!
 //! A browser sends such a form as `application/x-www-form-urlencoded`, every field as text. The flow reads the fields into
 //! their types, prices the order and returns what the order's e-mail needs. Amounts are in cents, since cents add up
-//! exactly.
+//! exactly. Who asks for HTML, as browsers do, is shown a page, which they do
+//! not send again without a question; a program gets the outputs.
 //!
 //! ```html
-//! <form method="post" action="https://flows.example/api/latest/webhook/default/order-form">
+//! <form method="post" action="https://flows.example/api/latest/webhook/order-form/call">
 //!   <input name="customer" required> <input name="email" type="email" required>
 //!   <select name="product"><option>rye</option><option>spelt</option><option>baguette</option></select>
 //!   <input name="quantity" type="number" min="1" value="1">
@@ -17,7 +18,8 @@
 //! ```
 //!
 //! ```sh
-//! curl http://127.0.0.1:8080/api/latest/webhook/default/order-form -H @requests/order.headers --data-binary @requests/order.form
+//! flowhost webhook create order-form --flow order-form --enable
+//! curl http://127.0.0.1:8080/api/latest/webhook/order-form/call -H @requests/order.headers --data-binary @requests/order.form
 //! ```
 
 use flowhost_guest::{Execution, FlowError, Input, Level, Outputs, flow, form, json};
@@ -69,9 +71,30 @@ struct Confirmation {
     total: String,
 }
 
-#[flow]
+#[flow(title = "Take orders", description = "Prices the order of a web page's form.")]
 fn order_form(this: &Execution, input: Input<Order>) -> Result<Outputs, FlowError> {
-    let order = input.json;
+    let is_browser = input.header("accept").is_some_and(|accept| accept.contains("text/html"));
+    match confirm(input.json) {
+        Ok(order) => {
+            let fields = json!({ "quantity": order.quantity, "total_cents": order.total_cents });
+            this.log(Level::Info, "order taken", &fields);
+            if is_browser {
+                this.response().html(order.page())?;
+            }
+            Outputs::of(&order)
+        }
+        Err(mistake) if is_browser => {
+            this.response().set_status(422)?;
+            let said = escaped(mistake.message());
+            this.response().html(page("That is no order yet", &format!("{said}. Go back and change it.")))?;
+            Ok(Outputs::new().set("mistake", mistake.message()))
+        }
+        Err(mistake) => Err(mistake),
+    }
+}
+
+/// Checks an order and prices it.
+fn confirm(order: Order) -> Result<Confirmation, FlowError> {
     if !(1..=LARGEST_ORDER).contains(&order.quantity) {
         return Err(FlowError::invalid_input(format_args!("`quantity` must be between 1 and {LARGEST_ORDER}")));
     }
@@ -82,9 +105,7 @@ fn order_form(this: &Execution, input: Input<Order>) -> Result<Outputs, FlowErro
     let subtotal_cents = each * order.quantity;
     let discount_cents = subtotal_cents * percent_off(order.voucher.as_deref())? / 100;
     let total_cents = subtotal_cents - discount_cents;
-    this.log(Level::Info, "order taken", &json!({ "quantity": order.quantity, "total_cents": total_cents }));
-
-    Outputs::of(&Confirmation {
+    Ok(Confirmation {
         customer: order.customer,
         email: order.email,
         product: order.product,
@@ -98,7 +119,38 @@ fn order_form(this: &Execution, input: Input<Order>) -> Result<Outputs, FlowErro
     })
 }
 
+impl Confirmation {
+    /// What the customer is shown.
+    fn page(&self) -> String {
+        let Self { quantity, product, extras, total, .. } = self;
+        let with = if extras.is_empty() { String::new() } else { format!(" ({})", escaped(&extras.join(", "))) };
+        let email = escaped(&self.email);
+        let bought = format!("{quantity} × {}{with} for {total}. We write to {email}.", product.name());
+        page(&format!("Thank you, {}!", escaped(&self.customer)), &bought)
+    }
+}
+
+/// A page with a title and a text, both of them HTML.
+fn page(title: &str, text: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><h1>{title}</h1><p>{text}</p></html>"
+    )
+}
+
+/// A text that somebody else wrote, as HTML: nothing in it is markup.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 impl Product {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rye => "rye",
+            Self::Spelt => "spelt",
+            Self::Baguette => "baguette",
+        }
+    }
+
     /// The price of one.
     fn cents(self) -> u32 {
         match self {
@@ -148,6 +200,27 @@ mod tests {
         assert_eq!(outputs.get("discount_cents").unwrap(), 171);
         assert_eq!(outputs.get("total").unwrap(), "15.39 €");
         assert!(outputs.get("note").unwrap().is_null());
+    }
+
+    /// What a browser is shown, and with which status.
+    fn shown(fields: &serde_json::Value) -> (u16, String) {
+        let this = Execution::for_test();
+        let input: Input<Order> = Input::from_json(&fields.to_string()).unwrap();
+        order_form(&this, input.with_header("accept", "text/html,*/*;q=0.8")).unwrap();
+        let answer = this.answer().unwrap();
+        (answer.status, answer.text().to_owned())
+    }
+
+    #[test]
+    fn a_browser_is_shown_a_page_and_what_customers_write_is_no_markup() {
+        let fields = |customer: &str, voucher: &str| json!({ "customer": customer, "email": "a@b.org", "product": "rye", "quantity": "3", "voucher": voucher });
+        let (status, page) = shown(&fields("<b>Ada</b> & Co", ""));
+        assert_eq!(status, 200);
+        assert!(page.contains("<h1>Thank you, &lt;b&gt;Ada&lt;/b&gt; &amp; Co!</h1>"), "{page}");
+        assert!(page.contains("3 × rye for 12.60 €. We write to a@b.org."), "{page}");
+        let (status, page) = shown(&fields("Ada", "<script>"));
+        assert_eq!(status, 422);
+        assert!(page.contains("the voucher `&lt;script&gt;` is not valid"), "{page}");
     }
 
     #[test]

@@ -6,8 +6,9 @@
 //! name, has called it off.
 //!
 //! ```sh
-//! curl 'http://127.0.0.1:8080/api/latest/webhook/default/reminder?async' -d @requests/tea.json
-//! curl 'http://127.0.0.1:8080/api/latest/webhook/default/reminder?async' -d @requests/birthday.json
+//! flowhost webhook create reminder --flow reminder --role Developer --enable
+//! curl 'http://127.0.0.1:8080/api/latest/webhook/reminder/call?async' -d @requests/tea.json
+//! curl 'http://127.0.0.1:8080/api/latest/webhook/reminder/call?async' -d @requests/birthday.json
 //! ```
 
 use std::time::{Duration, SystemTime};

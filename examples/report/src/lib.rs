@@ -6,6 +6,7 @@
 //! create, read and update files, such as `Developer`.
 //!
 //! ```sh
+//! flowhost webhook create report --flow report --role Developer --enable
 //! curl http://127.0.0.1:8080/api/latest/webhook/report/call -d @requests/bread.json
 //! curl http://127.0.0.1:8080/api/latest/webhook/report/call -d @requests/rolls.json
 //! curl -OJ 'http://127.0.0.1:8080/api/latest/webhook/report/call?month=2026-11'
@@ -25,7 +26,7 @@ struct Order {
     cents: u64,
 }
 
-#[flow]
+#[flow(title = "Orders and their report", description = "Keeps orders, and gives a month of them as a table.")]
 fn report(this: &Execution, order: Input<Option<Order>>) -> Result<Outputs, FlowError> {
     match &order.json {
         Some(order) => keep(this, order),

@@ -5,8 +5,9 @@
 //! second click of the same person can be recognised by whoever keeps the list.
 //!
 //! ```sh
-//! curl http://127.0.0.1:8080/api/latest/webhook/default/signup -d @requests/signup.json
-//! curl http://127.0.0.1:8080/api/latest/webhook/default/signup -d @requests/no-email.json   # 422, names the field
+//! flowhost webhook create signup --flow signup --enable
+//! curl http://127.0.0.1:8080/api/latest/webhook/signup/call -d @requests/signup.json
+//! curl http://127.0.0.1:8080/api/latest/webhook/signup/call -d @requests/no-email.json   # 422, names the field
 //! ```
 
 use flowhost_guest::{Execution, FlowError, Input, Level, Outputs, flow, form, json};

@@ -2,12 +2,13 @@
 //!
 //! Slack wants its answer within three seconds, and a flow may take hours. So this one says at once what it begins, goes on, and
 //! posts what came of it to the address that Slack gives for that. What it may run is a list in the setting
-//! `slack-command.flows`; that it may post to Slack is said by the host's `http_allow` and the flow's `options.http_allow`, as
-//! `POST https://hooks.slack.com`.
+//! `slack-command.flows`. That it may post to Slack is for the host's `http_allow` and the flow's `options.http_allow` to say;
+//! `flowhost deploy` tells which of them lacks it.
 //!
 //! Give Slack the webhook's address with its key: `https://flows.example/api/latest/webhook/slack/call?key=…`.
 //!
 //! ```sh
+//! flowhost webhook create slack --flow slack-command --role Developer --enable
 //! curl http://127.0.0.1:8080/api/latest/webhook/slack/call -H @requests/run.headers --data-binary @requests/run.form
 //! ```
 
@@ -29,7 +30,11 @@ struct Command {
     response_url: Option<String>,
 }
 
-#[flow]
+#[flow(
+    title = "Run flows from Slack",
+    description = "A slash command: answers at once, and posts what came of it.",
+    hosts = ["POST https://hooks.slack.com"]
+)]
 fn slack_command(this: &Execution, input: Input<Command>) -> Result<Outputs, FlowError> {
     let Command { command, text, user_name, response_url } = input.json;
     let (name, arguments) = match text.trim().split_once(char::is_whitespace) {

@@ -1,10 +1,10 @@
 //! A to-do list: a web page with forms, in one flow, with its items in one setting.
 //!
-//! `flowhost webhook create todo --flow todo --role Developer --enable`, and open
-//! `http://127.0.0.1:8080/api/latest/webhook/todo/call` in a browser. A form posts what is to be done, and is redirected to the
-//! list, so that a reload does nothing twice. The same by curl, by path or by query:
+//! Open `http://127.0.0.1:8080/api/latest/webhook/todo/call` in a browser, with `?key=…` where the webhook has a key. A form posts
+//! what is to be done, and is redirected to the list, so that a reload does nothing twice. The same by curl, by path or by query:
 //!
 //! ```sh
+//! flowhost webhook create todo --flow todo --role Developer --enable
 //! curl http://127.0.0.1:8080/api/latest/webhook/todo/call/add -H @requests/add.headers --data-binary @requests/add.form
 //! curl 'http://127.0.0.1:8080/api/latest/webhook/todo/call?action=tick' -d id=1
 //! ```
@@ -37,19 +37,31 @@ struct Item {
     is_done: bool,
 }
 
-#[flow]
+#[flow(title = "To-do list", description = "A web page with a list of what is to be done.")]
 fn todo(this: &Execution, input: Input<Value>) -> Result<Outputs, FlowError> {
-    // The path where there is one below the webhook's address; a form says it in the query, which works at any address.
-    let action = input.path.trim_matches('/');
-    let action = if action.is_empty() { input.query_value("action").unwrap_or_default() } else { action };
+    // The path where there is one below the webhook's address, or the query. The page's forms say it in a field, and post to the
+    // address as it was called, with the key in its query where the webhook wants one: the flow does not see that.
+    let path = input.path.trim_matches('/');
+    let asked = input.query_value("action").or_else(|| input.json["action"].as_str()).unwrap_or_default();
+    let action = if path.is_empty() { asked } else { path };
     match (input.method.as_str(), action) {
         ("GET" | "HEAD", "") => {
             let list = this.settings().get(LIST)?.unwrap_or_default();
             this.response().html(Page(&list))?;
         }
         ("POST", "add" | "tick" | "delete") => match change(this, action, &input.json)? {
-            // A browser resolves it against the address that it called: from `…/call/add` to `…/call`, from a query to none.
-            Ok(()) => this.response().redirect(303, if input.path.is_empty() { "?" } else { "../call" })?,
+            // A browser resolves it against the address that it called: from `…/call/add` to `…/call`, from a query that says what
+            // to do to none, and else to the same address, with its query.
+            Ok(()) => {
+                let above = format!("{}call", "../".repeat(input.path.matches('/').count()));
+                let is_in_query = input.query_value("action").is_some();
+                let page = match (path, is_in_query) {
+                    ("", true) => "?",
+                    ("", false) => "#",
+                    _ => above.as_str(),
+                };
+                this.response().redirect(303, page)?;
+            }
             Err(mistake) => answer(this, 422, mistake)?,
         },
         (_, "" | "add" | "tick" | "delete") => {
@@ -125,15 +137,16 @@ impl fmt::Display for Page<'_> {
             for (action, label) in [("tick", tick), ("delete", "Delete")] {
                 write!(
                     page,
-                    "<form method=\"post\" action=\"?action={action}\"><button name=\"id\" value=\"{id}\">{label}</button></form>"
+                    "<form method=\"post\"><input type=\"hidden\" name=\"action\" value=\"{action}\">\
+                     <button name=\"id\" value=\"{id}\">{label}</button></form>"
                 )?;
             }
             write!(page, "</li>")?;
         }
         write!(
             page,
-            "</ul><form method=\"post\" action=\"?action=add\"><input name=\"text\" maxlength=\"{CHARACTERS}\" required autofocus> \
-             <button>Add</button></form></html>"
+            "</ul><form method=\"post\"><input type=\"hidden\" name=\"action\" value=\"add\">\
+             <input name=\"text\" maxlength=\"{CHARACTERS}\" required autofocus> <button>Add</button></form></html>"
         )
     }
 }
@@ -184,10 +197,13 @@ mod tests {
         assert_eq!((answer.status, answer.header("location")), (303, Some("../call")));
         let (_, this) = call(this, "POST", "", "tick", json!({ "id": "1" }));
         let (_, this) = call(this, "POST", "/delete", "", json!({ "id": "2" }));
-        let (_, this) = call(this, "POST", "/delete/", "", json!({ "id": "2" }));
+        let (answer, this) = call(this, "POST", "/delete/", "", json!({ "id": "2" }));
+        assert_eq!(answer.header("location"), Some("../../call"));
+        let (answer, this) = call(this, "POST", "", "", json!({ "action": "add", "text": "Sleep" }));
+        assert_eq!((answer.status, answer.header("location")), (303, Some("#")));
         let page = page(this);
         assert!(page.contains("<li class=\"done\"><span>Bake</span>") && !page.contains("Eat"), "{page}");
-        assert!(page.contains("<title>To do (0)</title>"));
+        assert!(page.contains("<title>To do (1)</title>"));
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Execution {
         self.backend.id()
     }
 
-    /// The execution's name: that of its flow, unless it was started under another.
+    /// The execution's name: that of its flow.
     pub fn name(&self) -> String {
         self.backend.name()
     }
@@ -247,7 +247,7 @@ impl Execution {
     }
 
     /// Ends the execution with the status `ENDED_SUCCESS` and the outputs that were set: nothing of the flow runs after it, no
-    /// destructor either. The message becomes its `status_message`, unless it is empty.
+    /// destructor either. The message becomes its `status_message`, up to 1,000 bytes of it, unless it is empty.
     ///
     /// ```
     /// # use flowhost_guest::{Execution, FlowError, Outputs};
@@ -272,8 +272,8 @@ impl Execution {
         self.backend.end_error(error.into())
     }
 
-    /// Ends the execution with the status `ENDED_CANCELLED`. The message becomes its `status_message`, unless it is empty. A caller
-    /// who waits is answered `execution.cancelled`.
+    /// Ends the execution with the status `ENDED_CANCELLED`. The message becomes its `status_message`, up to 1,000 bytes of it,
+    /// unless it is empty. A caller who waits is answered `execution.cancelled`.
     pub fn end_cancelled(&self, message: impl fmt::Display) -> ! {
         self.backend.end_cancelled(message.to_string())
     }
@@ -297,7 +297,8 @@ impl Execution {
         Ok(Child { id: self.backend.clone_execution(input.as_deref())?, backend: &self.backend })
     }
 
-    /// Says in a few words how far the execution has come. The last message stands in its `status_message` while it runs.
+    /// Says in a few words how far the execution has come. The last message stands in its `status_message` while it runs;
+    /// what is longer than 1,000 bytes loses its end.
     pub fn progress(&self, message: impl fmt::Display) {
         self.backend.progress(&message.to_string());
     }

@@ -98,7 +98,8 @@ impl Files<'_> {
 
     /// Makes the file or replaces its content. The content type stays.
     ///
-    /// Refused with `record.readonly`, and with `files.too-large` beyond the host's limit.
+    /// Refused with `record.readonly`, with `record.name-taken` where there is a file of the name that the execution may not
+    /// read, and with `files.too-large` beyond the host's limit.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<(), HostError> {
         self.backend.write_file(name, content.as_ref(), None)
     }

@@ -25,7 +25,9 @@
 //! ```
 //!
 //! Every function is refused with `access.forbidden` where a permission is missing, and with `record.invalid` where a name
-//! is empty, longer than 128 characters or begins or ends with a blank.
+//! is empty, longer than 128 characters or begins or ends with a blank. Who would write to a setting that the
+//! execution may not read is refused with `record.name-taken`. A setting named `client.webhook.` and more is a webhook: any other
+//! value is `record.invalid`, and the permissions for webhooks are needed, too.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

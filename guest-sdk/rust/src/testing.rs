@@ -231,12 +231,21 @@ impl Backend {
     }
 
     pub(crate) fn progress(&self, message: &str) {
-        self.told.borrow_mut().progress.push(message.into());
+        self.told.borrow_mut().progress.push(short(message.into()));
     }
 
     pub(crate) fn request(&self) -> Option<RequestBackend> {
         self.request.clone()
     }
+}
+
+/// The longest message of an execution, in bytes.
+const LONGEST_MESSAGE: usize = 1000;
+
+/// A message as the host keeps it.
+fn short(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+    message
 }
 
 /// The longest name, in characters.
@@ -357,11 +366,12 @@ mod tests {
         this.merge_outputs(&json!({ "more": [1] })).unwrap();
         this.append_output("more", &2).unwrap();
         this.progress("half");
+        this.progress("é".repeat(501));
 
         let fields: Vec<Value> = this.logged().into_iter().map(|line| line.fields).collect();
         assert_eq!(fields, [json!({"seconds": 3}), Value::Null, json!({"value": "7"})]);
         assert_eq!(Value::from(this.outputs_set()), json!({"count": 2, "more": [1, 2]}));
-        assert_eq!(this.progress_told(), ["half"]);
+        assert_eq!(this.progress_told(), ["half", &"é".repeat(500)]);
         assert_eq!(this.mode(), Mode::Development);
         assert!(this.deadline() > this.now());
     }

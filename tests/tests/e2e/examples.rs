@@ -79,8 +79,12 @@ fn github_push_sums_up_a_delivery() {
 fn order_form_prices_an_order() {
     let host = Host::shared();
     let webhook = host.webhook("example-order", "order-form");
-    let headers = Some("order-form/requests/order.headers");
-    let order = send(host, &webhook, "order-form/requests/order.form", headers).ok()["output_value"].clone();
+    let form = |form: &[u8], accept: &str| {
+        let request = host.post(webhook.path(), form).header("Accept", accept);
+        request.header("Content-Type", "application/x-www-form-urlencoded").send()
+    };
+    let order = workspace_file("examples/order-form/requests/order.form");
+    let order = form(&order, "application/json").ok()["output_value"].clone();
     let expected = json!({
         "customer": "Ada Lovelace",
         "email": "ada@example.org",
@@ -94,14 +98,20 @@ fn order_form_prices_an_order() {
         "total": "25.56 €",
     });
     assert_eq!(order, expected);
-    let form = |form: &str| {
-        let request = host.post(webhook.path(), form);
-        request.header("Content-Type", "application/x-www-form-urlencoded").send()
-    };
-    let unknown = form("customer=A&email=a%40b.org&product=rye&quantity=1&voucher=NOPE");
-    let problem = unknown.problem(500, "flow.error");
-    assert_eq!(problem["detail"], "the voucher `NOPE` is not valid");
-    form("customer=A&email=a%40b.org&product=cake&quantity=1").problem(422, "flow.invalid-input");
+    let unknown = b"customer=A&email=a%40b.org&product=rye&quantity=1&voucher=%3Ci%3ENOPE";
+    let problem = form(unknown, "*/*").problem(500, "flow.error");
+    assert_eq!(problem["detail"], "the voucher `<i>NOPE` is not valid");
+    form(b"customer=A&email=a%40b.org&product=cake&quantity=1", "*/*").problem(422, "flow.invalid-input");
+
+    // A browser is shown a page.
+    let headers = Some("order-form/requests/order.headers");
+    let page = send(host, &webhook, "order-form/requests/order.form", headers);
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(page.text().contains("<h1>Thank you, Ada Lovelace!</h1>"), "{}", page.text());
+    assert!(page.text().contains("4 × spelt (sliced, gift-wrap) for 25.56 €."), "{}", page.text());
+    let page = form(unknown, "text/html");
+    assert_eq!(page.status, 422);
+    assert!(page.text().contains("the voucher `&lt;i&gt;NOPE` is not valid"), "{}", page.text());
 }
 
 /// A webhook for an example whose executions start flows and keep settings.

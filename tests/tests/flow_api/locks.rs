@@ -137,6 +137,31 @@ fn a_lock_is_released_when_its_execution_ends_in_whatever_way() {
         assert_got(host, &next);
         assert_eq!((holder(host, "lock-end"), holder(host, "lock-end-too")), (None, None));
     }
+    // So it is where the flow is stopped: by itself in the middle, by its own fault, or by a limit.
+    let ways = [
+        ("end-success", "ENDED_SUCCESS", None),
+        ("end-cancelled", "ENDED_CANCELLED", None),
+        ("panic", "ENDED_ERROR", Some("flow.panic")),
+        ("trap", "ENDED_ERROR", Some("flow.trap")),
+        ("grow", "ENDED_ERROR", Some("flow.memory-limit")),
+        ("spin", "ENDED_ERROR", Some("flow.cpu-limit")),
+    ];
+    let late = [("spin", "ENDED_ERROR", Some("flow.time-limit"))];
+    let small = Setup::new().set("unload_ms", 1).set("memory_bytes", 16 << 20);
+    let quick = Setup::new().set("cpu_ms", DAY).set("wall_ms", 2_000);
+    for (setup, ways) in [(small, &ways[..]), (quick, &late[..])] {
+        let host = setup.start();
+        let webhook = webhook(&host, "locks", "locks");
+        for &(way, status, code) in ways {
+            let first = begin(&host, &webhook, json!([acquire("lock-end"), sleep(20), { "op": way }]));
+            until_said(&host, &first, "ok Acquire lock-end");
+            let next = begin(&host, &webhook, json!([acquire("lock-end"), op("holder", "lock-end")]));
+            let ended = host.wait_until_ended(&first);
+            assert_eq!((ended.status(), ended.failure()), (status, code), "{way}: {}", ended.record);
+            assert_got(&host, &next);
+        }
+        assert_eq!(holder(&host, "lock-end"), None);
+    }
 }
 
 #[test]

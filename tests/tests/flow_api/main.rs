@@ -10,6 +10,7 @@ mod http;
 mod locks;
 mod messages;
 mod records;
+mod request;
 mod requests;
 mod response;
 mod secrets;

@@ -1,11 +1,11 @@
 //! Messages to people, and their answers.
 
-use flowhost_tests::{Answer, Host, Setup, Webhook};
+use flowhost_tests::{Host, Setup, Webhook};
 use serde_json::{Value, json};
 
 use flowhost_tests::scene::{
-    DAY, act, begin, items, patient, perform, resident_and_unloaded, results, said, text, until_status, until_unloaded,
-    webhook, webhook_with,
+    DAY, act, begin, items, message_of, patient, perform, resident_and_unloaded, respond, results, said, text,
+    until_status, until_unloaded, webhook, webhook_with,
 };
 
 fn form() -> Value {
@@ -35,17 +35,6 @@ fn ask(host: &Host, webhook: &Webhook, is_unloaded: bool) -> (String, String) {
     };
     let message = message_of(host, &id);
     (id, message)
-}
-
-/// The id of the message of an execution.
-fn message_of(host: &Host, execution: &str) -> String {
-    let filter = format!("%7B%22field%22:%22execution_id%22,%22value%22:%22{execution}%22%7D");
-    let list = host.read(&format!("message?filter={filter}")).ok();
-    text(&items(&list)[0], "id").to_owned()
-}
-
-fn respond(host: &Host, message: &str, response: &Value) -> Answer {
-    host.post_json(&format!("/api/latest/message/{message}/respond?plain=true"), response).as_operator().send()
 }
 
 fn message(host: &Host, id: &str) -> Value {

@@ -24,13 +24,21 @@ pub(crate) struct Call {
     headers_file: Option<&'static str>,
     status: u16,
     expected: Vec<(&'static str, Value)>,
+    expected_text: Option<&'static str>,
 }
 
 impl Call {
     /// A GET.
     pub(crate) fn get(address: impl Into<String>) -> Self {
-        let address = address.into();
-        Self { address, payload: None, headers: Vec::new(), headers_file: None, status: 200, expected: Vec::new() }
+        Self {
+            address: address.into(),
+            payload: None,
+            headers: Vec::new(),
+            headers_file: None,
+            status: 200,
+            expected: Vec::new(),
+            expected_text: None,
+        }
     }
 
     /// A POST.
@@ -59,6 +67,12 @@ impl Call {
     /// The same, to be answered with this value at this JSON pointer.
     pub(crate) fn expect(mut self, pointer: &'static str, value: impl Into<Value>) -> Self {
         self.expected.push((pointer, value.into()));
+        self
+    }
+
+    /// The same, to be answered with this text somewhere.
+    pub(crate) fn expect_text(mut self, text: &'static str) -> Self {
+        self.expected_text = Some(text);
         self
     }
 
@@ -116,6 +130,9 @@ impl Call {
             if found != expected {
                 mistakes.push(format!("{found} at {pointer} in place of {expected}"));
             }
+        }
+        if let Some(text) = self.expected_text.filter(|text| !answer.body.contains(text)) {
+            mistakes.push(format!("`{text}` is not in the answer"));
         }
         mistakes
     }

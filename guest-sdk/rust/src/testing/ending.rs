@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::Backend;
+use super::{Backend, short};
 use crate::{Execution, FlowError, Outputs};
 
 /// How a flow under test ended. Native only.
@@ -38,7 +38,7 @@ impl Execution {
 
 impl Backend {
     pub(crate) fn end_success(&self, message: String) -> ! {
-        end(Ending::Success(message))
+        end(Ending::Success(short(message)))
     }
 
     pub(crate) fn end_error(&self, error: FlowError) -> ! {
@@ -46,7 +46,7 @@ impl Backend {
     }
 
     pub(crate) fn end_cancelled(&self, message: String) -> ! {
-        end(Ending::Cancelled(message))
+        end(Ending::Cancelled(short(message)))
     }
 }
 
