@@ -145,6 +145,7 @@ const NUMBERS: &[Number] = numbers! {
     compile_parallel: usize = limits.compile.parallel, 1, 64;
     http_body_bytes: u64 = limits.http.body_bytes, 0, BODY_BYTES_CAP;
     http_time_ms: duration = limits.http.time, 1, LONGEST_MS;
+    http_total_ms: duration = limits.http.total, 1, LONGEST_MS;
     http_connect_ms: duration = limits.http.connect, 1, LONGEST_MS;
     http_requests: u32 = limits.http.requests, 0, 1_000_000;
     http_parallel: u32 = limits.http.parallel, 1, 10_000;

@@ -96,6 +96,7 @@ pub struct Journal {
     pending: Vec<JournalEntry>,
     /// How many points the flow has passed.
     points: u64,
+    /// What its entries take, those that are still to be told again among them.
     bytes: usize,
     limits: Limits,
     waited: Duration,
@@ -116,10 +117,10 @@ impl Journal {
             clock,
             began,
             now: began,
+            bytes: kept.entries.iter().map(cost).sum(),
             replay: kept.entries.into(),
             pending: Vec::new(),
             points: 0,
-            bytes: 0,
             limits: Limits { entries, bytes },
             waited: Duration::ZERO,
             is_woken: kept.is_woken,
@@ -154,6 +155,11 @@ impl Journal {
     /// How many journal points the execution has passed.
     pub fn points(&self) -> u64 {
         self.points
+    }
+
+    /// How many bytes more it may take.
+    pub fn room(&self) -> usize {
+        self.limits.bytes.saturating_sub(self.bytes)
     }
 
     /// Whether the flow is being told what it was told before.
@@ -214,7 +220,6 @@ impl Journal {
         }
         let Some(entry) = self.replay.pop_front() else { return Ok(None) };
         self.points += 1;
-        self.bytes += cost(&entry);
         self.now = self.now.max(entry.at);
         Ok(Some(entry.result))
     }
@@ -362,7 +367,10 @@ mod tests {
             first.record(Call::new("get", &"a"), b"1".to_vec()).unwrap();
         }
         assert!(first.record(Call::new("get", &"a"), b"1".to_vec()).is_err());
+        let room = first.room();
         let mut again = journal(&clock, Kept { entries: first.take_pending().1, ..Kept::default() });
+        // What is still to be told again takes its room already.
+        assert_eq!(again.room(), room);
         while again.replay(&Call::new("get", &"a")).unwrap().is_some() {}
         assert!(again.record(Call::new("get", &"a"), b"1".to_vec()).is_err());
     }

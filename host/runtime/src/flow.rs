@@ -83,29 +83,34 @@ pub(crate) struct ActiveVersion {
 impl ActiveVersion {
     /// Refuses the payload of a webhook call that does not fit, where the flow's options want it checked.
     ///
-    /// Problem: `flow.invalid-input`, with the places and reasons.
-    pub(crate) async fn check_payload(&self, payload: &RawValue) -> Result<(), Problem> {
-        self.check(payload, |payload| payload).await
+    /// Problem: `flow.invalid-input`, with the places and reasons; `host.busy` where a large one does not get its turn.
+    pub(crate) async fn check_payload(&self, host: &Host, payload: &RawValue) -> Result<(), Problem> {
+        self.check(host, payload, |payload| payload).await
     }
 
     /// [`Self::check_payload`] of another start's input. What a webhook call gave, for example to an execution that is cloned,
     /// is checked by its payload.
-    pub(crate) async fn check_input(&self, input: &RawValue) -> Result<(), Problem> {
+    pub(crate) async fn check_input(&self, host: &Host, input: &RawValue) -> Result<(), Problem> {
         fn payload_of(input: &Value) -> &Value {
             let is_of_webhook = ["headers", "method", "path", "query"].iter().all(|member| input.get(member).is_some());
             input.get("json").filter(|_| is_of_webhook).unwrap_or(input)
         }
-        self.check(input, payload_of).await
+        self.check(host, input, payload_of).await
     }
 
-    async fn check(&self, input: &RawValue, checked: fn(&Value) -> &Value) -> Result<(), Problem> {
+    async fn check(&self, host: &Host, input: &RawValue, checked: fn(&Value) -> &Value) -> Result<(), Problem> {
         let Some(schema) = self.input_schema.clone() else { return Ok(()) };
         let what = format!("the input does not fit the flow `{}`", self.flow.name);
         if input.get().len() <= CHECKED_AT_ONCE {
             return check(&schema, &what, input, checked);
         }
+        let turn = host.admission().check_turn().await?;
         let input = input.to_owned();
-        let checking = tokio::task::spawn_blocking(move || check(&schema, &what, &input, checked));
+        // With its turn, since it goes on where nobody waits for it any more.
+        let checking = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            check(&schema, &what, &input, checked)
+        });
         checking.await.map_err(Problem::host)?
     }
 }

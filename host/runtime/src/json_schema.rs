@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -23,13 +23,26 @@ const WORK_LIMIT: u64 = 2_000;
 const PATTERNS_LIMIT: usize = 100;
 const PATTERN_BYTES: usize = 256 << 10;
 
-/// How many violations are told at once, and the most characters of what is said about one.
+/// How many violations are told at once, and the most characters of what is said about one, and of its place.
 const VIOLATIONS: usize = 20;
 const REASON_LIMIT: usize = 500;
 
+/// The most that all violations of a value may take while they are collected, in bytes. Where they could take more, the first
+/// alone is looked for: the library finds one or all, and of a body of a megabyte every byte may be a violation of its own.
+const COLLECTED_BYTES: u64 = 32 << 20;
+
+/// What one violation takes at least, in bytes, and how much more than as text a part of a schema takes that it has a copy of.
+const VIOLATION_BYTES: u64 = 300;
+const COPY_FACTOR: u64 = 20;
+
 /// A JSON Schema that values can be held against.
 #[derive(Debug)]
-pub(crate) struct Schema(Validator);
+pub(crate) struct Schema {
+    validator: Validator,
+    cost: Cost,
+    /// Whether one violation may be made of many, those of each alternative.
+    has_alternatives: bool,
+}
 
 /// Where a value does not fit its schema.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,11 +62,12 @@ pub(crate) fn compile(schema: &Value) -> Result<Schema, String> {
     if size > SIZE_LIMIT {
         return Err(format!("the schema has {size} bytes, at most {SIZE_LIMIT} are allowed"));
     }
-    let mut survey = Survey { root: schema, work: HashMap::new(), patterns: 0 };
-    survey.work(schema, 0)?;
+    let mut survey = Survey { root: schema, costs: HashMap::new(), patterns: 0, has_alternatives: false };
+    let cost = survey.cost(schema, 0)?;
+    let has_alternatives = survey.has_alternatives;
     let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES);
     let built = jsonschema::options().offline().with_pattern_options(patterns).build(schema);
-    built.map(Schema).map_err(|error| {
+    built.map(|validator| Schema { validator, cost, has_alternatives }).map_err(|error| {
         let place = error.instance_path().to_string();
         let place = if place.is_empty() { String::new() } else { format!("`{place}`: ") };
         format!("{place}{}", shortened(error.to_string()))
@@ -61,12 +75,70 @@ pub(crate) fn compile(schema: &Value) -> Result<Schema, String> {
 }
 
 impl Schema {
-    /// What of the value does not fit, the first of it where that is much; nothing where all of it does.
+    /// What of the value does not fit, the first of it where that is or could be much; nothing where all of it does.
     pub(crate) fn violations(&self, value: &Value) -> Vec<Violation> {
-        let violations = self.0.iter_errors(value).take(VIOLATIONS);
-        violations
-            .map(|error| Violation { place: error.instance_path().to_string(), reason: shortened(error.to_string()) })
-            .collect()
+        match self.way(value) {
+            Way::All => self.validator.iter_errors(value).take(VIOLATIONS).map(Violation::from).collect(),
+            Way::First => self.validator.validate(value).err().map(Violation::from).into_iter().collect(),
+            Way::Whether if self.validator.is_valid(value) => Vec::new(),
+            Way::Whether => {
+                let reason = "the value is too large for the host to say where it does not fit";
+                vec![Violation { place: String::new(), reason: reason.to_owned() }]
+            }
+        }
+    }
+
+    /// How violations of this value can be looked for.
+    fn way(&self, value: &Value) -> Way {
+        let mut size = Size::default();
+        size.count(value, 0);
+        let paths = self.cost.violations.saturating_mul(size.paths);
+        if self.cost.bytes.saturating_mul(size.places).saturating_add(paths) <= COLLECTED_BYTES {
+            Way::All
+        } else if self.has_alternatives {
+            Way::Whether
+        } else {
+            Way::First
+        }
+    }
+}
+
+/// What is found of a value that does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// All violations.
+    All,
+    /// The first.
+    First,
+    /// That there is one.
+    Whether,
+}
+
+/// How much of a value violations can be about.
+#[derive(Default)]
+struct Size {
+    places: u64,
+    /// The length of all their pointers together.
+    paths: u64,
+}
+
+impl Size {
+    fn count(&mut self, value: &Value, path: u64) {
+        self.places += 1;
+        self.paths = self.paths.saturating_add(path);
+        match value {
+            Value::Array(items) => items.iter().for_each(|item| self.count(item, path + 8)),
+            Value::Object(members) => {
+                members.iter().for_each(|(name, member)| self.count(member, path + 1 + name.len() as u64));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl From<ValidationError<'_>> for Violation {
+    fn from(error: ValidationError<'_>) -> Self {
+        Self { place: shortened(error.instance_path().to_string()), reason: shortened(error.to_string()) }
     }
 }
 
@@ -77,39 +149,77 @@ fn shortened(text: String) -> String {
     }
 }
 
+/// What holding a value against a schema may cost, references followed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    /// How many schemas it stands for.
+    schemas: u64,
+    /// How many violations one place of a value may be told of, and how much they take in bytes.
+    violations: u64,
+    bytes: u64,
+}
+
+impl Cost {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            schemas: self.schemas.saturating_add(other.schemas),
+            violations: self.violations.saturating_add(other.violations),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+
+    /// What a keyword costs by itself.
+    fn of_keyword(keyword: &str, value: &Value) -> Self {
+        let (violations, copied) = match keyword {
+            // One for each name.
+            "required" | "dependentRequired" | "dependencies" => {
+                let mut size = Size::default();
+                size.count(value, 0);
+                (size.places, value.to_string().len() as u64)
+            }
+            "not" | "pattern" => (1, value.to_string().len() as u64),
+            _ => (1, 0),
+        };
+        Self { schemas: 0, violations, bytes: violations * VIOLATION_BYTES + copied * COPY_FACTOR }
+    }
+}
+
 /// Finds out what a schema stands for before it is used.
 struct Survey<'a> {
     root: &'a Value,
-    /// How many schemas each schema stands for; none as long as that is being counted.
-    work: HashMap<*const Value, Option<u64>>,
+    /// What each schema costs; none as long as that is being counted.
+    costs: HashMap<*const Value, Option<Cost>>,
     patterns: usize,
+    has_alternatives: bool,
 }
 
 impl<'a> Survey<'a> {
-    /// How many schemas this one stands for.
-    fn work(&mut self, schema: &'a Value, depth: usize) -> Result<u64, String> {
-        let Value::Object(members) = schema else { return Ok(1) };
-        match self.work.get(&std::ptr::from_ref(schema)) {
-            Some(Some(work)) => return Ok(*work),
+    /// What this schema costs.
+    fn cost(&mut self, schema: &'a Value, depth: usize) -> Result<Cost, String> {
+        let mut cost = Cost { schemas: 1, violations: 1, bytes: VIOLATION_BYTES };
+        let Value::Object(members) = schema else { return Ok(cost) };
+        match self.costs.get(&std::ptr::from_ref(schema)) {
+            Some(Some(cost)) => return Ok(*cost),
             Some(None) => return Err("the schema refers to itself; recursive schemas are not supported".to_owned()),
             None => {}
         }
         if depth > DEPTH_LIMIT {
             return Err(format!("the schema is deeper than {DEPTH_LIMIT} levels"));
         }
-        self.work.insert(schema, None);
-        let mut work = 1;
+        self.costs.insert(schema, None);
         for (keyword, value) in members {
-            work += self.of_keyword(schema, keyword, value, depth + 1)?;
-            if work > WORK_LIMIT {
+            self.has_alternatives |= matches!(keyword.as_str(), "anyOf" | "oneOf");
+            let within = self.of_keyword(schema, keyword, value, depth + 1)?;
+            cost = cost.plus(within).plus(Cost::of_keyword(keyword, value));
+            if cost.schemas > WORK_LIMIT {
                 return Err(format!("the schema stands for more than {WORK_LIMIT} schemas"));
             }
         }
-        self.work.insert(schema, Some(work));
-        Ok(work)
+        self.costs.insert(schema, Some(cost));
+        Ok(cost)
     }
 
-    fn of_keyword(&mut self, schema: &'a Value, keyword: &str, value: &'a Value, depth: usize) -> Result<u64, String> {
+    fn of_keyword(&mut self, schema: &'a Value, keyword: &str, value: &'a Value, depth: usize) -> Result<Cost, String> {
         match (keyword, value) {
             ("$ref", Value::String(reference)) => {
                 // What is escaped could be one name here and another where the schema is used.
@@ -118,20 +228,20 @@ impl<'a> Survey<'a> {
                 let missing = || {
                     format!("`$ref`: `{reference}` leads nowhere; it must be a place in the schema, as `#/$defs/name`")
                 };
-                self.work(target.ok_or_else(missing)?, depth)
+                self.cost(target.ok_or_else(missing)?, depth)
             }
             ("$dynamicRef" | "$recursiveRef", _) => Err(format!("`{keyword}` is not supported")),
             ("$id" | "id", Value::String(_)) if !std::ptr::eq(schema, self.root) => {
                 Err(format!("`{keyword}` is supported at the root of the schema alone"))
             }
-            ("pattern", _) => self.count_patterns(1).map(|()| 0),
+            ("pattern", _) => self.count_patterns(1).map(|()| Cost::default()),
             ("patternProperties", Value::Object(schemas)) => {
                 self.count_patterns(schemas.len())?;
                 self.all(schemas.values(), depth)
             }
             ("$defs" | "definitions", Value::Object(schemas)) => {
                 // They stand for nothing where nothing refers to them.
-                self.each(schemas, depth).map(|()| 0)
+                self.each(schemas, depth).map(|()| Cost::default())
             }
             ("properties" | "dependentSchemas" | "dependencies", Value::Object(schemas)) => {
                 self.all(schemas.values(), depth)
@@ -153,17 +263,17 @@ impl<'a> Survey<'a> {
                 | "unevaluatedItems"
                 | "unevaluatedProperties",
                 schema,
-            ) => self.work(schema, depth),
-            _ => Ok(0),
+            ) => self.cost(schema, depth),
+            _ => Ok(Cost::default()),
         }
     }
 
-    fn all(&mut self, schemas: impl Iterator<Item = &'a Value>, depth: usize) -> Result<u64, String> {
-        schemas.into_iter().try_fold(0_u64, |work, schema| Ok(work.saturating_add(self.work(schema, depth)?)))
+    fn all(&mut self, schemas: impl Iterator<Item = &'a Value>, depth: usize) -> Result<Cost, String> {
+        schemas.into_iter().try_fold(Cost::default(), |cost, schema| Ok(cost.plus(self.cost(schema, depth)?)))
     }
 
     fn each(&mut self, schemas: &'a Map<String, Value>, depth: usize) -> Result<(), String> {
-        schemas.values().try_for_each(|schema| self.work(schema, depth).map(drop))
+        schemas.values().try_for_each(|schema| self.cost(schema, depth).map(drop))
     }
 
     fn count_patterns(&mut self, more: usize) -> Result<(), String> {
@@ -207,6 +317,35 @@ mod tests {
         assert_eq!(violations(&many, &json!(vec![0; 100])).len(), VIOLATIONS);
         let long = violations(&many, &json!(["x".repeat(10_000)]));
         assert!(long[0].chars().count() < 600, "{long:?}");
+    }
+
+    #[test]
+    fn of_a_value_that_could_have_too_many_violations_the_first_is_told() {
+        let compiled = |schema: Value| compile(&schema).unwrap();
+        let (many, few) = (json!(vec![0; 500_000]), json!(vec![0; 1_000]));
+        let items = compiled(json!({ "items": { "type": "null" } }));
+        assert_eq!((items.way(&few), items.way(&many)), (Way::All, Way::First));
+        let found = items.violations(&many);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].place, "/0");
+        // One violation of alternatives has those of each of them.
+        let either = json!([{ "items": { "type": "null" } }, { "items": { "type": "string" } }]);
+        for keyword in ["anyOf", "oneOf"] {
+            let alternatives = compiled(json!({ "properties": { "a": { keyword: either } } }));
+            let many = json!({ "a": many });
+            assert_eq!(alternatives.way(&many), Way::Whether);
+            assert_eq!(alternatives.violations(&many).len(), 1);
+            assert!(alternatives.violations(&json!({ "a": vec!["a"; 500_000] })).is_empty());
+        }
+        // What a violation has a copy of counts, and so does its place.
+        let excluded = compiled(json!({ "items": { "not": { "enum": vec![0; 5_000] } } }));
+        assert_eq!(excluded.way(&few), Way::First);
+        let pattern = compiled(json!({ "items": { "pattern": "a".repeat(2_000) } }));
+        assert_eq!(pattern.way(&few), Way::First);
+        let names: Vec<String> = (0..1_000).map(|number| number.to_string()).collect();
+        let required = compiled(json!({ "items": { "required": names } }));
+        assert_eq!(required.way(&few), Way::First);
+        assert_eq!(items.way(&json!({ "x".repeat(100_000): few })), Way::First);
     }
 
     #[test]

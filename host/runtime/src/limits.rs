@@ -52,8 +52,10 @@ pub struct Limits {
 pub struct HttpLimits {
     /// The largest body of a request, and of a response, in bytes. A response is part of its execution's journal.
     pub body_bytes: u64,
-    /// How long one exchange takes at most, from its beginning to the end of the response, redirects included.
+    /// How long one exchange takes at most, from the turn of its execution's own to the end of the response, redirects included.
     pub time: Duration,
+    /// How long the exchanges of one execution take at most together, each counted by itself, while it stays in memory.
+    pub total: Duration,
     /// How long a connection takes at most until it is there.
     pub connect: Duration,
     /// Requests that one execution may send.
@@ -70,6 +72,8 @@ impl Default for HttpLimits {
             // A quarter of what a journal holds.
             body_bytes: 4 << 20,
             time: Duration::from_secs(30),
+            // An execution holds its slot meanwhile. Hundreds of slow answers fit, a thousand that never come do not.
+            total: Duration::from_secs(3600),
             connect: Duration::from_secs(10),
             requests: 1_000,
             parallel: 8,

@@ -9,8 +9,10 @@ mod base64_bytes;
 mod client;
 mod exchange;
 mod failure;
+mod log;
 mod request;
 mod resolver;
+mod share;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,9 +21,11 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 pub use allow_list::{AllowList, InvalidLine};
-pub(crate) use exchange::{Response, Room};
-pub(crate) use failure::Failure;
-pub(crate) use request::{Draft, HEADER_BYTES, HEADERS, OWN_HEADERS, Request};
+pub(crate) use exchange::Response;
+pub(crate) use failure::{Cause, Failure};
+pub(crate) use log::log_ended;
+pub(crate) use request::{Draft, HEADER_BYTES, HEADERS, OWN_HEADERS, Request, beginning};
+pub(crate) use share::Share;
 
 use self::address::Addresses;
 use self::client::Connections;
@@ -57,7 +61,7 @@ impl Outgoing {
 
     pub(crate) fn new(policy: HttpPolicy, limits: HttpLimits) -> Self {
         let addresses = Arc::new(Addresses { private: policy.private.clone() });
-        let resolver = Resolver { lookup: Arc::new(SystemLookup), addresses: addresses.clone() };
+        let resolver = Resolver { lookup: Arc::new(SystemLookup::default()), addresses: addresses.clone() };
         Self {
             connections: Connections::new(resolver, limits.connect, policy.ca_file.clone()),
             parallel: Semaphore::new(limits.host_parallel as usize),
@@ -70,10 +74,5 @@ impl Outgoing {
     /// The limits.
     pub(crate) fn limits(&self) -> &HttpLimits {
         &self.limits
-    }
-
-    /// The exchanges that the host may have at once.
-    pub(crate) fn parallel(&self) -> &Semaphore {
-        &self.parallel
     }
 }

@@ -13,6 +13,7 @@ use flowhost_model::{
 };
 use flowhost_store::{Awaits, ReturnWhen, Write};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{Linker, Resource};
 
 use super::asking;
@@ -82,8 +83,8 @@ fn child_of(live: &Live, child: &str) -> Told<RecordId> {
     id.ok_or_else(|| not_found(child))
 }
 
-/// The child that a draft becomes, unless it is refused.
-async fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<Live> {
+/// The child that a draft becomes, and its place among those that wait for a slot, unless it is refused.
+async fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<(Live, OwnedSemaphorePermit)> {
     let limits = host.limits();
     if parent.child_count() >= limits.children as usize {
         let detail = format!("an execution starts at most {} children", limits.children);
@@ -118,7 +119,8 @@ async fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<Live> {
             refusal("access.forbidden", format!("`{}` has no permission READ for flows", by.user_name))
         });
     }
-    version.check_input(&input).await?;
+    version.check_input(host, &input).await?;
+    let place = host.admission().child_place()?;
     let start = Start {
         priority: priority_of(draft.priority, &version),
         flow: version.flow,
@@ -138,7 +140,7 @@ async fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<Live> {
         budget: limits.budget,
         is_durable: true,
     };
-    Ok(host.admit(start)?)
+    Ok((host.admit(start)?, place))
 }
 
 /// Starts a child, unless it is refused. Its row is one step with what the flow is told.
@@ -150,8 +152,8 @@ pub(super) async fn start(state: &mut State, call: Call, draft: Draft) -> wasmti
             id.to_string()
         }));
     }
-    let child = match admit(&host, &parent, draft).await {
-        Ok(child) => Arc::new(child),
+    let (child, place) = match admit(&host, &parent, draft).await {
+        Ok((child, place)) => (Arc::new(child), place),
         Err(refused) => {
             let told: Told<RecordId> = Err(refused);
             state.record(call, &told)?;
@@ -163,7 +165,7 @@ pub(super) async fn start(state: &mut State, call: Call, draft: Draft) -> wasmti
     let row = child.row(child.execution(), host.owner_id());
     let after = move |host: &Host, _| {
         child.set_recorded();
-        host.enqueue_child(child);
+        host.enqueue_child(child, place);
     };
     host.step(state, &parent, vec![Write::Execution(Box::new(row))], after).await?;
     parent.add_child(id);

@@ -11,9 +11,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use flowhost_engine::{Call, Holder, Outcome, State};
-use flowhost_model::LogLevel;
 use futures_util::future::join_all;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::asking;
@@ -21,7 +20,7 @@ use super::bindings::flowhost::flow::types::HostError;
 use super::refusal::refusal;
 use crate::execution::Live;
 use crate::host::Host;
-use crate::outgoing::{Draft, Failure, Request, Response, Room};
+use crate::outgoing::{Draft, Failure, Request, Response, Share, beginning, log_ended};
 
 /// How an exchange ended.
 pub(super) type Exchanged = Result<Response, Failure>;
@@ -39,8 +38,7 @@ struct Bounds {
     host: Host,
     live: Arc<Live>,
     holder: Holder,
-    parallel: Semaphore,
-    room: Room,
+    share: Share,
     /// Bytes of bodies that the flow may still hold.
     draft_room: AtomicUsize,
     body_bytes: usize,
@@ -132,8 +130,7 @@ fn bounds(state: &mut State) -> wasmtime::Result<Arc<Bounds>> {
     let limits = host.outgoing().limits();
     let body_bytes = usize::try_from(limits.body_bytes).unwrap_or(usize::MAX);
     let bounds = Arc::new(Bounds {
-        parallel: Semaphore::new(limits.parallel as usize),
-        room: Room::new(live.start.budget.journal_bytes),
+        share: Share::new(limits, state.journal.room()),
         draft_room: AtomicUsize::new(body_bytes.saturating_mul(BODIES)),
         body_bytes,
         holder: state.holder(),
@@ -142,11 +139,6 @@ fn bounds(state: &mut State) -> wasmtime::Result<Arc<Bounds>> {
     });
     state.slot_or_default::<Exchanges>().bounds = Some(bounds.clone());
     Ok(bounds)
-}
-
-fn log(live: &Live, level: LogLevel, what: &str, ended: &str, began: Instant) {
-    let line = format!("{what}: {ended} in {} ms (attempt {})", began.elapsed().as_millis(), live.attempt);
-    live.log_host(level, line);
 }
 
 /// The first journal point: requests are sent, or refused. They leave when [`exchange`] is asked for.
@@ -167,14 +159,14 @@ pub(super) async fn send(state: &mut State, drafts: Vec<Draft>) -> wasmtime::Res
             results.push(Err(refused));
             continue;
         }
-        let shown = format!("{} request {number}", draft.method);
+        let shown = format!("{} request {number}", beginning(&draft.method));
         let checked = draft.check(limits.body_bytes).and_then(|request| {
             if number > limits.requests && !is_known {
                 let message = format!("an execution sends at most {} requests", limits.requests);
                 return Err(Failure::new(Failure::TOO_MANY, message));
             }
             if !is_known && let Err(refused) = host.outgoing().permit(host, live, &request) {
-                log(live, LogLevel::Warn, &request.shown(), &describe(&refused), Instant::now());
+                log_ended(live, &request.shown(live), Err(&refused), Instant::now());
                 return Err(refused);
             }
             Ok(Arc::new(request))
@@ -184,7 +176,7 @@ pub(super) async fn send(state: &mut State, drafts: Vec<Draft>) -> wasmtime::Res
                 && refused.code == Failure::TOO_MANY
                 && number == limits.requests.saturating_add(1)
             {
-                log(live, LogLevel::Warn, &shown, &describe(refused), Instant::now());
+                log_ended(live, &shown, Err(refused), Instant::now());
             }
             state.record(call, &checked.as_ref().map(|_| ()))?;
         }
@@ -193,6 +185,7 @@ pub(super) async fn send(state: &mut State, drafts: Vec<Draft>) -> wasmtime::Res
             Sent { number, request, bounds: bounds.clone(), is_known, is_kept: false, drafted: None }
         }));
     }
+    bounds.share.lower_room(state.journal.room());
     if must_be_kept && live.is_durable() {
         // If it is cut off from here on, the next run knows that the request may have been received.
         host.step(state, live, Vec::new(), |_, _| {}).await?;
@@ -201,10 +194,6 @@ pub(super) async fn send(state: &mut State, drafts: Vec<Draft>) -> wasmtime::Res
         }
     }
     Ok(results)
-}
-
-fn describe(failure: &Failure) -> String {
-    format!("{} ({})", failure.code, failure.message)
 }
 
 /// The second journal point, as its entry names it.
@@ -231,26 +220,17 @@ impl Sent {
 
 impl Bounds {
     async fn exchange(&self, request: &Request, is_known: bool) -> Exchanged {
-        let (host, live, shown) = (&self.host, &self.live, request.shown());
+        let (host, live) = (&self.host, &self.live);
         if is_known && !request.is_repeatable() {
+            let shown = request.shown(live);
             let message = format!(
                 "the host was cut off after it had sent {shown}; nobody knows whether it was received, so it is not sent again"
             );
             let failure = Failure::new(Failure::OUTCOME_UNKNOWN, message);
-            log(live, LogLevel::Warn, &shown, &describe(&failure), Instant::now());
+            log_ended(live, &shown, Err(&failure), Instant::now());
             return Err(failure);
         }
-        // In this order: whoever waits for the execution's own turn holds no turn of the host's.
-        let closed = |_| Failure::new(Failure::CONNECTION_FAILED, "the host is about to end");
-        let _own = self.parallel.acquire().await.map_err(closed)?;
-        let _turn = host.outgoing().parallel().acquire().await.map_err(closed)?;
-        let began = Instant::now();
-        let exchanged = host.outgoing().exchange(host, live, request, &self.room).await;
-        match &exchanged {
-            Ok(response) => log(live, LogLevel::Info, &shown, &response.status.to_string(), began),
-            Err(failure) => log(live, LogLevel::Warn, &shown, &describe(failure), began),
-        }
-        exchanged
+        host.outgoing().exchange(host, live, request, &self.share).await
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Admission {
     queued_slots: Arc<Semaphore>,
     streaming: Arc<Semaphore>,
     queue: Arc<Semaphore>,
+    children: Arc<Semaphore>,
+    checks: Arc<Semaphore>,
     wait: Duration,
     residents: Arc<Residents>,
 }
@@ -46,6 +48,8 @@ impl Admission {
             queued_slots: share(QUEUED_SHARE),
             streaming: share(STREAMING_SHARE),
             queue: Arc::new(Semaphore::new(queued as usize)),
+            children: Arc::new(Semaphore::new(queued as usize)),
+            checks: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))),
             wait,
             residents,
         }
@@ -72,6 +76,22 @@ impl Admission {
             .clone()
             .try_acquire_owned()
             .map_err(|_| Problem::new(Code::HostBusy, "too many accepted executions wait for their turn; try again"))
+    }
+
+    /// A place for a child that waits for a slot, of as many as there are for executions that others start: parents can fill
+    /// memory with what they give their children, and take nothing from callers that way. The place is held until it begins.
+    pub(crate) fn child_place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.children
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Problem::new(Code::HostBusy, "too many children wait for their turn; try again later"))
+    }
+
+    /// A turn to hold a large input against its schema: it takes a processor, for as long as a second. Waits a little for one.
+    pub(crate) async fn check_turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let turn = tokio::time::timeout(self.wait, self.checks.clone().acquire_owned()).await;
+        let busy = || Problem::new(Code::HostBusy, "too many large inputs wait to be checked; try again");
+        turn.ok().and_then(Result::ok).ok_or_else(busy)
     }
 
     /// A slot for an execution that was queued. Waits as long as it takes; none when the host has closed.
@@ -142,6 +162,18 @@ mod tests {
         assert!(counter.enter(Some(1)).is_none());
         drop(first);
         assert!(counter.enter(Some(1)).is_some());
+    }
+
+    #[tokio::test]
+    async fn large_inputs_are_checked_as_many_at_once_as_there_are_processors() {
+        let admission = Admission::new(4, 10, Duration::ZERO, Residents::new(Duration::from_secs(10)));
+        let mut turns = Vec::new();
+        for _ in 0..std::thread::available_parallelism().unwrap().get() {
+            turns.push(admission.check_turn().await.unwrap());
+        }
+        assert_eq!(admission.check_turn().await.unwrap_err().code, Code::HostBusy);
+        turns.pop();
+        admission.check_turn().await.unwrap();
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use flowhost_store::{Ended, ExecutionRow, Suspension, Ticket};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{Method, StatusCode};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::ends::{Answer, Answered};
 use super::queue::Holding;
@@ -480,9 +480,10 @@ impl Host {
             Ok(()) | Err(flowhost_store::Error::NotFound) => {}
             Err(error) => return Err(error.into()),
         }
-        if let Some(queued) = self.queue().remove(id) {
-            let Some(loaded) = queued.loaded else { return self.end_cancelled_in_store(id).await };
-            let held = Held { registered: loaded.registered, counted: queued.counted, holding: None };
+        if let Some(super::Queued { loaded, counted, place, .. }) = self.queue().remove(id) {
+            drop(place);
+            let Some(loaded) = loaded else { return self.end_cancelled_in_store(id).await };
+            let held = Held { registered: loaded.registered, counted, holding: None };
             self.finish(&loaded.live, Outcome::Cancelled, held).await;
             return Ok(());
         }
@@ -509,22 +510,17 @@ impl Host {
     }
 
     /// Puts a new execution that the store has into the queue.
-    pub(crate) fn enqueue(
-        &self,
-        live: Arc<Live>,
-        place: Option<tokio::sync::OwnedSemaphorePermit>,
-        counted: Option<Counted>,
-    ) {
+    pub(crate) fn enqueue(&self, live: Arc<Live>, place: OwnedSemaphorePermit, counted: Option<Counted>) {
         let program = self.programs().cell(live.start.flow.digest);
         let loaded = super::Loaded { registered: self.registry().add(live.clone()), program, live: live.clone() };
         let queued = super::Queued::new(live.ticket(), Some(loaded));
-        self.queue().push(super::Queued { place, counted, ..queued });
+        self.queue().push(super::Queued { place: Some(place), counted, ..queued });
     }
 
     /// Puts a child that the store has into the queue; in development mode only while its user is active.
-    pub(crate) fn enqueue_child(&self, child: Arc<Live>) {
+    pub(crate) fn enqueue_child(&self, child: Arc<Live>, place: OwnedSemaphorePermit) {
         if child.start.is_productive || self.is_active(child.start.user_id) {
-            self.enqueue(child, None, None);
+            self.enqueue(child, place, None);
         } else {
             let host = self.clone();
             tokio::spawn(async move { host.enqueue_ticket(child.ticket(), false).await });

@@ -38,7 +38,7 @@ impl Host {
     /// An execution that did not succeed is a problem that carries it.
     pub async fn call(&self, flow: &str, input: impl Serialize) -> Result<Execution, Problem> {
         let (start, version) = self.start(&self.admin(), flow, input, false)?;
-        version.check_input(&start.input).await?;
+        version.check_input(self, &start.input).await?;
         let program = self.program(&version).await?;
         let (slot, holding) = self.slot_of(&version).await?;
         let live = Arc::new(self.admit(start)?);
@@ -74,7 +74,7 @@ impl Host {
     /// Accepts an execution durably, lets it run by itself, and gives its id.
     pub async fn call_async(&self, flow: &str, input: impl Serialize) -> Result<RecordId, Problem> {
         let (start, version) = self.start(&self.admin(), flow, input, true)?;
-        version.check_input(&start.input).await?;
+        version.check_input(self, &start.input).await?;
         self.accept(start, None).await
     }
 
@@ -121,7 +121,7 @@ impl Host {
         // In a task of its own: what the store has taken must run, also if the caller leaves before the answer.
         let accepted = tokio::spawn(async move {
             live.record(host.store(), host.owner_id()).await?;
-            host.enqueue(live, Some(place), counted);
+            host.enqueue(live, place, counted);
             Ok(id)
         });
         accepted.await.map_err(Problem::host)?

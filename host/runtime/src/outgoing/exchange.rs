@@ -1,11 +1,10 @@
 //! One exchange: a request with its redirects, checked at every hop, and the whole response.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use flowhost_engine::Mask;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -17,7 +16,9 @@ use super::Outgoing;
 use super::allow_list::LineFor;
 use super::base64_bytes::Base64Bytes;
 use super::failure::Failure;
+use super::log::{log_ended, shown};
 use super::request::{Request, check_address};
+use super::share::Share;
 use crate::execution::Live;
 use crate::host::Host;
 use crate::secret::Part;
@@ -37,29 +38,21 @@ pub(crate) struct Response {
     pub(crate) body: Base64Bytes,
 }
 
-/// What an execution may still receive, in bytes: its journal holds all of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Room(Arc<AtomicUsize>);
-
-impl Room {
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self(Arc::new(AtomicUsize::new(bytes)))
-    }
-
-    fn take(&self, bytes: usize) -> Result<(), Failure> {
-        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(bytes));
-        taken.map(drop).map_err(|_| {
-            Failure::new(Failure::TOO_LARGE, "the responses of this execution together are more than its journal holds")
-        })
-    }
-}
-
-/// What is sent next.
+/// What is sent next, or is under way.
 struct Hop {
     method: Method,
     url: Url,
     headers: HeaderMap,
     body: Bytes,
+    began: Instant,
+    waits_for: Option<WaitsFor>,
+}
+
+/// Whose exchanges an exchange waits for.
+#[derive(Clone, Copy)]
+enum WaitsFor {
+    Execution,
+    Host,
 }
 
 impl Outgoing {
@@ -103,30 +96,66 @@ impl Outgoing {
         Err(Failure::new(Failure::ADDRESS_NOT_ALLOWED, message))
     }
 
-    /// Sends a request, follows its redirects, and reads the whole response.
+    /// Sends a request, follows its redirects, and reads the whole response. Each hop has a line in the execution's log.
+    ///
+    /// The time that the flow gave it includes the waits for its turn, so that nothing takes longer than its flow wants. The
+    /// host's own limit begins with the execution's own turn: a flow that sends a hundred requests together knows that they
+    /// follow one another.
     pub(crate) async fn exchange(
         &self,
         host: &Host,
         live: &Live,
         request: &Request,
-        room: &Room,
+        share: &Share,
     ) -> Result<Response, Failure> {
-        let limit = request.timeout.unwrap_or(Duration::MAX).min(self.limits.time);
-        let late = |_| {
-            let message = format!("there was no whole response within {} ms", limit.as_millis());
-            Failure::new(Failure::TIMEOUT, message)
-        };
-        tokio::time::timeout(limit, self.follow(host, live, request, room)).await.map_err(late)?
+        let mut hop = Hop::first(request);
+        let patience = request.timeout.unwrap_or(Duration::MAX);
+        let exchanged = tokio::time::timeout(patience, self.take_turn(host, live, request, share, &mut hop)).await;
+        let exchanged = exchanged.unwrap_or_else(|_| Err(hop.late(patience)));
+        hop.log(live, exchanged.as_ref().map(|response| response.status));
+        exchanged
     }
 
-    async fn follow(&self, host: &Host, live: &Live, request: &Request, room: &Room) -> Result<Response, Failure> {
-        let mut hop = Hop {
-            method: request.method.clone(),
-            url: request.url.clone(),
-            headers: request.headers.clone(),
-            body: request.body.clone(),
-        };
-        hop.headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
+    async fn take_turn(
+        &self,
+        host: &Host,
+        live: &Live,
+        request: &Request,
+        share: &Share,
+        hop: &mut Hop,
+    ) -> Result<Response, Failure> {
+        let closed = || Failure::new(Failure::CONNECTION_FAILED, "the host is about to end");
+        // In this order: whoever waits for the execution's own turn holds no turn of the host's.
+        hop.waits_for = Some(WaitsFor::Execution);
+        let _own = share.turn().await.ok_or_else(closed)?;
+        let (left, _spending) = share.spend();
+        let limit = self.limits.time.min(left);
+        let in_time = tokio::time::timeout(limit, async {
+            hop.waits_for = Some(WaitsFor::Host);
+            let _turn = self.parallel.acquire().await.map_err(|_| closed())?;
+            hop.waits_for = None;
+            hop.began = Instant::now();
+            self.follow(host, live, request, share, hop).await
+        });
+        match in_time.await {
+            Ok(exchanged) => exchanged,
+            Err(_) if limit < self.limits.time => {
+                let total = self.limits.total.as_millis();
+                let message = format!("the exchanges of this execution took more than {total} ms (`http_total_ms`)");
+                Err(Failure::new(Failure::TIMEOUT, message))
+            }
+            Err(_) => Err(hop.late(limit)),
+        }
+    }
+
+    async fn follow(
+        &self,
+        host: &Host,
+        live: &Live,
+        request: &Request,
+        share: &Share,
+        hop: &mut Hop,
+    ) -> Result<Response, Failure> {
         let mut followed = 0;
         loop {
             self.permit_hop(host, live, &hop.method, &hop.url)?;
@@ -134,46 +163,77 @@ impl Outgoing {
             let name = hop.url.host_str().unwrap_or_default();
             let response = self.connections.send(sent, name).await?;
             if request.redirects == 0 {
-                return self.receive(&hop.url, response, room).await;
+                return self.receive(host, &hop.url, response, share).await;
             }
-            let Some(next) = hop.next(&response, &secret)? else {
-                return self.receive(&hop.url, response, room).await;
+            let Some(next) = hop.next(host, &response, &secret)? else {
+                return self.receive(host, &hop.url, response, share).await;
             };
             followed += 1;
             if followed > request.redirects {
                 let message = format!("more than {} redirects", request.redirects);
                 return Err(Failure::new(Failure::TOO_MANY_REDIRECTS, message));
             }
+            hop.log(live, Ok(response.status().as_u16()));
             // A connection whose response was not read to its end is of no use to the next.
             let _unread = Limited::new(response.into_body(), REDIRECT_BODY).collect().await;
-            hop = next;
+            *hop = next;
         }
     }
 
-    async fn receive(&self, url: &Url, response: http::Response<Incoming>, room: &Room) -> Result<Response, Failure> {
+    async fn receive(
+        &self,
+        host: &Host,
+        url: &Url,
+        response: http::Response<Incoming>,
+        share: &Share,
+    ) -> Result<Response, Failure> {
         let limit = usize::try_from(self.limits.body_bytes).unwrap_or(usize::MAX);
         let (parts, body) = response.into_parts();
-        let host = url.host_str().unwrap_or_default();
+        let name = url.host_str().unwrap_or_default();
         let read = Limited::new(body, limit).collect().await.map_err(|error| {
             if error.is::<http_body_util::LengthLimitError>() {
                 Failure::new(Failure::TOO_LARGE, format!("the body of the response has more than {limit} bytes"))
             } else {
-                Failure::of(&*error, host)
+                Failure::of(&*error, name)
             }
         })?;
         let body = read.to_bytes();
-        room.take(body.len())?;
         let value = |value: &HeaderValue| Base64Bytes(value.as_bytes().to_vec());
-        Ok(Response {
+        let response = Response {
             status: parts.status.as_u16(),
-            url: url.to_string(),
+            // A server may have led the request to an address with a value that the flow never had.
+            url: host.secrets().mask(url.to_string()),
             headers: parts.headers.iter().map(|(name, one)| (name.as_str().to_owned(), value(one))).collect(),
             body: Base64Bytes(body.into()),
-        })
+        };
+        share.take_room(&response)?;
+        Ok(response)
     }
 }
 
 impl Hop {
+    fn first(request: &Request) -> Self {
+        let Request { method, url, headers, body, .. } = request.clone();
+        let mut hop = Self { method, url, headers, body, began: Instant::now(), waits_for: None };
+        hop.headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
+        hop
+    }
+
+    /// Says how this hop ended: with a status, or without.
+    fn log(&self, live: &Live, ended: Result<u16, &Failure>) {
+        log_ended(live, &shown(live, &self.method, &self.url), ended, self.began);
+    }
+
+    fn late(&self, limit: Duration) -> Failure {
+        let why = match self.waits_for {
+            None => "",
+            Some(WaitsFor::Execution) => "; it waited for others of its execution (`http_parallel`)",
+            Some(WaitsFor::Host) => "; it waited for others of the host (`http_host_parallel`)",
+        };
+        let message = format!("there was no whole response within {} ms{why}", limit.as_millis());
+        Failure::new(Failure::TIMEOUT, message)
+    }
+
     /// The request with its secrets in place of what stands for them, and the headers that have one.
     fn revealed(&self, host: &Host, live: &Live) -> Result<(http::Request<Full<Bytes>>, HashSet<HeaderName>), Failure> {
         let name = self.url.host_str().unwrap_or_default();
@@ -211,7 +271,12 @@ impl Hop {
     }
 
     /// What follows a response; none where it is the last. As RFC 9110, section 15.4, and browsers have it.
-    fn next(&self, response: &http::Response<Incoming>, secret: &HashSet<HeaderName>) -> Result<Option<Self>, Failure> {
+    fn next(
+        &self,
+        host: &Host,
+        response: &http::Response<Incoming>,
+        secret: &HashSet<HeaderName>,
+    ) -> Result<Option<Self>, Failure> {
         let status = response.status();
         let becomes_get = match status {
             StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => self.method == Method::POST,
@@ -237,10 +302,17 @@ impl Hop {
             }
         }
         if url.origin() != self.url.origin() {
+            // As one that repeats its query elsewhere: a value goes nowhere but where its flow sends it.
+            if host.secrets().mask(url.to_string()) != url.as_str() {
+                let to = url.host_str().unwrap_or_default();
+                let message =
+                    format!("a redirect to {to} has the value of a secret in its address and is not followed");
+                return Err(Failure::new(Failure::SECRET_NOT_ALLOWED, message));
+            }
             for name in [header::AUTHORIZATION, header::COOKIE].iter().chain(secret) {
                 headers.remove(name);
             }
         }
-        Ok(Some(Self { method, url, headers, body }))
+        Ok(Some(Self { method, url, headers, body, began: Instant::now(), waits_for: None }))
     }
 }

@@ -8,11 +8,30 @@ use serde::{Deserialize, Serialize};
 use super::resolver::Unresolved;
 use crate::secret::Refusal;
 
+/// The longest message, in bytes: parts of it may come from servers, and it is kept in the journal and in the log.
+const MESSAGE_LIMIT: usize = 1_000;
+
 /// Why a request was not sent, or had no response: a code of `docs/errors.md`, and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
     pub(crate) code: String,
     pub(crate) message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cause: Option<Cause>,
+}
+
+/// What a code leaves open and `wasi:http` tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Cause {
+    /// Nobody listens there, so that nothing was received.
+    ConnectionRefused,
+    /// The body of the request is too large.
+    RequestTooLarge,
+    /// The address of the request is too long.
+    AddressTooLong,
+    /// The headers of the response are too many or too large.
+    ResponseHeadersTooLarge,
 }
 
 impl Failure {
@@ -26,10 +45,20 @@ impl Failure {
     pub(crate) const TOO_LARGE: &str = "http.too-large";
     pub(crate) const TOO_MANY_REDIRECTS: &str = "http.too-many-redirects";
     pub(crate) const TOO_MANY: &str = "http.too-many";
+    pub(crate) const SECRET_NOT_ALLOWED: &str = "secrets.not-allowed";
     pub(crate) const OUTCOME_UNKNOWN: &str = "http.outcome-unknown";
 
     pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into() }
+        let mut message = message.into();
+        if message.len() > MESSAGE_LIMIT {
+            message.truncate(message.floor_char_boundary(MESSAGE_LIMIT));
+            message.push('…');
+        }
+        Self { code: code.to_owned(), message, cause: None }
+    }
+
+    pub(super) fn caused_by(self, cause: Cause) -> Self {
+        Self { cause: Some(cause), ..self }
     }
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {
@@ -54,15 +83,21 @@ impl Failure {
                 return Self::new(Self::TLS_FAILED, format!("no secure connection to `{host}`: {error}"));
             }
             if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse_too_large) {
-                return Self::new(Self::TOO_LARGE, format!("`{host}` answered with too many or too large headers"));
+                let message = format!("`{host}` answered with too many or too large headers");
+                return Self::new(Self::TOO_LARGE, message).caused_by(Cause::ResponseHeadersTooLarge);
             }
             let is_late = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
             if error.downcast_ref::<io::Error>().is_some_and(is_late) {
                 return Self::new(Self::TIMEOUT, format!("`{host}` could not be reached in time"));
             }
         }
+        let is_refused = chain
+            .clone()
+            .filter_map(|error| error.downcast_ref::<io::Error>())
+            .any(|error| error.kind() == io::ErrorKind::ConnectionRefused);
         let reason = chain.last().map(ToString::to_string).unwrap_or_default();
-        Self::new(Self::CONNECTION_FAILED, format!("the connection to `{host}` failed: {reason}"))
+        let failure = Self::new(Self::CONNECTION_FAILED, format!("the connection to `{host}` failed: {reason}"));
+        if is_refused { failure.caused_by(Cause::ConnectionRefused) } else { failure }
     }
 }
 
@@ -78,5 +113,25 @@ fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
 impl From<Refusal> for Failure {
     fn from(refused: Refusal) -> Self {
         Self::new(refused.code(), refused.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_is_told_by_its_kind_and_not_by_its_words() {
+        let of = |kind, host| Failure::of(&io::Error::new(kind, "the peer said something"), host).cause;
+        assert_eq!(of(io::ErrorKind::ConnectionRefused, "a.example"), Some(Cause::ConnectionRefused));
+        assert_eq!(of(io::ErrorKind::ConnectionReset, "refused.example"), None);
+        let nested = io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused));
+        assert_eq!(Failure::of(&nested, "a.example").cause, Some(Cause::ConnectionRefused));
+    }
+
+    #[test]
+    fn a_message_has_an_end() {
+        let failure = Failure::of(&io::Error::other("ü".repeat(10_000)), "a.example");
+        assert!(failure.message.len() < MESSAGE_LIMIT + 10 && failure.message.ends_with('…'));
     }
 }

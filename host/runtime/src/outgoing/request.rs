@@ -9,10 +9,16 @@ use http::{HeaderMap, Method};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::failure::Failure;
+use super::failure::{Cause, Failure};
+use crate::execution::Live;
 
 /// The longest address, in bytes. Servers take half of it, as a rule.
 const URL_LIMIT: usize = 16 << 10;
+
+/// The longest name of a host, with its last dot, and the longest method, in bytes. No name of DNS is longer; no registered
+/// method is half as long.
+const HOST_LIMIT: usize = 254;
+const METHOD_LIMIT: usize = 40;
 
 /// What the headers of a request may take together, in bytes, and how many there may be.
 pub(crate) const HEADER_BYTES: usize = 64 << 10;
@@ -114,10 +120,11 @@ impl Draft {
             let message = format!(
                 "a request has at most {body_limit} bytes of body, {HEADERS} headers and {HEADER_BYTES} bytes of them"
             );
-            return Err(Failure::new(Failure::TOO_LARGE, message));
+            return Err(Failure::new(Failure::TOO_LARGE, message).caused_by(Cause::RequestTooLarge));
         }
         let method = Method::from_bytes(self.method.to_ascii_uppercase().as_bytes());
-        let method = method.map_err(|_| Failure::invalid(format!("`{}` is no method", shown(&self.method))))?;
+        let method = method.ok().filter(|_| self.method.len() <= METHOD_LIMIT);
+        let method = method.ok_or_else(|| Failure::invalid(format!("`{}` is no method", beginning(&self.method))))?;
         if method == Method::CONNECT {
             return Err(Failure::invalid("CONNECT makes no request but a tunnel"));
         }
@@ -125,7 +132,8 @@ impl Draft {
         let mut headers = HeaderMap::with_capacity(self.headers.len());
         for (name, value) in self.headers {
             let parsed = HeaderName::from_bytes(name.as_bytes());
-            let parsed = parsed.map_err(|_| Failure::invalid(format!("`{}` is no name of a header", shown(&name))))?;
+            let parsed =
+                parsed.map_err(|_| Failure::invalid(format!("`{}` is no name of a header", beginning(&name))))?;
             if OWN_HEADERS.contains(&parsed.as_str()) {
                 return Err(Failure::invalid(format!("the header `{parsed}` is the host's own; leave it out")));
             }
@@ -139,7 +147,8 @@ impl Draft {
                 continue;
             }
             let value = HeaderValue::from_bytes(&value);
-            let value = value.map_err(|_| Failure::invalid(format!("the value of the header `{parsed}` is none")))?;
+            let wrong = |_| format!("the value of the header `{}` is none", beginning(parsed.as_str()));
+            let value = value.map_err(|error| Failure::invalid(wrong(error)))?;
             headers.append(parsed, value);
         }
         Ok(Request {
@@ -163,8 +172,8 @@ impl Request {
     }
 
     /// Method and address for people: without query and user.
-    pub(crate) fn shown(&self) -> String {
-        format!("{} {}", self.method, without_query(&self.url))
+    pub(crate) fn shown(&self, live: &Live) -> String {
+        super::log::shown(live, &self.method, &self.url)
     }
 }
 
@@ -173,16 +182,16 @@ pub(super) fn without_query(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
-    shown(url.as_str()).to_owned()
+    url.into()
 }
 
 /// An absolute address of the web.
 pub(super) fn address(text: &str) -> Result<Url, Failure> {
     if text.len() > URL_LIMIT {
-        return Err(Failure::new(Failure::TOO_LARGE, format!("an address has at most {URL_LIMIT} bytes")));
+        return Err(too_long());
     }
     let mut url =
-        Url::parse(text).map_err(|error| Failure::invalid(format!("`{}` is no address: {error}", shown(text))))?;
+        Url::parse(text).map_err(|error| Failure::invalid(format!("`{}` is no address: {error}", beginning(text))))?;
     check_address(&url)?;
     url.set_fragment(None);
     Ok(url)
@@ -191,19 +200,27 @@ pub(super) fn address(text: &str) -> Result<Url, Failure> {
 /// Refuses an address that is no address of the web, or that holds a user.
 pub(super) fn check_address(url: &Url) -> Result<(), Failure> {
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(Failure::invalid(format!("`{}` is neither `https` nor `http`", url.scheme())));
+        return Err(Failure::invalid(format!("`{}` is neither `https` nor `http`", beginning(url.scheme()))));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Failure::invalid("an address holds no user; write the header `authorization`"));
     }
+    if url.host_str().is_some_and(|host| host.len() > HOST_LIMIT) {
+        return Err(Failure::invalid(format!("the name of a host has at most {HOST_LIMIT} bytes")));
+    }
     if url.as_str().len() > URL_LIMIT {
-        return Err(Failure::new(Failure::TOO_LARGE, format!("an address has at most {URL_LIMIT} bytes")));
+        return Err(too_long());
     }
     Ok(())
 }
 
+fn too_long() -> Failure {
+    let message = format!("an address has at most {URL_LIMIT} bytes");
+    Failure::new(Failure::TOO_LARGE, message).caused_by(Cause::AddressTooLong)
+}
+
 /// The beginning of a text that may be long.
-fn shown(text: &str) -> &str {
+pub(crate) fn beginning(text: &str) -> &str {
     &text[..text.floor_char_boundary(200)]
 }
 
@@ -308,6 +325,32 @@ mod tests {
     #[test]
     fn what_is_shown_has_no_query() {
         let request = draft("get", "https://A.example/x?key=secret#y").check(1_000).unwrap();
-        assert_eq!(request.shown(), "GET https://a.example/x");
+        assert_eq!(without_query(&request.url), "https://a.example/x");
+    }
+
+    #[test]
+    fn what_a_refusal_repeats_is_short() {
+        let long = "x".repeat(10_000);
+        let mut header = draft("GET", "https://a");
+        header.append_header(long.clone(), b"\r\n".to_vec());
+        for refused in [
+            draft(&long, "https://a"),
+            draft("GET", &format!("https://{long}.example/")),
+            draft("GET", &format!("{long}://a")),
+            header,
+        ] {
+            let refused = refused.check(1_000).unwrap_err();
+            assert_eq!(refused.code, Failure::INVALID_REQUEST);
+            assert!(refused.message.len() < 300, "{}", refused.message);
+        }
+        let longest = format!("https://{}.example./", "x".repeat(HOST_LIMIT - 9));
+        assert!(draft("GET", &longest).check(1_000).is_ok());
+    }
+
+    #[test]
+    fn a_request_that_is_too_large_is_told_from_one_whose_address_is_too_long() {
+        let cause = |draft: Draft| draft.check(1_000).unwrap_err().cause;
+        assert_eq!(cause(Draft { is_too_large: true, ..draft("GET", "https://a") }), Some(Cause::RequestTooLarge));
+        assert_eq!(cause(draft("GET", &format!("https://a/{}", "x".repeat(URL_LIMIT)))), Some(Cause::AddressTooLong));
     }
 }

@@ -11,7 +11,7 @@ use flowhost_model::{
 use http::{HeaderMap, Method};
 
 use super::{IncomingRequest, Owner, Route, key, login, payload, query};
-use crate::execution::{Answered, FlowAnswer, Lineage, Live, Start, priority_of, problem_of};
+use crate::execution::{Answered, Counted, FlowAnswer, Lineage, Live, Start, priority_of, problem_of};
 use crate::flow::ActiveVersion;
 use crate::host::Host;
 use crate::input::WebhookInput;
@@ -58,6 +58,15 @@ pub enum Called {
     },
 }
 
+/// A call that may start an execution.
+struct Admitted {
+    request: IncomingRequest,
+    /// The flow's input.
+    input: Box<RawValue>,
+    key: Option<CalledKey>,
+    counted: Counted,
+}
+
 impl Host {
     /// Calls a webhook. The route comes from [`Host::webhook_route`].
     ///
@@ -69,10 +78,7 @@ impl Host {
         let is_async = asks_for_async(&request);
         let is_preferred = prefers_async(&request.headers);
         let request = self.admit_caller(route, request)?;
-        let (request, input, key) = admit_request(route, &version, request).await?;
-        let counted = route.running.enter(route.options.max_executions).ok_or_else(|| {
-            Problem::new(Code::WebhookBusy, "the webhook runs as many executions as it may; try again")
-        })?;
+        let Admitted { request, input, key, counted } = self.admit_request(route, &version, request).await?;
         self.note_activity(route.webhook.id);
         let user_id = self.owner(route);
         let (project_id, bundle_id) = self.execution_location(route, &version);
@@ -127,6 +133,63 @@ impl Host {
         self.permit(&caller, Operation::Read, RecordType::Webhook, route.project_id)?;
         login::consume(&mut request.headers);
         Ok(request)
+    }
+
+    /// Checks the key and the payload, and makes the flow's input of the request, without the key.
+    async fn admit_request(
+        &self,
+        route: &Route,
+        version: &ActiveVersion,
+        request: WebhookRequest,
+    ) -> Result<Admitted, Problem> {
+        let WebhookRequest { method, path, query, mut headers, body } = request;
+        let expected = route.key_digest;
+        let is_key = |value: &[u8]| expected.is_some_and(|expected| key::matches(expected, value));
+
+        let keys = query.as_deref().into_iter().flat_map(|query| query::values(query, key::FIELD));
+        let query_key = keys.into_iter().find(|value| is_key(value.as_bytes())).map(Cow::into_owned);
+        let header_key = headers.get_all(key::HEADER).iter().find(|value| is_key(value.as_bytes()));
+        let header_key = header_key.and_then(|key| key.to_str().ok()).map(str::to_owned);
+        let (in_query, in_header) = (query_key.is_some(), header_key.is_some());
+        // A body that is no JSON is an error of its own, but not one that a caller without the key is told of.
+        let payload = match payload::parse(&headers, body, expected).await {
+            Err(problem) if expected.is_some() && !in_query && !in_header => {
+                tracing::debug!(detail = %problem.detail, "a call without a key had a malformed body");
+                return Err(unauthorized());
+            }
+            parsed => parsed?,
+        };
+        if expected.is_some() && !(in_query || in_header || payload.key.is_some()) {
+            return Err(unauthorized());
+        }
+        // Before the check, which may take long: of one webhook no more run or are checked than it may have.
+        let counted = route.running.enter(route.options.max_executions).ok_or_else(|| {
+            Problem::new(Code::WebhookBusy, "the webhook runs as many executions as it may; try again")
+        })?;
+        version.check_payload(self, &payload.json).await?;
+
+        let query = if in_query {
+            query.map(|query| query::without(&query, key::FIELD, |value| !is_key(value.as_bytes())))
+        } else {
+            query
+        };
+        if in_header {
+            // Not `remove`, which would change the order of the others.
+            let others = headers.iter().filter(|(name, _)| *name != key::HEADER);
+            headers = others.map(|(name, value)| (name.clone(), value.clone())).collect();
+        }
+        let input = WebhookInput {
+            headers: &headers,
+            method: &method,
+            path: &path,
+            query: query.as_deref(),
+            json: &payload.json,
+        };
+        let input = input.to_json().map_err(Problem::host)?;
+        let request =
+            IncomingRequest { method, path, query, headers, body: payload.body, body_is_exact: payload.key.is_none() };
+        let key = query_key.or(header_key).or(payload.key).and_then(|key| CalledKey::of(&key, &input, &request.body));
+        Ok(Admitted { request, input, key, counted })
     }
 
     /// The user that answers for the webhook's executions.
@@ -214,53 +277,6 @@ fn prefers_async(headers: &HeaderMap) -> bool {
         let name = preference.split([';', '=']).next().unwrap_or_default();
         name.trim().eq_ignore_ascii_case("respond-async")
     })
-}
-
-/// Checks the key and the payload, and makes the flow's input of the request, without the key.
-async fn admit_request(
-    route: &Route,
-    version: &ActiveVersion,
-    request: WebhookRequest,
-) -> Result<(IncomingRequest, Box<RawValue>, Option<CalledKey>), Problem> {
-    let WebhookRequest { method, path, query, mut headers, body } = request;
-    let expected = route.key_digest;
-    let is_key = |value: &[u8]| expected.is_some_and(|expected| key::matches(expected, value));
-
-    let keys = query.as_deref().into_iter().flat_map(|query| query::values(query, key::FIELD));
-    let query_key = keys.into_iter().find(|value| is_key(value.as_bytes())).map(Cow::into_owned);
-    let header_key = headers.get_all(key::HEADER).iter().find(|value| is_key(value.as_bytes()));
-    let header_key = header_key.and_then(|key| key.to_str().ok()).map(str::to_owned);
-    let (in_query, in_header) = (query_key.is_some(), header_key.is_some());
-    // A body that is no JSON is an error of its own, but not one that a caller without the key is told of.
-    let payload = match payload::parse(&headers, body, expected).await {
-        Err(problem) if expected.is_some() && !in_query && !in_header => {
-            tracing::debug!(detail = %problem.detail, "a call without a key had a malformed body");
-            return Err(unauthorized());
-        }
-        parsed => parsed?,
-    };
-    if expected.is_some() && !(in_query || in_header || payload.key.is_some()) {
-        return Err(unauthorized());
-    }
-    version.check_payload(&payload.json).await?;
-
-    let query = if in_query {
-        query.map(|query| query::without(&query, key::FIELD, |value| !is_key(value.as_bytes())))
-    } else {
-        query
-    };
-    if in_header {
-        // Not `remove`, which would change the order of the others.
-        let others = headers.iter().filter(|(name, _)| *name != key::HEADER);
-        headers = others.map(|(name, value)| (name.clone(), value.clone())).collect();
-    }
-    let input =
-        WebhookInput { headers: &headers, method: &method, path: &path, query: query.as_deref(), json: &payload.json };
-    let input = input.to_json().map_err(Problem::host)?;
-    let request =
-        IncomingRequest { method, path, query, headers, body: payload.body, body_is_exact: payload.key.is_none() };
-    let key = query_key.or(header_key).or(payload.key).and_then(|key| CalledKey::of(&key, &input, &request.body));
-    Ok((request, input, key))
 }
 
 fn unauthorized() -> Problem {

@@ -6,6 +6,7 @@ use flowhost_engine::State;
 use wasmtime::component::Resource;
 
 use super::bindings::wasi::http::types;
+use crate::outgoing::Failure;
 
 /// The times of a request, in nanoseconds.
 #[derive(Clone, Copy, Default)]
@@ -17,9 +18,20 @@ pub struct RequestOptions {
 
 impl RequestOptions {
     /// How long the exchange may take. A response is buffered, so that its first byte is there when all of it is.
-    pub(super) fn timeout(self) -> Option<Duration> {
-        let first_byte = self.first_byte?;
-        Some(Duration::from_nanos(first_byte.saturating_add(self.connect.unwrap_or_default())))
+    ///
+    /// The other two times are kept with it: nothing takes longer than both together, and no bytes come after the first. By
+    /// themselves they limit nothing here, and a flow that believes so is told.
+    pub(super) fn timeout(self) -> Result<Option<Duration>, Failure> {
+        let connect = self.connect.unwrap_or_default();
+        match self.first_byte {
+            Some(first_byte) => Ok(Some(Duration::from_nanos(first_byte.saturating_add(connect)))),
+            None if self.connect.is_none() && self.between_bytes.is_none() => Ok(None),
+            None => {
+                let message = "this host keeps `connect-timeout` and `between-bytes-timeout` only together with \
+                    `first-byte-timeout`: set that one as well";
+                Err(Failure::new(Failure::INVALID_REQUEST, message))
+            }
+        }
     }
 }
 
@@ -70,5 +82,20 @@ impl types::HostRequestOptions for State {
     fn drop(&mut self, options: Resource<RequestOptions>) -> wasmtime::Result<()> {
         self.table.delete(options)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_would_limit_nothing_are_refused() {
+        let options = |connect, first_byte, between_bytes| RequestOptions { connect, first_byte, between_bytes };
+        assert_eq!(options(None, None, None).timeout(), Ok(None));
+        assert_eq!(options(Some(1), Some(2), Some(3)).timeout(), Ok(Some(Duration::from_nanos(3))));
+        for useless in [options(Some(1), None, None), options(None, None, Some(1))] {
+            assert!(useless.timeout().unwrap_err().message.contains("first-byte-timeout"));
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Requests, and how they are sent.
 
+use std::time::Duration;
+
 use flowhost_engine::State;
 use http::Method;
 use http::uri::{Authority, PathAndQuery};
@@ -25,7 +27,7 @@ pub struct OutgoingRequest {
 
 impl OutgoingRequest {
     /// The request, without its body. It does not follow redirects: whoever uses this interface does that.
-    fn into_draft(self, options: RequestOptions) -> Draft {
+    fn into_draft(self, timeout: Option<Duration>) -> Draft {
         let method = match self.method {
             types::Method::Get => "GET".to_owned(),
             types::Method::Head => "HEAD".to_owned(),
@@ -51,7 +53,7 @@ impl OutgoingRequest {
             draft.append_header(name.as_str().to_owned(), value.as_bytes().to_vec());
         }
         draft.redirects = 0;
-        draft.timeout = options.timeout();
+        draft.timeout = timeout;
         draft
     }
 }
@@ -173,8 +175,12 @@ impl outgoing_handler::Host for State {
             Some(options) => self.table.delete(options)?,
             None => RequestOptions::default(),
         };
+        let timeout = match options.timeout() {
+            Ok(timeout) => timeout,
+            Err(refused) => return Ok(Err(refused.into())),
+        };
         let body = request.body.take();
-        let mut draft = request.into_draft(options);
+        let mut draft = request.into_draft(timeout);
         let future = FutureResponse::default();
         match body {
             None => sent(self, draft, None, &future).await?,
