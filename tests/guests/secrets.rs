@@ -1,7 +1,8 @@
 //! Uses secrets, and says what it should keep to itself.
 //!
 //! The payload's `place` and `read` name secrets whose placeholder or value is asked for; the output `told` has for each
-//! `{"placeholder"}`, `{"length"}` or `{"code", "message"}`, and for each request of `send` `{"status"}` or the same. The values that were read, and the texts of `words`, are said in several
+//! `{"placeholder"}`, `{"length"}` or `{"code", "message"}`, and for each request of `send` `{"status"}` or the same, with the address of the
+//! response as `url` where its `tell_url` is true. The values that were read, and the texts of `words`, are said in several
 //! forms wherever `say` names: `log`, `print`, `output`. `end` is `error` or `panic`, with these texts in it. With
 //! `change`, the setting of that name is added to when everything was read, the values are told as progress, and the flow waits
 //! until there is a setting `go`.
@@ -12,6 +13,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use data_encoding::BASE64;
+use flowhost_guest::http::Response;
 use flowhost_guest::{Execution, FlowError, HostError, Input, Level, Outputs, flow, json};
 use serde::Deserialize;
 use serde_json::Value;
@@ -37,6 +39,8 @@ struct Send {
     body: Option<String>,
     /// The secret that is the password.
     basic: Option<String>,
+    #[serde(default)]
+    tell_url: bool,
 }
 
 #[flow]
@@ -56,7 +60,8 @@ fn secrets(this: &Execution, plan: Input<Plan>) -> Result<Outputs, FlowError> {
     }
     for request in &plan.send {
         told.push(match send(this, &plan.place, request) {
-            Ok(status) => json!({ "status": status }),
+            Ok(response) if request.tell_url => json!({ "status": response.status(), "url": response.url() }),
+            Ok(response) => json!({ "status": response.status() }),
             Err(refused) => given(Err(refused)),
         });
     }
@@ -105,7 +110,7 @@ fn secrets(this: &Execution, plan: Input<Plan>) -> Result<Outputs, FlowError> {
     Ok(Outputs::new().set("told", told).set("returned", if plan.say.is_empty() { Vec::new() } else { forms }))
 }
 
-fn send(this: &Execution, names: &[String], request: &Send) -> Result<u16, HostError> {
+fn send(this: &Execution, names: &[String], request: &Send) -> Result<Response, HostError> {
     let filled = |text: &str| -> Result<String, HostError> {
         let mut text = text.to_owned();
         for name in names {
@@ -124,7 +129,7 @@ fn send(this: &Execution, names: &[String], request: &Send) -> Result<u16, HostE
     if let Some(body) = &request.body {
         made = made.body(filled(body)?);
     }
-    Ok(made.send()?.status())
+    made.send()
 }
 
 fn given(told: Result<String, HostError>) -> Value {

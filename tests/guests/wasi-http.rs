@@ -1,7 +1,7 @@
 //! Performs the steps of its payload's `steps` through `wasi:http`, with an ordinary client of it, and says what each gave.
 //!
 //! A step is `{"send": [request]}`, which sends the requests at the same time, or `{"save": name}`, which makes a setting. A request
-//! is `{"method", "url", "headers", "body", "size", "timeout_ms"}`, where all but the address may be left out. The output
+//! is `{"method", "url", "headers", "body", "size", "timeout_ms", "connect_ms", "between_ms"}`, where all but the address may be left out. The output
 //! `results` has `{"status", "headers", "body"}` or `{"error"}` for each request; of bodies beyond 1,000 bytes only `size`
 //! is told. With `drop` a request is sent and its response is not waited for.
 
@@ -38,6 +38,8 @@ struct Wanted {
     body: Option<String>,
     size: Option<usize>,
     timeout_ms: Option<u64>,
+    connect_ms: Option<u64>,
+    between_ms: Option<u64>,
 }
 
 #[flow]
@@ -87,6 +89,12 @@ async fn exchange(wanted: Wanted) -> Result<Value, Error> {
     let mut client = Client::new();
     if let Some(timeout) = wanted.timeout_ms {
         client.set_first_byte_timeout(Duration::from_millis(timeout));
+    }
+    if let Some(timeout) = wanted.connect_ms {
+        client.set_connect_timeout(Duration::from_millis(timeout));
+    }
+    if let Some(timeout) = wanted.between_ms {
+        client.set_between_bytes_timeout(Duration::from_millis(timeout));
     }
     let response = client.send(request.body(body)?).await?;
     let (head, mut body) = response.into_parts();

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -96,6 +97,17 @@ impl Outside {
             }
         });
         outside
+    }
+
+    /// An address on loopback that takes no connection, and what keeps it so: its queue is full, so that whoever connects waits.
+    pub fn unanswering() -> (SocketAddr, Vec<TcpStream>, TcpListener) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let address = listener.local_addr().unwrap();
+        // As many as the system lets in although the queue is to have no place.
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100));
+        let waiting = std::iter::from_fn(|| connect().ok()).collect();
+        (address, waiting, listener)
     }
 
     /// Its port.

@@ -279,7 +279,7 @@ impl<'a> NewChild<'a> {
     ///
     /// Refused with `flow.not-found`; `children.too-many` and `children.too-deep` beyond the host's limits;
     /// `children.invalid-limit` for an empty key, one beyond 128 characters or a limit of 0; `access.forbidden` where the
-    /// execution may not read the flow.
+    /// execution may not read the flow; `host.busy` where as many children wait for a slot as may, until some of them have begun.
     pub fn start(self) -> Result<Child<'a>, HostError> {
         let backend = self.backend;
         Ok(Child { id: backend.start_child(self)?, backend })

@@ -168,7 +168,8 @@ impl NewRequest<'_> {
         self
     }
 
-    /// Sets how long the whole exchange may take: 30 seconds unless set, the host's limit at most.
+    /// Sets how long the whole exchange may take, the wait for its turn included. Unless set, 30 seconds from its turn on; the
+    /// host's limit at most.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.draft.timeout = Some(timeout);

@@ -283,6 +283,24 @@ fn children_are_limited_in_number_and_in_depth() {
 }
 
 #[test]
+fn children_that_wait_for_a_slot_have_as_many_places_as_the_host_has() {
+    let host = Setup::new().set("executions", 1).set("queued", 5).start();
+    host.deploy("outputs");
+    host.deploy("wait-forever");
+    let endless = webhook(&host, "endless", "endless-children");
+    // It has the only slot, so that none of its children begins.
+    let (cancelled, well) = (("wait-forever", false, "ENDED_CANCELLED"), ("outputs", true, "ENDED_SUCCESS"));
+    for (flow, detached, status) in [cancelled, well, well] {
+        let plan = json!({ "flow": flow, "input": {}, "detached": detached });
+        let execution = endless.call(&host, &plan).send().ok();
+        let outputs = &execution["output_value"];
+        assert_eq!((&outputs["code"], &outputs["started"]), (&json!("host.busy"), &json!(5)), "{outputs}");
+        // Those who begin or end leave their places to others.
+        until_children(&host, text(&execution, "id"), 5, status);
+    }
+}
+
+#[test]
 fn what_is_no_child_is_refused() {
     let host = Host::shared();
     let webhook = family(host, "child-refused");

@@ -293,6 +293,92 @@ fn the_time_of_an_exchange_is_the_hosts_at_most() {
 }
 
 #[test]
+fn the_time_that_a_flow_gives_an_exchange_includes_the_wait_for_its_turn() {
+    let (host, webhook) = open_with(Setup::new().set("http_parallel", 1));
+    let outside = Outside::start();
+    let within = |ms: u32| json!({ "url": outside.url("/gate"), "timeout_ms": ms });
+    let answer = webhook.call(&host, &json!({ "steps": [{ "send": [within(1_000), within(50)] }] })).send().ok();
+    let results = items(&answer["output_value"]["results"]);
+    assert_eq!(results.iter().map(code).collect::<Vec<_>>(), ["http.timeout"; 2]);
+    assert_eq!(text(&results[0], "message"), "there was no whole response within 1000 ms");
+    assert!(text(&results[1], "message").ends_with("(`http_parallel`)"), "{results:?}");
+    assert_eq!(outside.requests().len(), 1);
+}
+
+#[test]
+fn all_executions_together_have_as_many_exchanges_as_the_host_may() {
+    let (host, webhook) = open_with(Setup::new().set("http_host_parallel", 1));
+    let outside = Outside::start();
+    let id = webhook.call_async(&host, &json!({ "steps": [{ "send": [get(outside.url("/gate"))] }] }));
+    outside.until_waiting(1);
+    let late = json!({ "url": outside.url("/gate"), "timeout_ms": 50 });
+    let result = send(&host, &webhook, &[late]).remove(0);
+    assert_eq!(code(&result), "http.timeout");
+    assert!(text(&result, "message").ends_with("(`http_host_parallel`)"), "{result}");
+    let next = webhook.call_async(&host, &json!({ "steps": [{ "send": [get(outside.url("/gate"))] }] }));
+    outside.open();
+    for id in [id, next] {
+        assert_eq!(host.wait_until_ended(&id).outputs()["results"][0]["body"], "open");
+    }
+    assert_eq!((outside.most_waiting(), outside.requests().len()), (1, 2));
+}
+
+#[test]
+fn a_connection_that_does_not_come_about_is_given_up() {
+    let (host, webhook) = open_with(Setup::new().set("http_connect_ms", 50));
+    let (address, _waiting, _listener) = Outside::unanswering();
+    let result = send(&host, &webhook, &[get(format!("http://{address}/"))]).remove(0);
+    assert_eq!(code(&result), "http.timeout");
+    assert_eq!(text(&result, "message"), "`127.0.0.1` could not be reached in time");
+}
+
+#[test]
+fn the_exchanges_of_an_execution_have_a_time_together() {
+    let (host, webhook) = open_with(Setup::new().set("http_total_ms", 100));
+    let outside = Outside::start();
+    let results = send(&host, &webhook, &[get(outside.url("/gate")), get(outside.url("/echo"))]);
+    for result in &results {
+        assert_eq!(code(result), "http.timeout");
+        assert!(text(result, "message").contains("`http_total_ms`"), "{result}");
+    }
+    assert_eq!(outside.requests().len(), 1);
+    // Another execution has its own.
+    assert_eq!(send(&host, &webhook, &[get(outside.url("/echo"))])[0]["status"], 200);
+}
+
+#[test]
+fn a_response_that_the_journal_has_no_room_for_is_refused_and_the_flow_goes_on() {
+    let (host, webhook) = open_with(Setup::new().set("journal_bytes", 100_000));
+    let outside = Outside::start();
+    // In the journal it takes a third more.
+    let large = get(outside.url("/bytes/30000"));
+    let steps = json!([
+        { "send": [large] },
+        { "send": [large] },
+        { "send": [large] },
+        { "send": [get(outside.url("/gate"))] },
+        { "send": [large] },
+        { "send": [get(outside.url("/echo"))] },
+    ]);
+    let id = webhook.call_async(&host, &json!({ "steps": steps }));
+    outside.until_waiting(1);
+    // What it was told before takes the same room when it runs again.
+    let host = host.crash();
+    outside.until_waiting(2);
+    outside.open();
+    let ended = host.wait_until_ended(&id);
+    assert_eq!(ended.status(), "ENDED_SUCCESS", "{}", ended.record);
+    let results = items(&ended.outputs()["results"]).clone();
+    for fits in [0, 1, 3, 5] {
+        assert_eq!(results[fits]["status"], 200, "{results:?}");
+    }
+    for refused in [2, 4] {
+        assert_eq!(code(&results[refused]), "http.too-large");
+        assert!(text(&results[refused], "message").contains("`journal_bytes`"), "{results:?}");
+    }
+}
+
+#[test]
 fn an_execution_sends_no_more_requests_than_it_may() {
     let (host, webhook) = open_with(patient().set("http_requests", 3));
     let outside = Outside::start();
@@ -371,6 +457,22 @@ fn each_request_has_a_line_in_the_log_without_what_may_be_secret() {
     assert!(lines[0].ends_with(" ms (attempt 1)"), "{lines:?}");
     assert!(lines[1].starts_with("GET http://10.0.0.1/x: http.address-not-allowed ("), "{lines:?}");
     assert!(lines.iter().all(|line| !line.contains("secret")), "{lines:?}");
+    // And so has each redirect, also where what it leads to has no response.
+    let away = |to: &str| outside.url(&format!("/redirect/302?{to}?key=secret"));
+    let late = json!({ "url": away("/gate"), "timeout_ms": 50 });
+    let id = webhook.call_async(&host, &json!({ "steps": [{ "send": [get(away("/echo"))] }, { "send": [late] }] }));
+    host.wait_until_ended(&id);
+    let lines = said_by_host(&host, &id);
+    for (line, (path, said)) in lines.iter().zip([
+        ("/redirect/302", "302 in "),
+        ("/echo", "200 in "),
+        ("/redirect/302", "302 in "),
+        ("/gate", "http.timeout ("),
+    ]) {
+        assert!(line.starts_with(&format!("GET {}: {said}", outside.url(path))), "{line}");
+        assert!(!line.contains("secret"), "{line}");
+    }
+    assert_eq!(lines.len(), 4, "{lines:?}");
 }
 
 #[test]

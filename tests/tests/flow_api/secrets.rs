@@ -486,6 +486,18 @@ fn a_value_is_sent_to_the_hosts_of_its_secret_only_and_follows_no_redirect_elsew
     assert_eq!(told(&host, &webhook, &plan)[1], json!({ "status": 200 }));
     let request = there.requests().remove(0);
     assert!(!request.headers.contains_key("authorization") && !request.headers.contains_key("x-token"), "{request:?}");
+    // Nor does a server that repeats its query give the value to others, or to the flow.
+    let query = |to: String| here.url(&format!("/redirect/307?{to}?key=<api>"));
+    let plan = json!({ "place": ["api"], "send": [
+        { "url": query(there.url("/status/200")) },
+        { "url": query("/echo".to_owned()), "tell_url": true },
+    ] });
+    let answers = told(&host, &webhook, &plan);
+    assert_eq!(text(&answers[1], "code"), "secrets.not-allowed", "{answers:?}");
+    assert!(text(&answers[1], "message").contains("127.0.0.2"), "{answers:?}");
+    assert_eq!(there.requests().len(), 1);
+    assert_eq!(answers[2], json!({ "status": 200, "url": here.url("/echo?key=***") }));
+    assert!(!here.requests().last().unwrap().target.contains("***"));
     // A change of the hosts holds from the next request on.
     let path = format!("secret/{}", text(&secret, "id"));
     host.change(&path, &json!({ "hosts": ["*.0.0.1.example"] })).ok();

@@ -127,6 +127,37 @@ fn what_was_told_is_told_again_after_a_crash_and_nobody_is_asked() {
 }
 
 #[test]
+fn what_went_wrong_is_told_by_its_kind_and_times_that_would_limit_nothing_are_refused() {
+    let (host, webhook) = open_with(Setup::new().set("http_body_bytes", 10_000), &[ANYWHERE]);
+    let outside = Outside::start();
+    let closed = {
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        gone.local_addr().unwrap()
+    };
+    let times = |connect: Value, between: Value, first: Value| json!({ "url": outside.url("/echo"), "connect_ms": connect, "between_ms": between, "timeout_ms": first });
+    let results = send(
+        &host,
+        &webhook,
+        &[
+            get(format!("http://{closed}/")),
+            get(outside.url("/headers/1000")),
+            get(outside.url(&format!("/{}", "x".repeat(17_000)))),
+            times(json!(1_000), Value::Null, Value::Null),
+            times(Value::Null, json!(1_000), Value::Null),
+            times(json!(30_000), json!(30_000), json!(30_000)),
+        ],
+    );
+    let codes = ["ConnectionRefused", "HttpResponseHeaderSectionSize", "HttpRequestUriTooLong"];
+    for (result, code) in results.iter().zip(codes) {
+        assert!(error(result).contains(code), "{code}: {result}");
+    }
+    for result in &results[3..5] {
+        assert!(error(result).contains("set that one as well"), "{result}");
+    }
+    assert_eq!(results[5]["status"], 200);
+}
+
+#[test]
 fn an_exchange_neither_leaves_memory_nor_counts_against_the_time() {
     let (host, webhook) = open_with(Setup::new().set("unload_ms", 1).set("wall_ms", 2_000), &[ANYWHERE]);
     let outside = Outside::start();
