@@ -327,7 +327,8 @@ fn all_executions_together_have_as_many_exchanges_as_the_host_may() {
 fn a_connection_that_does_not_come_about_is_given_up() {
     let (host, webhook) = open_with(Setup::new().set("http_connect_ms", 50));
     let (address, _waiting, _listener) = Outside::unanswering();
-    let result = send(&host, &webhook, &[get(format!("http://{address}/"))]).remove(0);
+    let request = json!({ "url": format!("http://{address}/"), "timeout_ms": 5_000 });
+    let result = send(&host, &webhook, &[request]).remove(0);
     assert_eq!(code(&result), "http.timeout");
     assert_eq!(text(&result, "message"), "`127.0.0.1` could not be reached in time");
 }
@@ -350,12 +351,12 @@ fn the_exchanges_of_an_execution_have_a_time_together() {
 fn a_response_that_the_journal_has_no_room_for_is_refused_and_the_flow_goes_on() {
     let (host, webhook) = open_with(Setup::new().set("journal_bytes", 100_000));
     let outside = Outside::start();
-    // In the journal it takes a third more.
-    let large = get(outside.url("/bytes/30000"));
+    // In the journal it takes a third more, so that there is room for the bytes of the smaller one and not for its entry.
+    let (large, smaller) = (get(outside.url("/bytes/30000")), get(outside.url("/bytes/15000")));
     let steps = json!([
         { "send": [large] },
         { "send": [large] },
-        { "send": [large] },
+        { "send": [smaller] },
         { "send": [get(outside.url("/gate"))] },
         { "send": [large] },
         { "send": [get(outside.url("/echo"))] },
