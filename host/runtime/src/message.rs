@@ -141,7 +141,12 @@ impl Host {
             None => response,
             // The form never changes. To look at a large response may take long.
             Some(form) => {
-                tokio::task::spawn_blocking(move || fitting(&form, response)).await.map_err(Problem::host)??
+                let turn = self.admission().check_turn().await?;
+                let fitting = tokio::task::spawn_blocking(move || {
+                    let _turn = turn;
+                    fitting(&form, response)
+                });
+                fitting.await.map_err(Problem::host)??
             }
         };
         let _writing = self.writing().await;

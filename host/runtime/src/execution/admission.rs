@@ -173,7 +173,7 @@ mod tests {
         }
         assert_eq!(admission.check_turn().await.unwrap_err().code, Code::HostBusy);
         turns.pop();
-        admission.check_turn().await.unwrap();
+        drop(admission.check_turn().await.unwrap());
     }
 
     #[tokio::test]

@@ -365,7 +365,7 @@ impl Host {
         let missing = || Problem::new(Code::FlowNotFound, "the flow of the execution is gone");
         let version = self.snapshot().active_version(&FlowTarget::Id(execution.flow.id)).ok_or_else(missing)?;
         self.refuse_if_draining()?;
-        version.check_input(&execution.input_value).await?;
+        version.check_input(self, &execution.input_value).await?;
         let start = Start {
             flow: version.flow.clone(),
             webhook: execution.webhook,

@@ -129,6 +129,14 @@ impl Outgoing {
         hop.waits_for = Some(WaitsFor::Execution);
         let _own = share.turn().await.ok_or_else(closed)?;
         let (left, _spending) = share.spend();
+        let total = self.limits.total.as_millis();
+        let spent = || {
+            let message = format!("the exchanges of this execution took more than {total} ms (`http_total_ms`)");
+            Failure::new(Failure::TIMEOUT, message)
+        };
+        if left.is_zero() {
+            return Err(spent());
+        }
         let limit = self.limits.time.min(left);
         let in_time = tokio::time::timeout(limit, async {
             hop.waits_for = Some(WaitsFor::Host);
@@ -139,11 +147,7 @@ impl Outgoing {
         });
         match in_time.await {
             Ok(exchanged) => exchanged,
-            Err(_) if limit < self.limits.time => {
-                let total = self.limits.total.as_millis();
-                let message = format!("the exchanges of this execution took more than {total} ms (`http_total_ms`)");
-                Err(Failure::new(Failure::TIMEOUT, message))
-            }
+            Err(_) if left < self.limits.time => Err(spent()),
             Err(_) => Err(hop.late(limit)),
         }
     }
