@@ -25,7 +25,7 @@ pub(crate) use exchange::Response;
 pub(crate) use failure::{Cause, Failure};
 pub(crate) use log::log_ended;
 pub(crate) use request::{Draft, HEADER_BYTES, HEADERS, OWN_HEADERS, Request, beginning};
-pub(crate) use share::Share;
+pub(crate) use share::{Share, Turn};
 
 use self::address::Addresses;
 use self::client::Connections;

@@ -20,7 +20,7 @@ use super::bindings::flowhost::flow::types::HostError;
 use super::refusal::refusal;
 use crate::execution::Live;
 use crate::host::Host;
-use crate::outgoing::{Draft, Failure, Request, Response, Share, beginning, log_ended};
+use crate::outgoing::{Draft, Failure, Request, Response, Share, Turn, beginning, log_ended};
 
 /// How an exchange ended.
 pub(super) type Exchanged = Result<Response, Failure>;
@@ -206,10 +206,11 @@ impl Sent {
     /// been there for as long as the exchange may take, and nobody asked for it.
     pub(super) fn begin(&self) -> UnderWay {
         let (bounds, request, is_known) = (self.bounds.clone(), self.request.clone(), self.is_known);
+        let turn = bounds.share.turn();
         let (send, result) = oneshot::channel();
         let task = tokio::spawn(async move {
             let _hold = bounds.holder.hold();
-            let exchanged = bounds.exchange(&request, is_known).await;
+            let exchanged = bounds.exchange(&request, is_known, turn).await;
             // Whoever began it may have lost interest.
             let _gone = send.send(exchanged);
             tokio::time::sleep(bounds.host.outgoing().limits().time).await;
@@ -219,7 +220,7 @@ impl Sent {
 }
 
 impl Bounds {
-    async fn exchange(&self, request: &Request, is_known: bool) -> Exchanged {
+    async fn exchange(&self, request: &Request, is_known: bool, turn: Turn) -> Exchanged {
         let (host, live) = (&self.host, &self.live);
         if is_known && !request.is_repeatable() {
             let shown = request.shown(live);
@@ -230,7 +231,7 @@ impl Bounds {
             log_ended(live, &shown, Err(&failure), Instant::now());
             return Err(failure);
         }
-        host.outgoing().exchange(host, live, request, &self.share).await
+        host.outgoing().exchange(host, live, request, &self.share, turn).await
     }
 }
 

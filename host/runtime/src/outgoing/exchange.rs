@@ -18,7 +18,7 @@ use super::base64_bytes::Base64Bytes;
 use super::failure::Failure;
 use super::log::{log_ended, shown};
 use super::request::{Request, check_address};
-use super::share::Share;
+use super::share::{Share, Turn};
 use crate::execution::Live;
 use crate::host::Host;
 use crate::secret::Part;
@@ -107,10 +107,12 @@ impl Outgoing {
         live: &Live,
         request: &Request,
         share: &Share,
+        turn: Turn,
     ) -> Result<Response, Failure> {
         let mut hop = Hop::first(request);
         let patience = request.timeout.unwrap_or(Duration::MAX);
-        let exchanged = tokio::time::timeout(patience, self.take_turn(host, live, request, share, &mut hop)).await;
+        let exchanged =
+            tokio::time::timeout(patience, self.take_turn(host, live, request, share, turn, &mut hop)).await;
         let exchanged = exchanged.unwrap_or_else(|_| Err(hop.late(patience)));
         hop.log(live, exchanged.as_ref().map(|response| response.status));
         exchanged
@@ -122,12 +124,13 @@ impl Outgoing {
         live: &Live,
         request: &Request,
         share: &Share,
+        turn: Turn,
         hop: &mut Hop,
     ) -> Result<Response, Failure> {
         let closed = || Failure::new(Failure::CONNECTION_FAILED, "the host is about to end");
         // In this order: whoever waits for the execution's own turn holds no turn of the host's.
         hop.waits_for = Some(WaitsFor::Execution);
-        let _own = share.turn().await.ok_or_else(closed)?;
+        let _own = turn.come().await.ok_or_else(closed)?;
         let (left, _spending) = share.spend();
         let total = self.limits.total.as_millis();
         let spent = || {

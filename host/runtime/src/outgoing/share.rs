@@ -1,9 +1,15 @@
 //! What one run of an execution may use of the outside.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::exchange::Response;
 use super::failure::Failure;
@@ -18,11 +24,22 @@ const HEADER_BYTES: usize = 8;
 
 /// What one run of an execution may use of the outside.
 pub(crate) struct Share {
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     /// How many bytes of its journal responses may still fill.
     room: AtomicUsize,
     /// Microseconds that its exchanges may still take, together.
     time: AtomicU64,
+}
+
+/// A turn that may have to be waited for; dropping it gives the place up.
+pub(crate) struct Turn(Pin<Box<MaybeDone<BoxFuture<'static, Option<OwnedSemaphorePermit>>>>>);
+
+impl Turn {
+    /// Ready when it has come; none where there are no turns any more.
+    pub(super) async fn come(mut self) -> Option<OwnedSemaphorePermit> {
+        self.0.as_mut().await;
+        self.0.as_mut().take_output().flatten()
+    }
 }
 
 /// An exchange under way; dropping it counts the time that it took.
@@ -34,7 +51,7 @@ pub(super) struct Spending<'a> {
 impl Share {
     pub(crate) fn new(limits: &HttpLimits, room: usize) -> Self {
         Self {
-            turns: Semaphore::new(limits.parallel as usize),
+            turns: Arc::new(Semaphore::new(limits.parallel as usize)),
             room: AtomicUsize::new(room),
             time: AtomicU64::new(micros(limits.total)),
         }
@@ -55,9 +72,12 @@ impl Share {
         })
     }
 
-    /// A turn; waits for it.
-    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.turns.acquire().await.ok()
+    /// A turn. Those who ask first have theirs first, whenever they wait for it.
+    pub(crate) fn turn(&self) -> Turn {
+        let mut turn = Box::pin(maybe_done(self.turns.clone().acquire_owned().map(Result::ok).boxed()));
+        // Takes its place among those who wait.
+        let _later = turn.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        Turn(turn)
     }
 
     /// The time that is left, and what counts it from now on.
@@ -121,6 +141,18 @@ mod tests {
         assert_eq!(share.take_room(&response(300_000)).unwrap_err().code, Failure::TOO_LARGE);
         share.lower_room(10);
         assert_eq!(share.take_room(&response(0)).unwrap_err().code, Failure::TOO_LARGE);
+    }
+
+    #[tokio::test]
+    async fn turns_come_in_the_order_in_which_they_were_asked_for() {
+        let share = Share::new(&HttpLimits { parallel: 1, ..HttpLimits::default() }, 0);
+        let [first, second, third] = [share.turn(), share.turn(), share.turn()];
+        assert!(third.come().now_or_never().is_none());
+        let third = share.turn();
+        let taken = first.come().await.unwrap();
+        drop(taken);
+        assert!(third.come().now_or_never().is_none());
+        assert!(second.come().now_or_never().flatten().is_some());
     }
 
     #[test]
