@@ -6,56 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flowhost_engine::{Kept, Log};
-use flowhost_model::{
-    Actor, ConcurrencyLimit, Execution, FlowRef, JournalEntry, LogLevel, Priority, RawValue, RecordId, Status,
-    Timestamp, WebhookRef,
-};
+use flowhost_model::{Execution, JournalEntry, LogLevel, RecordId, Status, Timestamp};
 use flowhost_store::{Awaits, Ended, ExecutionRow, OwnerId, Store, Ticket};
 use tokio::sync::Notify;
 
 use super::admission::StreamingPlace;
 use super::ends::Answer;
 use super::residents::{Residents, Stay};
-use super::{FlowAnswer, Outputs, Response, Stop, StopReason};
+use super::{FlowAnswer, Lineage, Outputs, Response, Start, Stop, StopReason};
 use crate::limits::Budget;
 use crate::problem::Problem;
 use crate::secret::{CalledKey, Secrets, mask_of};
 use crate::webhook::IncomingRequest;
-
-/// What an execution is started with.
-#[derive(Debug)]
-pub(crate) struct Start {
-    pub(crate) flow: FlowRef,
-    pub(crate) webhook: Option<WebhookRef>,
-    pub(crate) project_id: Option<RecordId>,
-    pub(crate) bundle_id: Option<RecordId>,
-    /// The identity that starts it.
-    pub(crate) created_by: Option<RecordId>,
-    /// The user that answers for it.
-    pub(crate) user_id: Option<RecordId>,
-    /// With whose permissions it acts.
-    pub(crate) actor: Option<Actor>,
-    pub(crate) lineage: Lineage,
-    pub(crate) priority: Priority,
-    pub(crate) concurrency: Option<ConcurrencyLimit>,
-    pub(crate) is_productive: bool,
-    pub(crate) input: Box<RawValue>,
-    pub(crate) request: Option<Arc<IncomingRequest>>,
-    /// The key of the call, where its flow could see it.
-    pub(crate) key: Option<Arc<CalledKey>>,
-    pub(crate) budget: Budget,
-    pub(crate) is_durable: bool,
-}
-
-/// Where an execution stands among those that started each other.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Lineage {
-    pub(crate) parent_id: Option<RecordId>,
-    /// How many are above it.
-    pub(crate) depth: u32,
-    /// Whether it goes on when its parent has ended.
-    pub(crate) is_detached: bool,
-}
 
 /// An execution between its admission and its end, or until it leaves memory.
 pub(crate) struct Live {
@@ -575,7 +537,7 @@ impl Live {
 #[cfg(test)]
 pub(super) mod tests {
     use flowhost_engine::Outcome;
-    use flowhost_model::Digest;
+    use flowhost_model::{Digest, FlowRef, Priority, RawValue};
     use flowhost_store::sqlite::{SqliteOptions, SqliteStore};
 
     use super::*;

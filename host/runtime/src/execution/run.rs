@@ -141,7 +141,12 @@ impl Host {
             let (first, entries) = journal.take_pending();
             Run::Left(Leaving { status, message, wake_at, due, first, entries })
         };
-        match (report.outcome, live.stop.reason()) {
+        let reason = live.stop.reason();
+        if reason == Some(StopReason::HandBack) {
+            // A step may be under way that makes it durable; what has not begun by now finds that it has ended.
+            drop(live.recorded().lock().await);
+        }
+        match (report.outcome, reason) {
             (_, Some(StopReason::Superseded)) => Run::Superseded,
             (Outcome::Suspended(Suspended { limit, due }), None) => {
                 let due = due.filter(|_| limit.is_relative);

@@ -1,0 +1,143 @@
+//! What people do to executions: cancel, pause, resume, run once more, make productive.
+
+use flowhost_model::{Actor, ActorKind, Execution, Operation, RecordId, RecordType, Status};
+
+use super::{Lineage, Start, StopReason};
+use crate::host::Host;
+use crate::identity::Identity;
+use crate::problem::{Code, Problem};
+use crate::webhook::FlowTarget;
+
+/// How often an execution is looked for that is to be paused: it goes from one place to another some few times at most.
+const PAUSES: usize = 100;
+
+impl Host {
+    async fn steerable(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
+        let execution = self.read_execution(by, id).await?;
+        self.permit(by, Operation::Update, RecordType::Execution, execution.project_id)?;
+        Ok(execution)
+    }
+
+    /// Ends an execution that has not ended, and its children with it. Gives it as it stood when it was told.
+    pub async fn cancel(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
+        self.steerable(by, id).await?;
+        let live = self.registry().get(id);
+        self.end_cancelled(id).await?;
+        match live {
+            Some(live) => Ok(live.execution()),
+            None => self.execution(id).await,
+        }
+    }
+
+    /// Takes an execution out of memory, until somebody resumes it. What its flow was told is told again then; what it did
+    /// since its last change of something outside is done again.
+    ///
+    /// Problem: `record.conflict` where it has ended.
+    pub async fn pause(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
+        self.steerable(by, id).await?;
+        for _ in 0..PAUSES {
+            self.pause_once(id).await?;
+            let execution = self.execution(id).await?;
+            match execution.status {
+                Status::Paused => return Ok(execution),
+                status if status.is_ended() => {
+                    let detail = format!("the execution is {status}; only one that has not ended can be paused");
+                    return Err(Problem::new(Code::RecordConflict, detail));
+                }
+                // It was on its way from one place to another.
+                _ => tokio::task::yield_now().await,
+            }
+        }
+        // Its end could not be kept, for instance.
+        tracing::error!(execution = %id, "an execution that is to be paused is neither in memory nor ready to go on");
+        Err(Problem::new(
+            Code::RecordConflict,
+            "the execution can be neither run nor paused before the host's next start",
+        ))
+    }
+
+    async fn pause_once(&self, id: RecordId) -> Result<(), Problem> {
+        self.queue().until_loaded(id).await;
+        let queued = self.queue().remove(id);
+        if let Some(live) = self.registry().get(id).filter(|_| queued.is_none()) {
+            live.stop(StopReason::Pause);
+            live.left().await;
+            return Ok(());
+        }
+        match self.store().pause_execution(id, super::PAUSED.to_owned()).await {
+            Ok(()) => {
+                self.count_paused();
+                drop(queued);
+                self.superseded(id).await;
+            }
+            Err(flowhost_store::Error::NotFound) => {}
+            Err(error) => {
+                if let Some(queued) = queued {
+                    self.queue().push(queued);
+                }
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a paused execution run.
+    pub async fn resume(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
+        self.refuse_if_draining()?;
+        let execution = self.steerable(by, id).await?;
+        if execution.status != Status::Paused {
+            let detail = format!("the execution is {}, not PAUSED", execution.status);
+            return Err(Problem::new(Code::RecordConflict, detail));
+        }
+        let place = self.admission().queue_place()?;
+        let ticket = self.store().resume_execution(self.owner_id(), id).await?;
+        self.discount_paused();
+        // By hand, so whether or not its user was active.
+        self.queue().push(super::Queued { place: Some(place), ..super::Queued::new(ticket, None) });
+        self.execution(id).await
+    }
+
+    /// Starts the same flow with the same input, in its present version.
+    pub async fn rerun(&self, by: &Identity, id: RecordId) -> Result<RecordId, Problem> {
+        let execution = self.steerable(by, id).await?;
+        let missing = || Problem::new(Code::FlowNotFound, "the flow of the execution is gone");
+        let version = self.snapshot().active_version(&FlowTarget::Id(execution.flow.id)).ok_or_else(missing)?;
+        self.refuse_if_draining()?;
+        version.check_input(self, &execution.input_value).await?;
+        let start = Start {
+            flow: version.flow.clone(),
+            webhook: execution.webhook,
+            project_id: execution.project_id,
+            bundle_id: execution.bundle_id,
+            created_by: Some(by.user_id),
+            user_id: Some(by.user_id),
+            actor: Some(Actor { kind: ActorKind::PropagatedUser, id: by.user_id }),
+            lineage: Lineage::default(),
+            priority: execution.priority,
+            concurrency: None,
+            is_productive: execution.is_productive,
+            input: execution.input_value,
+            request: None,
+            key: None,
+            budget: self.limits().budget,
+            is_durable: true,
+        };
+        self.accept(start, None).await
+    }
+
+    /// Switches an execution of development mode to productive; a paused one then runs.
+    pub async fn set_productive(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
+        let execution = self.steerable(by, id).await?;
+        if execution.status != Status::Paused {
+            if execution.is_productive {
+                return Ok(execution);
+            }
+            let detail = "only an execution that is paused in development mode can be switched";
+            return Err(Problem::new(Code::RecordConflict, detail));
+        }
+        if !execution.is_productive {
+            self.store().set_productive(id, true).await?;
+        }
+        self.resume(by, id).await
+    }
+}
