@@ -27,7 +27,8 @@ impl Default for Budget {
     /// The defaults of the wire contract: 1 s of CPU, 60 s, 128 MiB, 1 MiB of outputs, 256 KiB of log.
     ///
     /// A flow needs a handful of handles (a request, two streams, a timer); 1,000 leaves room for libraries that open one
-    /// each time, and keeps what the host holds for a flow below a few hundred KiB.
+    /// each time. A handle takes some hundred bytes of the host's memory. What stands behind it is limited whatever the number of
+    /// handles: the runtime counts the bytes of all that a flow has not sent or started yet.
     fn default() -> Self {
         Self {
             cpu: Duration::from_secs(1),

@@ -52,6 +52,11 @@ impl Log {
         &*self.mask
     }
 
+    /// Whether a line with so many bytes of text and fields would fit.
+    pub fn fits(&self, bytes: usize) -> bool {
+        LINE_OVERHEAD.saturating_add(bytes) <= self.lock().room
+    }
+
     /// Adds a line of the flow or of the instance's output.
     pub fn write(
         &self,
@@ -104,6 +109,7 @@ mod tests {
     #[test]
     fn a_line_that_does_not_fit_is_refused_and_the_hosts_own_still_fits() {
         let log = Log::new(LINE_OVERHEAD + 5);
+        assert!(log.fits(5) && !log.fits(6));
         log.write(LogLevel::Info, LogSource::Flow, "12345".into(), None).unwrap();
         assert!(log.write(LogLevel::Info, LogSource::Flow, "6".into(), None).is_err());
         log.write_host(LogLevel::Warn, "stopped".into());

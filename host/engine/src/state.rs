@@ -85,14 +85,26 @@ struct MissingSlot(&'static str);
 /// The longest text, in bytes, of what the record of a failed execution holds for people: a panic's message, a trace.
 const TEXT_LIMIT: usize = 16 << 10;
 
+/// In how many bytes of a text secrets are looked for where only its beginning is kept. Far more than is kept, since a secret
+/// that is cut in two is not found any more.
+const MASKED_LIMIT: usize = 1 << 20;
+
 /// The last byte of an entry that is either bytes or a refusal: at the end, so that the bytes need not move.
 const BYTES: u8 = 1;
 const REFUSAL: u8 = 0;
 
 /// The text, without its end where it is very long.
 pub(crate) fn shortened(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(TEXT_LIMIT));
+    cut(&mut text, TEXT_LIMIT);
     text
+}
+
+/// Leaves at most so many bytes of a text, and of its memory.
+fn cut(text: &mut String, limit: usize) {
+    if text.len() > limit {
+        text.truncate(text.floor_char_boundary(limit));
+        text.shrink_to_fit();
+    }
 }
 
 /// Stops the guest; the reason is kept in [`State`].
@@ -218,11 +230,18 @@ impl State {
         self.table.push(resource).map_err(|_| self.end_with_output_limit(LimitedOutput::Handles))
     }
 
+    /// The beginning of a text of the flow, masked: at most `limit` bytes.
+    pub fn masked_beginning(&self, mut text: String, limit: usize) -> String {
+        cut(&mut text, MASKED_LIMIT);
+        let mut text = self.log.mask().mask(text);
+        cut(&mut text, limit);
+        text
+    }
+
     /// Keeps the message of a panic, in case the instance aborts next. One that is very long loses its end.
     pub fn note_panic(&mut self, message: String, place: Option<String>) {
-        // Masked first: what is cut in two is not found any more.
-        let mask = self.log.mask();
-        self.panic = Some((shortened(mask.mask(message)), place.map(|place| shortened(mask.mask(place)))));
+        let message = self.masked_beginning(message, TEXT_LIMIT);
+        self.panic = Some((message, place.map(|place| self.masked_beginning(place, TEXT_LIMIT))));
     }
 
     /// Whether the call waits and has left memory.

@@ -6,6 +6,7 @@
 mod acting;
 mod bindings;
 mod children;
+mod drafts;
 mod exchanges;
 mod execution;
 mod files;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// The largest schema, as text in bytes.
-const SIZE_LIMIT: usize = 64 << 10;
+pub(crate) const SIZE_LIMIT: usize = 64 << 10;
 
 /// How many schemas may be within each other, or refer to one another in a row: each level takes stack.
 const DEPTH_LIMIT: usize = 64;

@@ -24,7 +24,7 @@ pub use allow_list::{AllowList, InvalidLine};
 pub(crate) use exchange::Response;
 pub(crate) use failure::{Cause, Failure};
 pub(crate) use log::log_ended;
-pub(crate) use request::{Draft, HEADER_BYTES, HEADERS, OWN_HEADERS, Request, beginning};
+pub(crate) use request::{Draft, HEADER_BYTES, HEADERS, OWN_HEADERS, Request, URL_LIMIT, beginning};
 pub(crate) use share::{Share, Turn};
 
 use self::address::Addresses;

@@ -62,6 +62,7 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
         null_is_not_compared,
         text_in_a_filter_is_not_sql,
         a_foreign_cursor_is_refused,
+        a_page_ends_at_its_bytes,
         a_page_goes_on_while_records_change,
         versions_of_a_flow,
         a_component_of_several_chunks,

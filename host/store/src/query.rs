@@ -19,6 +19,8 @@ pub struct RecordQuery {
     pub after: Option<String>,
     /// The most records of the page; 50 by default.
     pub limit: u32,
+    /// The page ends with the record that brings the bodies of all to so many bytes; no such end by default.
+    pub page_bytes: Option<usize>,
     /// Whether the list holds what is in the trash.
     pub trash: Trash,
     /// Only records of these projects; none for all, also those of no project.
@@ -27,7 +29,8 @@ pub struct RecordQuery {
 
 impl Default for RecordQuery {
     fn default() -> Self {
-        Self { filter: None, order: Vec::new(), after: None, limit: PAGE, trash: Trash::default(), in_projects: None }
+        let (filter, order, after, in_projects, page_bytes) = Default::default();
+        Self { filter, order, after, limit: PAGE, page_bytes, trash: Trash::default(), in_projects }
     }
 }
 
@@ -64,13 +67,16 @@ pub struct ExecutionQuery {
     pub after: Option<String>,
     /// The most executions of the page; 50 by default.
     pub limit: u32,
+    /// The page ends with the execution that brings the inputs and outputs of all to so many bytes; no such end by default.
+    pub page_bytes: Option<usize>,
     /// Only executions of these projects; none for all, also those of no project.
     pub in_projects: Option<Vec<RecordId>>,
 }
 
 impl Default for ExecutionQuery {
     fn default() -> Self {
-        Self { filter: None, order: Vec::new(), after: None, limit: PAGE, in_projects: None }
+        let (filter, order, after, in_projects, page_bytes) = Default::default();
+        Self { filter, order, after, limit: PAGE, page_bytes, in_projects }
     }
 }
 

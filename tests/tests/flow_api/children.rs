@@ -154,6 +154,9 @@ fn a_wait_lasts_as_long_as_it_says_and_ends_neither_the_children_nor_the_parent(
             let limited = json!({ "when": "ALL_ENDED", "timeout_ms": milliseconds, "handle": true });
             let ended = run(host, &webhook, json!([forever()]), limited);
             assert_eq!(refused(&ended), [("wait", "children.wait-timeout")]);
+            let (message, child) =
+                (&ended.outputs()["refused"][0]["message"], ended.outputs()["ids"][0].as_str().unwrap());
+            assert!(message.as_str().unwrap().contains(child), "{message}");
             assert!(!ended.outputs()["statuses"][0].as_str().unwrap().starts_with("ENDED"));
         }
         let ended = run(host, &webhook, json!([forever()]), json!({ "when": "ALL_ENDED", "timeout_ms": 1 }));
@@ -318,6 +321,9 @@ fn what_is_no_child_is_refused() {
         assert_eq!(refused(&ended), [("start", code)], "{child}");
         assert!(children_of(host, text(&ended.record, "id")).is_empty());
     }
+    let hoarder = flowhost_tests::scene::webhook(host, "child-large", "hoarder");
+    let large = hoarder.call(host, &json!({ "op": "children.input", "bytes": 16 << 20 })).send().ok();
+    assert_eq!(large["output_value"]["code"], "request.too-large");
     let just = json!({ "flow": "outputs", "input": {}, "key": "é".repeat(128), "limit": 1 });
     let ended = run(host, &webhook, json!([just]), json!({ "handle": true, "when": "ALL_SUCCEEDED" }));
     assert!(refused(&ended).is_empty());

@@ -271,6 +271,23 @@ fn lists_are_filtered_ordered_and_read_to_their_end() {
     assert_eq!(of(json!({ "limit": 1, "filter": "{" })), json!(["json.invalid"]));
 }
 
+#[test]
+fn a_page_of_large_records_is_shorter_and_the_next_goes_on() {
+    let host = Setup::new().set("cpu_ms", DAY).start();
+    let admin = of_admin(&host, "records");
+    let expected: Vec<String> = (0..12).map(|number| format!("large{number:02}")).collect();
+    for name in &expected {
+        host.create("setting", &json!({ "name": name, "value": "x".repeat(1_000_000) })).ok();
+    }
+    let page = one(&host, &admin, json!({ "op": "page", "type": "setting", "order": "name", "limit": 200 }));
+    assert_eq!(page[0], 5);
+    let list = json!({ "op": "list", "type": "setting", "order": "name", "filter": { "field": "name", "op": "like", "value": "large%" } });
+    assert_eq!(one(&host, &admin, list), json!(expected));
+    // Names are small, and are given as many as were asked for.
+    let settings = webhook_with(&host, "settings", "settings", json!({ "roles": [{ "role_name": "Admin" }] }));
+    assert_eq!(one(&host, &settings, json!({ "op": "names", "prefix": "large" })), json!(expected));
+}
+
 fn text_of(value: &Value) -> &str {
     value.as_str().unwrap()
 }

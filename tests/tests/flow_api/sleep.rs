@@ -115,7 +115,11 @@ fn a_sleep_for_a_century_is_refused() {
         json!({ "until": u64::MAX }),
     ] {
         let problem = nap.call(host, &century).send().problem(500, "flow.error");
-        assert_eq!(problem["execution"]["failure"]["flow_code"], "sleep.too-long", "{century}");
+        let failure = &problem["execution"]["failure"];
+        assert_eq!(failure["flow_code"], "sleep.too-long", "{century}");
+        // It says what was asked for.
+        let asked = century["for_ms"].as_u64().map(|ms| ms * 1000).or(century["until"].as_u64()).unwrap();
+        assert!(failure["message"].as_str().unwrap().contains(&asked.to_string()), "{failure}");
     }
     let decade = nap.call_async(host, &json!({ "for_ms": years(10) }));
     until_status(host, &decade, "WAITING");

@@ -85,6 +85,23 @@ fn refusals_have_the_codes_of_the_standard_and_the_log_has_the_reason() {
 }
 
 #[test]
+fn more_headers_than_there_may_be_refuse_the_request_and_the_flow_goes_on() {
+    let (host, webhook) = open();
+    let outside = Outside::start();
+    let many: Vec<(String, String)> = (0..201).map(|number| (format!("x-{number}"), "a".to_owned())).collect();
+    let with = |headers: Value| json!({ "send": [{ "method": "POST", "url": outside.url("/echo"), "headers": headers, "body": "a" }] });
+    let steps = [with(json!([["x-large", "a".repeat(70_000)]])), with(json!(many)), with(json!(many[..150]))];
+    let id = webhook.call_async(&host, &json!({ "steps": steps }));
+    let ended = host.wait_until_ended(&id);
+    let results = items(&ended.outputs()["results"]).clone();
+    for refused in &results[..2] {
+        assert!(error(refused).contains("HttpRequestHeaderSectionSize"), "{refused}");
+    }
+    assert_eq!((&results[2]["status"], outside.requests().len()), (&json!(200), 1));
+    assert!(said_by_host(&host, &id)[0].contains("http.too-large"));
+}
+
+#[test]
 fn several_exchanges_run_at_the_same_time() {
     let (host, webhook) = open();
     let outside = Outside::start();

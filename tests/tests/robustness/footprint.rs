@@ -9,6 +9,8 @@ use flowhost_tests::Host;
 pub(crate) struct Footprint {
     /// Resident memory, in KiB.
     pub(crate) memory_kib: u64,
+    /// The most of it since the process began, in KiB.
+    pub(crate) peak_kib: u64,
     /// Threads.
     pub(crate) threads: u64,
 }
@@ -21,6 +23,6 @@ impl Footprint {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             line.trim_start_matches(':').split_whitespace().next().unwrap().parse().unwrap()
         };
-        Self { memory_kib: number("VmRSS"), threads: number("Threads") }
+        Self { memory_kib: number("VmRSS"), peak_kib: number("VmHWM"), threads: number("Threads") }
     }
 }

@@ -51,19 +51,29 @@ pub(super) async fn read<T: Serialize + DeserializeOwned>(
     Ok(told)
 }
 
-/// Decides what the flow is told and what is changed, and makes both one step.
-pub(super) async fn change<T: Serialize + DeserializeOwned>(
+/// Decides what the flow is told and what is changed, and makes both one step. What the flow gave is parsed before anybody has
+/// to wait for that.
+pub(super) async fn change<P, T: Serialize + DeserializeOwned>(
     state: &mut State,
     call: Call,
-    prepare: impl AsyncFnOnce(&Acting) -> Told<(T, Option<RecordChange>)>,
+    parse: impl FnOnce() -> Told<P>,
+    prepare: impl AsyncFnOnce(&Acting, P) -> Told<(T, Option<RecordChange>)>,
 ) -> wasmtime::Result<Told<T>> {
     if let Some(told) = state.replay(&call)? {
         return Ok(told);
     }
+    let parsed = match parse() {
+        Ok(parsed) => parsed,
+        Err(refused) => {
+            let told = Err(refused);
+            state.record(call, &told)?;
+            return Ok(told);
+        }
+    };
     let acting = Acting::of(state)?;
     // Held until the change is kept and effective: nobody else writes a record meanwhile.
     let writing = acting.host.writing().await;
-    let (told, change) = match prepare(&acting).await {
+    let (told, change) = match prepare(&acting, parsed).await {
         Ok((told, change)) => (Ok(told), change),
         Err(refused) => (Err(refused), None),
     };

@@ -53,7 +53,7 @@ wasmtime::component::bindgen!({
     with: {
         "flowhost:flow/request.incoming-request": super::request::Held,
         "flowhost:flow/response.body-stream": super::response::BodyStream,
-        "flowhost:flow/children.new-child": super::children::Draft,
+        "flowhost:flow/children.new-child": super::children::Unstarted,
         "flowhost:flow/messages.new-message": super::messages::Draft,
         "flowhost:flow/http.new-request": super::http::Unsent,
         "flowhost:flow/http.incoming-response": super::http::Received,

@@ -18,7 +18,8 @@ use wasmtime::component::{Linker, Resource};
 
 use super::asking;
 use super::bindings::flowhost::flow::children::{self, FlowError, FlowRef, HostError};
-use super::refusal::{Told, refusal};
+use super::drafts::{DRAFTS_BYTES, Texts};
+use super::refusal::{INPUT_BYTES, NAME_BYTES, Told, fits, or_refuse, refusal, shown};
 use super::sleep::LONGEST;
 use crate::capability::Capability;
 use crate::execution::{Lineage, Live, Start, priority_of};
@@ -31,10 +32,19 @@ const KEY_LIMIT: usize = 128;
 /// The capability `children`.
 pub(super) struct ChildrenCapability;
 
+/// The most children that a wait names, repetitions included.
+const NAMED_LIMIT: usize = 10_000;
+
 /// A child that has not been started yet. The generated code re-exports it.
 #[allow(unreachable_pub)]
+pub struct Unstarted {
+    draft: Draft,
+    texts: Texts,
+}
+
+/// What a child is to be.
 #[derive(Clone)]
-pub struct Draft {
+pub(super) struct Draft {
     flow: FlowRef,
     input: String,
     is_detached: bool,
@@ -74,7 +84,25 @@ impl Capability for ChildrenCapability {
 }
 
 fn not_found(child: &str) -> HostError {
-    refusal("children.not-found", format!("`{child}` is no child of this execution"))
+    refusal("children.not-found", format!("`{}` is no child of this execution", shown(child)))
+}
+
+fn no_such_flow(flow: &str) -> HostError {
+    refusal("flow.not-found", format!("there is no flow `{}` with an active version", shown(flow)))
+}
+
+fn invalid_limit() -> HostError {
+    refusal("children.invalid-limit", format!("a limit is at least 1, and its key has 1 to {KEY_LIMIT} characters"))
+}
+
+/// Refuses an input that is larger than any may be.
+pub(super) fn fits_input(input: &str) -> Told<()> {
+    fits(|| "the input".to_owned(), input, INPUT_BYTES)
+}
+
+/// Refuses what is too long for an id.
+fn fits_id(child: &str) -> Told<()> {
+    if child.len() > NAME_BYTES { Err(not_found(child)) } else { Ok(()) }
 }
 
 /// The id of a child of this execution.
@@ -98,16 +126,16 @@ async fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<(Live, OwnedSem
     if let Some(ConcurrencyLimit { key, limit }) = &draft.concurrency
         && (key.is_empty() || key.chars().count() > KEY_LIMIT || *limit == 0)
     {
-        let detail = format!("a limit is at least 1, and its key has 1 to {KEY_LIMIT} characters");
-        return Err(refusal("children.invalid-limit", detail));
+        return Err(invalid_limit());
     }
-    let input = RawValue::from_string(draft.input);
-    let input = input.map_err(|error| refusal("json.invalid", format!("the input: {error}")))?;
-    let (target, shown) = match &draft.flow {
+    let (target, flow) = match &draft.flow {
         FlowRef::Name(name) => (Some(FlowTarget::Name(name.trim().to_owned())), name),
         FlowRef::Id(id) => (id.parse().ok().map(FlowTarget::Id), id),
     };
-    let missing = || refusal("flow.not-found", format!("there is no flow `{shown}` with an active version"));
+    let input = RawValue::from_string(draft.input);
+    let invalid = |error| refusal("json.invalid", format!("the input for the flow `{}`: {error}", shown(flow)));
+    let input = input.map_err(invalid)?;
+    let missing = || no_such_flow(flow);
     let version = target.and_then(|target| host.snapshot().active_version(&target)).ok_or_else(missing)?;
     let by = host.acting(parent);
     if !by.access.may(Operation::Read, RecordType::Flow, version.project_id) {
@@ -173,17 +201,27 @@ pub(super) async fn start(state: &mut State, call: Call, draft: Draft) -> wasmti
 }
 
 impl children::HostNewChild for State {
-    fn new(&mut self, flow: FlowRef, input: String) -> wasmtime::Result<Resource<Draft>> {
-        self.push_resource(Draft::new(flow, input))
+    fn new(&mut self, mut flow: FlowRef, input: String) -> wasmtime::Result<Resource<Unstarted>> {
+        let mut texts = Texts::new(self);
+        let (FlowRef::Name(name) | FlowRef::Id(name)) = &mut flow;
+        let given = std::mem::take(name);
+        texts.keep(name, given, NAME_BYTES, no_such_flow);
+        let mut kept = String::new();
+        texts.keep(&mut kept, input, INPUT_BYTES, |input| {
+            let too_many =
+                format!("the inputs of children that were not started yet have {DRAFTS_BYTES} bytes together");
+            fits_input(input).err().unwrap_or_else(|| refusal("request.too-large", too_many))
+        });
+        self.push_resource(Unstarted { draft: Draft::new(flow, kept), texts })
     }
 
-    fn detach(&mut self, child: Resource<Draft>) -> wasmtime::Result<()> {
-        self.table.get_mut(&child)?.is_detached = true;
+    fn detach(&mut self, child: Resource<Unstarted>) -> wasmtime::Result<()> {
+        self.table.get_mut(&child)?.draft.is_detached = true;
         Ok(())
     }
 
-    fn set_priority(&mut self, child: Resource<Draft>, priority: children::Priority) -> wasmtime::Result<()> {
-        self.table.get_mut(&child)?.priority = Some(match priority {
+    fn set_priority(&mut self, child: Resource<Unstarted>, priority: children::Priority) -> wasmtime::Result<()> {
+        self.table.get_mut(&child)?.draft.priority = Some(match priority {
             children::Priority::Low => Priority::Low,
             children::Priority::Normal => Priority::Normal,
             children::Priority::High => Priority::High,
@@ -191,13 +229,18 @@ impl children::HostNewChild for State {
         Ok(())
     }
 
-    fn limit_concurrency(&mut self, child: Resource<Draft>, key: String, limit: u32) -> wasmtime::Result<()> {
-        self.table.get_mut(&child)?.concurrency = Some(ConcurrencyLimit { key, limit });
+    fn limit_concurrency(&mut self, child: Resource<Unstarted>, key: String, limit: u32) -> wasmtime::Result<()> {
+        let Unstarted { draft, texts } = self.table.get_mut(&child)?;
+        let own = draft.concurrency.get_or_insert(ConcurrencyLimit { key: String::new(), limit });
+        own.limit = limit;
+        // In UTF-8 a character has four bytes at most.
+        texts.keep(&mut own.key, key, KEY_LIMIT * 4, |_| invalid_limit());
         Ok(())
     }
 
-    async fn start(&mut self, child: Resource<Draft>) -> wasmtime::Result<Told<String>> {
-        let draft = self.table.get(&child)?;
+    async fn start(&mut self, child: Resource<Unstarted>) -> wasmtime::Result<Told<String>> {
+        let Unstarted { draft, texts } = self.table.get(&child)?;
+        or_refuse!(texts.check());
         let own = draft.concurrency.as_ref().map(|own| (&own.key, own.limit));
         let request = (&draft.flow, &draft.input, draft.is_detached, draft.priority, own);
         let call = Call::new("children.start", &request);
@@ -205,7 +248,7 @@ impl children::HostNewChild for State {
         start(self, call, draft).await
     }
 
-    fn drop(&mut self, child: Resource<Draft>) -> wasmtime::Result<()> {
+    fn drop(&mut self, child: Resource<Unstarted>) -> wasmtime::Result<()> {
         self.table.delete(child)?;
         Ok(())
     }
@@ -263,6 +306,18 @@ async fn failure(host: &Host, id: RecordId) -> String {
     }
 }
 
+/// Names some of the children for which the time was too short.
+fn wait_timeout(children: &[RecordId]) -> HostError {
+    /// So many of them: the flow knows all.
+    const NAMED: usize = 3;
+    let named: Vec<String> = children.iter().take(NAMED).map(|id| format!("`{id}`")).collect();
+    let more = match children.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    refusal("children.wait-timeout", format!("the children {}{more} did not end in time", named.join(", ")))
+}
+
 /// Reads something of a child.
 async fn read<T: Serialize + for<'a> Deserialize<'a>>(
     state: &mut State,
@@ -270,6 +325,7 @@ async fn read<T: Serialize + for<'a> Deserialize<'a>>(
     child: String,
     of: impl FnOnce(Execution) -> T + Send,
 ) -> wasmtime::Result<Told<T>> {
+    or_refuse!(fits_id(&child));
     let call = Call::new(name, &child);
     if let Some(told) = state.replay(&call)? {
         return Ok(told);
@@ -295,8 +351,12 @@ impl children::Host for State {
             children::ReturnWhen::AllSucceeded => ReturnWhen::AllSucceeded,
             children::ReturnWhen::FirstEnded => ReturnWhen::FirstEnded,
         };
+        if children.len() > NAMED_LIMIT {
+            let detail = format!("{} children are named, at most {NAMED_LIMIT} are allowed", children.len());
+            return Ok(Err(refusal("request.too-large", detail)));
+        }
         let (host, live) = asking(self)?;
-        let mut ids: Vec<RecordId> = Vec::with_capacity(children.len());
+        let mut ids: Vec<RecordId> = Vec::new();
         for child in &children {
             match child_of(&live, child) {
                 Ok(id) if ids.contains(&id) => {}
@@ -320,12 +380,13 @@ impl children::Host for State {
         };
         live.set_awaits(Some(Awaits::Children { children: ids.clone(), when }));
         let limit = WaitLimit { until: until.map(Timestamp), is_relative: true };
+        let awaited = ids.clone();
         let waited = self.wait(Call::new("children.ended", &()), limit, ended(host, ids, when)).await?;
         live.set_awaits(None);
         Ok(match waited {
             Waited::Event(EndedChildren { failed: Some(reason), .. }) => Err(refusal("children.failed", reason)),
             Waited::Event(EndedChildren { ended, .. }) => Ok(ended.into_iter().map(|id| id.to_string()).collect()),
-            Waited::Time => Err(refusal("children.wait-timeout", "the children did not end in time")),
+            Waited::Time => Err(wait_timeout(&awaited)),
         })
     }
 
@@ -363,6 +424,7 @@ impl children::Host for State {
     }
 
     async fn cancel(&mut self, child: String) -> wasmtime::Result<Told<()>> {
+        or_refuse!(fits_id(&child));
         let call = Call::new("children.cancel", &child);
         if let Some(told) = self.replay(&call)? {
             return Ok(told);

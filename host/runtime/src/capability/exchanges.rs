@@ -6,7 +6,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -17,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::asking;
 use super::bindings::flowhost::flow::types::HostError;
+use super::drafts::{DRAFTS_BYTES, Held, Room as DraftRoom};
 use super::refusal::refusal;
 use crate::execution::Live;
 use crate::host::Host;
@@ -39,8 +39,8 @@ struct Bounds {
     live: Arc<Live>,
     holder: Holder,
     share: Share,
-    /// Bytes of bodies that the flow may still hold.
-    draft_room: AtomicUsize,
+    /// For the bodies that the flow holds.
+    draft_room: DraftRoom,
     body_bytes: usize,
 }
 
@@ -49,42 +49,37 @@ const BODIES: usize = 4;
 
 /// Bytes of a body that a flow holds until it is sent.
 pub(super) struct Drafted {
-    bounds: Arc<Bounds>,
-    bytes: usize,
+    held: Held,
+    /// The most of them.
+    limit: usize,
 }
 
 impl Drafted {
     /// Room for a body that grows.
     pub(super) fn new(state: &mut State) -> wasmtime::Result<Self> {
-        Ok(Self { bounds: bounds(state)?, bytes: 0 })
+        let bounds = bounds(state)?;
+        Ok(Self { held: Held::of(bounds.draft_room.clone()), limit: bounds.body_bytes })
     }
 
     /// Makes room for so many more bytes; false where there is none, or the body is too large.
     pub(super) fn grow(&mut self, by: usize) -> bool {
-        let fits = self.bytes.saturating_add(by) <= self.bounds.body_bytes;
-        let take = |room: usize| room.checked_sub(by);
-        let is_taken = fits && self.bounds.draft_room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
-        if is_taken {
-            self.bytes += by;
-        }
-        is_taken
+        self.held.bytes().saturating_add(by) <= self.limit && self.held.grow(by)
     }
 
     /// The room, which is another's from now on.
     pub(super) fn take(&mut self) -> Self {
-        Self { bounds: self.bounds.clone(), bytes: std::mem::take(&mut self.bytes) }
+        Self { held: self.held.take(), limit: self.limit }
     }
 
     /// Gives the room back.
     pub(super) fn clear(&mut self) {
-        self.bounds.draft_room.fetch_add(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+        self.held.shrink_to(0);
     }
 }
 
-impl Drop for Drafted {
-    fn drop(&mut self) {
-        self.clear();
-    }
+/// Bytes that requests may have which are sent together: so many as different ones can have that a flow holds.
+pub(super) fn together_bytes(state: &mut State) -> wasmtime::Result<usize> {
+    Ok(bounds(state)?.body_bytes.saturating_mul(BODIES).saturating_add(DRAFTS_BYTES))
 }
 
 /// A request that has passed the first journal point.
@@ -131,7 +126,7 @@ fn bounds(state: &mut State) -> wasmtime::Result<Arc<Bounds>> {
     let body_bytes = usize::try_from(limits.body_bytes).unwrap_or(usize::MAX);
     let bounds = Arc::new(Bounds {
         share: Share::new(limits, state.journal.room()),
-        draft_room: AtomicUsize::new(body_bytes.saturating_mul(BODIES)),
+        draft_room: DraftRoom::new(body_bytes.saturating_mul(BODIES)),
         body_bytes,
         holder: state.holder(),
         host,
@@ -149,6 +144,10 @@ pub(super) async fn send(state: &mut State, drafts: Vec<Draft>) -> wasmtime::Res
     let mut results = Vec::with_capacity(drafts.len());
     let mut must_be_kept = false;
     for draft in drafts {
+        if !results.is_empty() {
+            // Each is digested, which takes its time: others run in between.
+            tokio::task::yield_now().await;
+        }
         let exchanges: &mut Exchanges = state.slot_or_default();
         exchanges.sent = exchanges.sent.saturating_add(1);
         let number = exchanges.sent;
@@ -173,10 +172,10 @@ pub(super) async fn send(state: &mut State, drafts: Vec<Draft>) -> wasmtime::Res
         });
         if !is_known {
             if let Err(refused) = &checked
-                && refused.code == Failure::TOO_MANY
-                && number == limits.requests.saturating_add(1)
+                && (refused.code == Failure::TOO_LARGE
+                    || refused.code == Failure::TOO_MANY && number == limits.requests.saturating_add(1))
             {
-                log_ended(live, &shown, Err(refused), Instant::now());
+                log_ended(live, shown.trim_start(), Err(refused), Instant::now());
             }
             state.record(call, &checked.as_ref().map(|_| ()))?;
         }

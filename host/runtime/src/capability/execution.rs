@@ -15,8 +15,8 @@ use crate::execution::{Live, OutputError, Outputs};
 
 use super::bindings::flowhost::flow::children::FlowRef;
 use super::bindings::flowhost::flow::execution::{self, Json, Level, RunMode, Timestamp};
-use super::children::{self, Draft};
-use super::refusal::{Told, refusal};
+use super::children::{self, Draft, fits_input};
+use super::refusal::{Told, or_refuse, refusal};
 
 /// The longest message of an execution, in bytes. It is a line in a list.
 const MESSAGE_LIMIT: usize = 1000;
@@ -46,13 +46,6 @@ impl Capability for ExecutionCapability {
 
 fn live(state: &mut State) -> wasmtime::Result<&Arc<Live>> {
     Ok(&state.slot::<Slot>()?.live)
-}
-
-/// A message, masked, and without its end where it is very long. In this order: what is cut in two is not found any more.
-fn short(state: &State, message: String) -> String {
-    let mut message = state.log.mask().mask(message);
-    message.truncate(message.floor_char_boundary(MESSAGE_LIMIT));
-    message
 }
 
 /// Puts something into the outputs, within their budget.
@@ -117,6 +110,10 @@ impl execution::Host for State {
             Level::Warn => LogLevel::Warn,
             Level::Error => LogLevel::Error,
         };
+        // What is parsed is a line that fits, or nearly: an object may have blanks around it.
+        if !self.log.fits(message.len() + fields.as_ref().map_or(0, String::len)) {
+            return Err(self.end_with_output_limit(LimitedOutput::Log));
+        }
         let written = self.log.write(level, LogSource::Flow, message, fields.and_then(as_object));
         written.map_err(|LogFull| self.end_with_output_limit(LimitedOutput::Log))
     }
@@ -126,7 +123,7 @@ impl execution::Host for State {
     }
 
     fn progress(&mut self, message: String) -> wasmtime::Result<()> {
-        let message = short(self, message);
+        let message = self.masked_beginning(message, MESSAGE_LIMIT);
         live(self)?.set_progress(message);
         Ok(())
     }
@@ -176,7 +173,7 @@ impl execution::Host for State {
     }
 
     fn end_success(&mut self, message: Option<String>) -> wasmtime::Result<()> {
-        let message = message.map(|message| short(self, message));
+        let message = message.map(|message| self.masked_beginning(message, MESSAGE_LIMIT));
         Err(self.end(Outcome::Ended(Ending::Success(message))))
     }
 
@@ -190,11 +187,14 @@ impl execution::Host for State {
     }
 
     fn end_cancelled(&mut self, message: Option<String>) -> wasmtime::Result<()> {
-        let message = message.map(|message| short(self, message));
+        let message = message.map(|message| self.masked_beginning(message, MESSAGE_LIMIT));
         Err(self.end(Outcome::Ended(Ending::Cancelled(message))))
     }
 
     async fn clone(&mut self, input: Option<Json>) -> wasmtime::Result<Told<String>> {
+        if let Some(input) = &input {
+            or_refuse!(fits_input(input));
+        }
         let call = Call::new("execution.clone", &input);
         let start = &live(self)?.start;
         let input = input.unwrap_or_else(|| start.input.get().to_owned());

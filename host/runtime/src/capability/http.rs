@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use flowhost_engine::{State, WholeState};
+use bytes::Bytes;
+use flowhost_engine::{LimitedOutput, State, WholeState};
 use wasmtime::component::{Linker, Resource};
 
+use super::asking;
 use super::bindings::flowhost::flow::http;
+use super::drafts::Held;
 use super::exchanges::{self, Drafted, Exchanged};
 use super::refusal::Told;
 use crate::capability::Capability;
@@ -18,6 +21,8 @@ pub(super) struct HttpCapability;
 #[allow(unreachable_pub)]
 pub struct Unsent {
     draft: Draft,
+    /// What its head takes of the room for drafts, and its body of that for bodies.
+    head: Held,
     drafted: Drafted,
 }
 
@@ -45,21 +50,29 @@ fn told(state: &mut State, exchanged: Exchanged) -> wasmtime::Result<Told<Resour
 
 impl http::HostNewRequest for State {
     fn new(&mut self, method: String, url: String) -> wasmtime::Result<Resource<Unsent>> {
-        let drafted = Drafted::new(self)?;
-        self.push_resource(Unsent { draft: Draft::new(method, url), drafted })
+        let (mut head, drafted) = (Held::of_drafts(self), Drafted::new(self)?);
+        let draft = Draft::new(method, url);
+        let draft = if head.grow(draft.head_bytes()) { draft } else { Draft::too_large() };
+        self.push_resource(Unsent { draft, head, drafted })
     }
 
     fn append_header(&mut self, request: Resource<Unsent>, name: String, value: Vec<u8>) -> wasmtime::Result<()> {
-        self.table.get_mut(&request)?.draft.append_header(name, value);
+        let Unsent { draft, head, .. } = self.table.get_mut(&request)?;
+        if draft.has_room(name.len() + value.len()) && head.grow(name.len() + value.len()) {
+            draft.headers.push((name, value));
+        } else {
+            draft.is_too_large = true;
+        }
         Ok(())
     }
 
     fn set_body(&mut self, request: Resource<Unsent>, body: Vec<u8>) -> wasmtime::Result<()> {
-        let Unsent { draft, drafted } = self.table.get_mut(&request)?;
+        let Unsent { draft, drafted, .. } = self.table.get_mut(&request)?;
         drafted.clear();
         if drafted.grow(body.len()) {
             draft.body = body.into();
         } else {
+            draft.body = Bytes::new();
             draft.is_too_large = true;
         }
         Ok(())
@@ -126,8 +139,24 @@ impl http::HostIncomingResponse for State {
 
 impl http::Host for State {
     async fn send_all(&mut self, requests: Vec<Resource<Unsent>>) -> wasmtime::Result<Vec<Told<Resource<Received>>>> {
-        let drafts = requests.iter().map(|request| Ok(self.table.get(request)?.draft.clone()));
-        let drafts = drafts.collect::<wasmtime::Result<Vec<_>>>()?;
+        let budget = asking(self)?.1.start.budget;
+        if requests.len() as u64 > budget.journal_entries {
+            // Each of them has an entry.
+            return Err(self.end_with_output_limit(LimitedOutput::Journal));
+        }
+        // One handle may be among them any number of times.
+        let mut room = exchanges::together_bytes(self)?;
+        let mut drafts = Vec::with_capacity(requests.len());
+        for request in &requests {
+            let draft = &self.table.get(request)?.draft;
+            drafts.push(match room.checked_sub(draft.head_bytes() + draft.body.len()) {
+                Some(rest) => {
+                    room = rest;
+                    draft.clone()
+                }
+                None => Draft::too_large(),
+            });
+        }
         let sent = exchanges::send(self, drafts).await?;
         let under_way: Vec<_> = sent.iter().flatten().collect();
         let mut exchanged = exchanges::exchange(self, &under_way).await?.into_iter();

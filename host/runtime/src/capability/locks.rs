@@ -16,7 +16,7 @@ use wasmtime::component::Linker;
 
 use super::asking;
 use super::bindings::flowhost::flow::locks;
-use super::refusal::{Told, refusal};
+use super::refusal::{Told, fits_name, or_refuse, refusal};
 use super::sleep::LONGEST;
 use crate::capability::Capability;
 use crate::execution::Live;
@@ -122,6 +122,7 @@ async fn holder(state: &mut State, call: Call, name: &str) -> wasmtime::Result<T
 
 impl locks::Host for State {
     async fn acquire(&mut self, name: String, timeout: Option<u64>) -> wasmtime::Result<Told<()>> {
+        or_refuse!(fits_name(&name));
         let call = Call::new("locks.acquire", &(&name, timeout));
         let begun = begin(self, call, &name, |state, is_held| {
             let now = state.journal.clock().now();
@@ -169,10 +170,12 @@ impl locks::Host for State {
     }
 
     async fn try_acquire(&mut self, name: String) -> wasmtime::Result<Told<bool>> {
+        or_refuse!(fits_name(&name));
         begin(self, Call::new("locks.try-acquire", &name), &name, |_, is_held| is_held).await
     }
 
     async fn release(&mut self, name: String) -> wasmtime::Result<Told<()>> {
+        or_refuse!(fits_name(&name));
         let call = Call::new("locks.release", &name);
         if let Some(told) = self.replay(&call)? {
             return Ok(told);
@@ -200,12 +203,14 @@ impl locks::Host for State {
     }
 
     async fn is_held(&mut self, name: String) -> wasmtime::Result<Told<bool>> {
+        or_refuse!(fits_name(&name));
         let own = asking(self)?.1.id;
         let holder = holder(self, Call::new("locks.is-held", &name), &name).await?;
         Ok(holder.map(|holder| holder == Some(own)))
     }
 
     async fn get_holder(&mut self, name: String) -> wasmtime::Result<Told<Option<String>>> {
+        or_refuse!(fits_name(&name));
         let holder = holder(self, Call::new("locks.get-holder", &name), &name).await?;
         Ok(holder.map(|holder| holder.map(|id| id.to_string())))
     }

@@ -15,12 +15,13 @@ use wasmtime::component::{Linker, Resource};
 
 use super::asking;
 use super::bindings::flowhost::flow::messages;
-use super::refusal::{Told, parse, refusal};
+use super::drafts::{DRAFTS_BYTES, Texts};
+use super::refusal::{NAME_BYTES, Told, or_refuse, parse, refusal, shown};
 use super::sleep::LONGEST;
 use crate::capability::Capability;
 use crate::execution::Live;
 use crate::host::Host;
-use crate::json_schema;
+use crate::json_schema::{self, SIZE_LIMIT as FORM_LIMIT};
 use crate::message::{MESSAGES, SUBJECT_LIMIT, Settled, TEXT_LIMIT, settled};
 
 /// The capability `messages`.
@@ -34,6 +35,8 @@ pub struct Draft {
     text: Option<String>,
     form: Option<String>,
     recipient: Option<String>,
+    #[serde(skip)]
+    texts: Texts,
 }
 
 impl Capability for MessagesCapability {
@@ -47,11 +50,29 @@ impl Capability for MessagesCapability {
 }
 
 fn not_found(message: &str) -> messages::HostError {
-    refusal("messages.not-found", format!("`{message}` is no message of this execution"))
+    refusal("messages.not-found", format!("`{}` is no message of this execution", shown(message)))
 }
 
 fn invalid(reason: impl Into<String>) -> messages::HostError {
     refusal("messages.invalid", reason)
+}
+
+fn invalid_subject() -> messages::HostError {
+    invalid(format!("a subject is one line of 1 to {SUBJECT_LIMIT} characters"))
+}
+
+/// Why a draft is refused that was given a text or a form which is too large.
+fn too_large(what: &str, limit: usize) -> String {
+    format!("{what} has at most {limit} bytes, and all that was not sent yet {DRAFTS_BYTES} together")
+}
+
+fn no_such_user(name: &str) -> messages::HostError {
+    invalid(format!("there is no enabled user `{}`", shown(name)))
+}
+
+/// Refuses what is too long for an id.
+fn fits_id(message: &str) -> Told<()> {
+    if message.len() > NAME_BYTES { Err(not_found(message)) } else { Ok(()) }
 }
 
 /// The id of a message of this execution.
@@ -68,18 +89,15 @@ fn prepare(host: &Host, live: &Live, draft: &Draft) -> Told<Record<Message>> {
     }
     let subject = &draft.subject;
     if subject.trim().is_empty() || subject.chars().count() > SUBJECT_LIMIT || subject.chars().any(char::is_control) {
-        return Err(invalid(format!("a subject is one line of 1 to {SUBJECT_LIMIT} characters")));
+        return Err(invalid_subject());
     }
-    if draft.text.as_ref().is_some_and(|text| text.len() > TEXT_LIMIT) {
-        return Err(invalid(format!("a text has at most {TEXT_LIMIT} bytes")));
-    }
-    let form: Option<Value> = draft.form.as_deref().map(|form| parse("the form", form)).transpose()?;
+    let parsed = |form: &String| parse(|| format!("the form of the message `{}`", shown(subject)), form, FORM_LIMIT);
+    let form: Option<Value> = draft.form.as_ref().map(parsed).transpose()?;
     if let Some(form) = &form {
         json_schema::compile(form).map_err(|reason| refusal("messages.invalid-form", format!("the form: {reason}")))?;
     }
-    let missing = |name: &String| invalid(format!("there is no enabled user `{name}`"));
     let snapshot = host.snapshot();
-    let recipient = draft.recipient.as_ref().map(|name| snapshot.user_named(name).ok_or_else(|| missing(name)));
+    let recipient = draft.recipient.as_ref().map(|name| snapshot.user_named(name).ok_or_else(|| no_such_user(name)));
     let recipient = recipient.transpose()?;
     let body = Message {
         subject: subject.clone(),
@@ -109,6 +127,7 @@ async fn read<T: Serialize + DeserializeOwned>(
     message: String,
     of: impl FnOnce(Message) -> T + Send,
 ) -> wasmtime::Result<Told<T>> {
+    or_refuse!(fits_id(&message));
     let call = Call::new(name, &message);
     if let Some(told) = state.replay(&call)? {
         return Ok(told);
@@ -128,26 +147,35 @@ async fn read<T: Serialize + DeserializeOwned>(
 
 impl messages::HostNewMessage for State {
     fn new(&mut self, subject: String) -> wasmtime::Result<Resource<Draft>> {
-        self.push_resource(Draft { subject, text: None, form: None, recipient: None })
+        let mut texts = Texts::new(self);
+        let mut kept = String::new();
+        // In UTF-8 a character has four bytes at most.
+        texts.keep(&mut kept, subject, SUBJECT_LIMIT * 4, |_| invalid_subject());
+        self.push_resource(Draft { subject: kept, text: None, form: None, recipient: None, texts })
     }
 
     fn set_text(&mut self, message: Resource<Draft>, text: String) -> wasmtime::Result<()> {
-        self.table.get_mut(&message)?.text = Some(text);
+        let Draft { text: place, texts, .. } = self.table.get_mut(&message)?;
+        texts.keep(place.get_or_insert_default(), text, TEXT_LIMIT, |_| invalid(too_large("a text", TEXT_LIMIT)));
         Ok(())
     }
 
     fn set_form(&mut self, message: Resource<Draft>, schema: String) -> wasmtime::Result<()> {
-        self.table.get_mut(&message)?.form = Some(schema);
+        let Draft { form, texts, .. } = self.table.get_mut(&message)?;
+        let refuse = |_: &str| refusal("messages.invalid-form", too_large("a form", FORM_LIMIT));
+        texts.keep(form.get_or_insert_default(), schema, FORM_LIMIT, refuse);
         Ok(())
     }
 
     fn set_recipient(&mut self, message: Resource<Draft>, user: String) -> wasmtime::Result<()> {
-        self.table.get_mut(&message)?.recipient = Some(user);
+        let Draft { recipient, texts, .. } = self.table.get_mut(&message)?;
+        texts.keep(recipient.get_or_insert_default(), user, NAME_BYTES, no_such_user);
         Ok(())
     }
 
     async fn send(&mut self, message: Resource<Draft>) -> wasmtime::Result<Told<String>> {
         let (host, live) = asking(self)?;
+        or_refuse!(self.table.get(&message)?.texts.check());
         let call = Call::new("messages.send", self.table.get(&message)?);
         if let Some(told) = self.replay::<Told<RecordId>>(&call)? {
             return Ok(told.map(|id| {
@@ -204,10 +232,11 @@ impl messages::Host for State {
         Ok(match waited {
             Waited::Event(Settled::Answered(response)) => Ok(response),
             Waited::Event(Settled::Closed) => {
-                Err(refusal("messages.closed", "nobody can respond to the message any more"))
+                Err(refusal("messages.closed", format!("nobody can respond to the message {id} any more")))
             }
             Waited::Time => {
-                Err(refusal("messages.wait-timeout", "nobody responded to the message in time; it stays open"))
+                let detail = format!("nobody responded to the message {id} in time; it stays open");
+                Err(refusal("messages.wait-timeout", detail))
             }
         })
     }
@@ -226,6 +255,7 @@ impl messages::Host for State {
     }
 
     async fn close(&mut self, message: String) -> wasmtime::Result<Told<()>> {
+        or_refuse!(fits_id(&message));
         let call = Call::new("messages.close", &message);
         if let Some(told) = self.replay(&call)? {
             return Ok(told);

@@ -8,7 +8,7 @@ use wasmtime::component::Linker;
 
 use super::acting::{Acting, change, read};
 use super::bindings::flowhost::flow::records::{self, Page, RecordRef};
-use super::refusal::{Told, parse, refusal};
+use super::refusal::{NAME_BYTES, Told, fits, or_refuse, parse, refusal, shown};
 use crate::access::Reach;
 use crate::capability::Capability;
 use crate::host::Host;
@@ -18,6 +18,16 @@ use crate::record::{Deletion, ListRequest, RecordView, Remembered};
 
 /// The most records of a page: what a flow reads is kept in its journal.
 const PAGE_LIMIT: u32 = 200;
+
+/// Bytes of records after which a page ends, since they are larger once they are parsed.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// The most bytes of a record's members, as over the API.
+const MEMBERS_LIMIT: usize = 2 << 20;
+
+/// The most bytes of a filter, and of an order or a place in a list.
+const FILTER_LIMIT: usize = 256 << 10;
+const ORDER_LIMIT: usize = 64 << 10;
 
 /// The capability `records`.
 pub(super) struct RecordsCapability;
@@ -37,7 +47,7 @@ fn of_type(path: &str) -> Told<&'static TypeDefinition> {
     let mut known = RecordType::ALL.map(definition).into_iter();
     known.find(|definition| definition.path == path).ok_or_else(|| {
         let paths = RecordType::ALL.map(|record_type| definition(record_type).path).join(", ");
-        refusal("records.unknown-type", format!("`{path}` is no type of record; the types are {paths}"))
+        refusal("records.unknown-type", format!("`{}` is no type of record; the types are {paths}", shown(path)))
     })
 }
 
@@ -51,7 +61,22 @@ fn missing(host: &Host, by: &Identity, record_type: RecordType, problem: Problem
 }
 
 fn no_such(definition: &TypeDefinition, which: &str) -> Problem {
-    Problem::new(Code::RecordNotFound, format!("there is no {} `{which}`", definition.path))
+    Problem::new(Code::RecordNotFound, format!("there is no {} `{}`", definition.path, shown(which)))
+}
+
+/// Refuses what is too long for a type, and what no record can be named.
+fn fits_ref(record_type: &str, which: &RecordRef) -> Told<()> {
+    fits_type(record_type)?;
+    let (RecordRef::Name(named) | RecordRef::Id(named)) = which;
+    if named.len() > NAME_BYTES { Err(no_such(of_type(record_type)?, named).into()) } else { Ok(()) }
+}
+
+fn fits_type(record_type: &str) -> Told<()> {
+    if record_type.len() > NAME_BYTES { of_type(record_type).map(drop) } else { Ok(()) }
+}
+
+fn fits_members(members: &str) -> Told<()> {
+    fits(|| "the members of the record".to_owned(), members, MEMBERS_LIMIT)
 }
 
 async fn resolve(
@@ -112,9 +137,9 @@ async fn page(host: &Host, by: &Identity, definition: &TypeDefinition, request: 
 }
 
 /// What of a record's members its call shows: their names, and a digest of the values, which may be secret.
-fn shown(members: &str) -> (Vec<String>, Digest) {
-    let names = serde_json::from_str::<Map<String, Value>>(members).unwrap_or_default();
-    (names.into_iter().map(|(name, _)| name).collect(), Digest(Sha256::digest(members).into()))
+fn summary<'a>(json: &str, members: &'a Told<Map<String, Value>>) -> (Vec<&'a str>, Digest) {
+    let names = members.iter().flat_map(Map::keys).map(String::as_str).collect();
+    (names, Digest(Sha256::digest(json).into()))
 }
 
 /// What only people decide, by type: the property, the member of it where it is not all of it, and what it is for.
@@ -149,8 +174,9 @@ fn refuse_widening(
     Ok(())
 }
 
-fn members_of(json: &str) -> Told<Map<String, Value>> {
-    parse("the members", json)
+/// The members that a flow gave for a record, which `which` names.
+fn members_of(record_type: &str, which: &str, json: &str) -> Told<Map<String, Value>> {
+    parse(|| format!("the members of the {record_type}{which}"), json, MEMBERS_LIMIT)
 }
 
 /// What flows keep by the thousand leaves no history; the rest does, whoever changes it.
@@ -173,11 +199,17 @@ fn place(definition: &TypeDefinition, members: &mut Map<String, Value>, project:
 
 impl records::Host for State {
     async fn get(&mut self, record_type: String, which: RecordRef) -> wasmtime::Result<Told<String>> {
+        or_refuse!(fits_ref(&record_type, &which));
         let call = Call::new("records.get", &(&record_type, &which));
         read(self, call, async move |host, by| Ok(one(host, by, of_type(&record_type)?, &which).await?)).await
     }
 
     async fn exists(&mut self, record_type: String, which: RecordRef) -> wasmtime::Result<Told<bool>> {
+        match fits_ref(&record_type, &which) {
+            Ok(()) => {}
+            Err(refused) if refused.code == Code::RecordNotFound.as_str() => return Ok(Ok(false)),
+            Err(refused) => return Ok(Err(refused)),
+        }
         let call = Call::new("records.exists", &(&record_type, &which));
         read(self, call, async move |host, by| match one(host, by, of_type(&record_type)?, &which).await {
             Ok(_) => Ok(true),
@@ -195,21 +227,31 @@ impl records::Host for State {
         after: Option<String>,
         limit: u32,
     ) -> wasmtime::Result<Told<Page>> {
+        or_refuse!(fits_type(&record_type));
+        let parts = [("filter", &filter, FILTER_LIMIT), ("order", &order, ORDER_LIMIT), ("place", &after, ORDER_LIMIT)];
+        for (what, part, limit) in parts {
+            or_refuse!(fits(|| format!("the {what}"), part.as_deref().unwrap_or_default(), limit));
+        }
         let call = Call::new("records.list", &(&record_type, &filter, &order, &after, limit));
         read(self, call, async move |host, by| {
             let definition = of_type(&record_type)?;
-            let filter = filter.map(|filter| parse("the filter", &filter)).transpose()?;
+            let what = || format!("the filter of the list of `{record_type}`");
+            let filter = filter.map(|filter| parse(what, &filter, FILTER_LIMIT)).transpose()?;
             let limit = Some(limit.min(PAGE_LIMIT));
-            let request = ListRequest { filter, order, after, limit, is_trash: false };
+            let request = ListRequest { filter, order, after, limit, page_bytes: Some(PAGE_BYTES), is_trash: false };
             Ok(page(host, by, definition, request).await?)
         })
         .await
     }
 
     async fn create(&mut self, record_type: String, members: String) -> wasmtime::Result<Told<String>> {
-        let call = Call::new("records.create", &(&record_type, shown(&members)));
-        change(self, call, async move |acting| {
-            let (definition, mut members) = (of_type(&record_type)?, members_of(&members)?);
+        or_refuse!(fits_type(&record_type));
+        or_refuse!(fits_members(&members));
+        let parsed = members_of(&record_type, "", &members);
+        let call = Call::new("records.create", &(&record_type, summary(&members, &parsed)));
+        let checked = || of_type(&record_type).and_then(|_| parsed);
+        change(self, call, checked, async |acting, mut members| {
+            let definition = of_type(&record_type)?;
             place(definition, &mut members, acting.project());
             let Acting { host, by, .. } = acting;
             let (record_type, remembered) = (definition.record_type, remembered(definition));
@@ -226,9 +268,14 @@ impl records::Host for State {
         which: RecordRef,
         members: String,
     ) -> wasmtime::Result<Told<String>> {
-        let call = Call::new("records.update", &(&record_type, &which, shown(&members)));
-        change(self, call, async move |acting| {
-            let (definition, members) = (of_type(&record_type)?, members_of(&members)?);
+        or_refuse!(fits_ref(&record_type, &which));
+        or_refuse!(fits_members(&members));
+        let (RecordRef::Name(named) | RecordRef::Id(named)) = &which;
+        let parsed = members_of(&record_type, &format!(" `{named}`"), &members);
+        let call = Call::new("records.update", &(&record_type, &which, summary(&members, &parsed)));
+        let checked = || of_type(&record_type).and_then(|_| parsed);
+        change(self, call, checked, async |acting, members| {
+            let definition = of_type(&record_type)?;
             let Acting { host, by, .. } = acting;
             let (record_type, remembered) = (definition.record_type, remembered(definition));
             let id = resolve(host, by, definition, &which).await?;
@@ -248,16 +295,22 @@ impl records::Host for State {
     }
 
     async fn delete(&mut self, record_type: String, which: RecordRef, permanently: bool) -> wasmtime::Result<Told<()>> {
+        or_refuse!(fits_ref(&record_type, &which));
         let call = Call::new("records.delete", &(&record_type, &which, permanently));
-        change(self, call, async move |acting| {
-            let definition = of_type(&record_type)?;
-            let Acting { host, by, .. } = acting;
-            let (record_type, remembered) = (definition.record_type, remembered(definition));
-            let id = resolve(host, by, definition, &which).await?;
-            let deletion = Deletion { is_permanent: permanently, commit_message: None };
-            let prepared = host.prepare_deletion(by, record_type, id, deletion, None, remembered).await;
-            Ok(((), Some(prepared.map_err(|problem| missing(host, by, record_type, problem))?)))
-        })
+        change(
+            self,
+            call,
+            || Ok(()),
+            async |acting, ()| {
+                let definition = of_type(&record_type)?;
+                let Acting { host, by, .. } = acting;
+                let (record_type, remembered) = (definition.record_type, remembered(definition));
+                let id = resolve(host, by, definition, &which).await?;
+                let deletion = Deletion { is_permanent: permanently, commit_message: None };
+                let prepared = host.prepare_deletion(by, record_type, id, deletion, None, remembered).await;
+                Ok(((), Some(prepared.map_err(|problem| missing(host, by, record_type, problem))?)))
+            },
+        )
         .await
     }
 }

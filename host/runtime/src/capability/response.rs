@@ -11,7 +11,7 @@ use wasmtime::component::{Linker, Resource};
 use super::acting::read;
 use super::asking;
 use super::bindings::flowhost::flow::response::{self, HostError};
-use super::refusal::{Told, refusal};
+use super::refusal::{Told, fits_name, or_refuse, refusal};
 use crate::capability::{Capability, ExecutionContext};
 use crate::execution::{BodyWriter, CallerGone, FlowBody, Response, ResponseError, streamed};
 
@@ -94,6 +94,7 @@ impl response::Host for State {
         if let Err(refused) = shape(self, |response| response.refuse_if_sent())? {
             return Ok(Err(refused));
         }
+        or_refuse!(fits_name(&name));
         let call = Call::new("response.set-file", &name);
         let told: Told<()> = read(self, call, async |host, by| match host.named(by, RecordType::File, &name).await? {
             Some(_) => Ok(()),

@@ -10,7 +10,7 @@ use wasmtime::component::Linker;
 
 use super::asking;
 use super::bindings::flowhost::flow::secrets;
-use super::refusal::Told;
+use super::refusal::{NAME_BYTES, Told, or_refuse, shown};
 use crate::capability::Capability;
 use crate::execution::Live;
 use crate::host::Host;
@@ -37,6 +37,11 @@ struct Value {
     sealed: Sealed,
 }
 
+/// Refuses what is too long for a name: no secret has it.
+fn fits_name(name: &str) -> Told<()> {
+    if name.len() > NAME_BYTES { Err(Refusal::NotFound(shown(name)).into()) } else { Ok(()) }
+}
+
 /// Whether the flow may use the secret, and whether it has a value.
 fn check(host: &Host, live: &Live, name: &str) -> Result<(), Refusal> {
     host.secrets().find(&host.acting(live), name)?.value().map(drop)
@@ -55,6 +60,7 @@ fn read(host: &Host, live: &Live, name: &str) -> Result<(Value, String), Refusal
 
 impl secrets::Host for State {
     fn placeholder(&mut self, name: String) -> wasmtime::Result<Told<String>> {
+        or_refuse!(fits_name(&name));
         let call = Call::new("secrets.placeholder", &name);
         let (host, live) = asking(self)?;
         let told: Told<()> = match self.replay(&call)? {
@@ -69,6 +75,7 @@ impl secrets::Host for State {
     }
 
     fn get(&mut self, name: String) -> wasmtime::Result<Told<String>> {
+        or_refuse!(fits_name(&name));
         let call = Call::new("secrets.get", &name);
         let (host, live) = asking(self)?;
         let told: Option<Told<Value>> = self.replay(&call)?;

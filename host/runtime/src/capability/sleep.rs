@@ -28,8 +28,10 @@ impl Capability for SleepCapability {
     }
 }
 
-fn too_long() -> sleep::HostError {
-    refusal("sleep.too-long", "the sleep ends more than ten years from now; is its unit right? It is microseconds")
+/// `asked` says what the flow gave.
+fn too_long(asked: &str) -> sleep::HostError {
+    let reason = "ends more than ten years from now; is its unit right? It is microseconds";
+    refusal("sleep.too-long", format!("the sleep {asked} {reason}"))
 }
 
 async fn sleep_until(state: &mut State, until: Told<i64>, is_relative: bool) -> wasmtime::Result<Told<()>> {
@@ -51,7 +53,10 @@ impl sleep::Host for State {
                 let duration = Duration::from_micros(microseconds);
                 // Not the flow's clock, which is ahead where the host's was set back.
                 let now = self.journal.clock().now();
-                let told = if duration > LONGEST { Err(too_long()) } else { Ok(now.saturating_add(duration).0) };
+                let told = match duration > LONGEST {
+                    true => Err(too_long(&format!("for {microseconds}"))),
+                    false => Ok(now.saturating_add(duration).0),
+                };
                 self.record(call, &told)?;
                 told
             }
@@ -66,7 +71,7 @@ impl sleep::Host for State {
             None => {
                 let time = i64::try_from(time).unwrap_or(i64::MAX);
                 let left = Timestamp(time).since(self.journal.clock().now());
-                let told = if left > LONGEST { Err(too_long()) } else { Ok(time) };
+                let told = if left > LONGEST { Err(too_long(&format!("until {time}"))) } else { Ok(time) };
                 self.record(call, &told)?;
                 told
             }

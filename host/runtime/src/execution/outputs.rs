@@ -53,13 +53,14 @@ pub(crate) enum OutputError {
 impl Outputs {
     /// Sets one output to a JSON text.
     pub(crate) fn set(&mut self, name: String, value: String, budget: usize) -> Result<(), OutputError> {
+        fits(&value, budget)?;
         let value = RawValue::from_string(value).map_err(OutputError::NotJson)?;
         self.put(name, Output::Value(value), budget)
     }
 
     /// Sets those that a JSON object names.
     pub(crate) fn merge(&mut self, values: &str, budget: usize) -> Result<(), OutputError> {
-        for (name, value) in members(values)? {
+        for (name, value) in members(values, budget)? {
             self.put(name, Output::Value(value), budget)?;
         }
         Ok(())
@@ -67,13 +68,14 @@ impl Outputs {
 
     /// Puts the members of a JSON object in place of all.
     pub(crate) fn replace(&mut self, values: &str, budget: usize) -> Result<(), OutputError> {
-        let values = members(values)?;
+        let values = members(values, budget)?;
         *self = Self::default();
         values.into_iter().try_for_each(|(name, value)| self.put(name, Output::Value(value), budget))
     }
 
     /// Adds a JSON text to the end of a list.
     pub(crate) fn append(&mut self, name: String, value: String, budget: usize) -> Result<(), OutputError> {
+        fits(&value, budget)?;
         let value = RawValue::from_string(value).map_err(OutputError::NotJson)?;
         let value = value.get();
         match self.values.get_mut(&name) {
@@ -149,8 +151,14 @@ impl Outputs {
     }
 }
 
+/// Refuses a text that is larger than all outputs may be, before it is parsed.
+fn fits(json: &str, budget: usize) -> Result<(), OutputError> {
+    if json.len() > budget { Err(OutputError::TooLarge) } else { Ok(()) }
+}
+
 /// The members of a JSON object, in their order.
-fn members(object: &str) -> Result<IndexMap<String, Box<RawValue>>, OutputError> {
+fn members(object: &str, budget: usize) -> Result<IndexMap<String, Box<RawValue>>, OutputError> {
+    fits(object, budget)?;
     serde_json::from_str(object).map_err(OutputError::NotJson)
 }
 
@@ -205,9 +213,15 @@ mod tests {
             assert!(matches!(outputs.merge(wrong, 1000), Err(OutputError::NotJson(_))), "{wrong}");
             assert!(matches!(outputs.replace(wrong, 1000), Err(OutputError::NotJson(_))), "{wrong}");
         }
-        outputs.replace(r#"{"d":4}"#, 2).unwrap();
+        outputs.replace(r#"{"d":4}"#, 7).unwrap();
         assert_eq!((outputs.to_json().get(), outputs.bytes), (r#"{"d":4}"#, 2));
-        assert!(matches!(outputs.replace(r#"{"d":4,"e":5}"#, 3), Err(OutputError::TooLarge)));
+        assert!(matches!(outputs.replace(r#"{"d":4}"#, 6), Err(OutputError::TooLarge)));
+        // Nobody looks whether it is JSON.
+        for wrong in ["{".repeat(8), "x".repeat(8)] {
+            assert!(matches!(outputs.merge(&wrong, 7), Err(OutputError::TooLarge)));
+            assert!(matches!(outputs.set("d".into(), wrong.clone(), 7), Err(OutputError::TooLarge)));
+            assert!(matches!(outputs.append("d".into(), wrong, 7), Err(OutputError::TooLarge)));
+        }
     }
 
     #[test]

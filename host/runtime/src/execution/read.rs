@@ -65,6 +65,7 @@ impl Host {
             order: request.order(RecordType::Execution)?,
             after: request.after.clone(),
             limit: request.limit(),
+            page_bytes: request.page_bytes,
             in_projects,
         };
         if query.limit == 0 {

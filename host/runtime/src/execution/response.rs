@@ -101,6 +101,9 @@ impl Response {
     /// Sets a header, in place of those of the same name unless it `is_added`.
     pub(crate) fn put_header(&mut self, name: &str, value: &[u8], is_added: bool) -> Result<(), ResponseError> {
         self.refuse_if_sent()?;
+        if name.len() > HEADER_BYTES || value.len() > HEADER_BYTES {
+            return Err(ResponseError::TooManyHeaders);
+        }
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ResponseError::InvalidName(shown(name)))?;
         if belongs_to_host(&name) || (name == SET_COOKIE && is_of_host(value)) {
             return Err(ResponseError::Forbidden(name));

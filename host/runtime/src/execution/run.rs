@@ -522,9 +522,13 @@ impl Host {
         self.queue().push(super::Queued { place: Some(place), counted, ..queued });
     }
 
-    /// Puts a child that the store has into the queue; in development mode only while its user is active.
+    /// Puts a child that the store has into the queue; in development mode only while its user is active. One with a large
+    /// input waits for its turn in the store: a parent may start many of them.
     pub(crate) fn enqueue_child(&self, child: Arc<Live>, place: OwnedSemaphorePermit) {
-        if child.start.is_productive || self.is_active(child.start.user_id) {
+        /// The largest input, in bytes, that waits in memory.
+        const WAITS_IN_MEMORY: usize = 256 << 10;
+        let is_small = child.start.input.get().len() <= WAITS_IN_MEMORY;
+        if is_small && (child.start.is_productive || self.is_active(child.start.user_id)) {
             self.enqueue(child, place, None);
         } else {
             let host = self.clone();

@@ -13,7 +13,7 @@ use super::failure::{Cause, Failure};
 use crate::execution::Live;
 
 /// The longest address, in bytes. Servers take half of it, as a rule.
-const URL_LIMIT: usize = 16 << 10;
+pub(crate) const URL_LIMIT: usize = 16 << 10;
 
 /// The longest name of a host, with its last dot, and the longest method, in bytes. No name of DNS is longer; no registered
 /// method is half as long.
@@ -72,13 +72,18 @@ pub(crate) struct Request {
 }
 
 impl Draft {
-    pub(crate) fn new(method: String, url: String) -> Self {
+    /// A request with a method and an address, neither of which is kept where it is longer than an address may be.
+    pub(crate) fn new(mut method: String, mut url: String) -> Self {
+        let is_too_large = method.len() > URL_LIMIT || url.len() > URL_LIMIT;
+        if is_too_large {
+            (method, url) = (String::new(), String::new());
+        }
         Self {
             method,
             url,
             headers: Vec::new(),
             body: Bytes::new(),
-            is_too_large: false,
+            is_too_large,
             timeout: None,
             redirects: REDIRECTS,
             repeat_when_unknown: false,
@@ -87,12 +92,30 @@ impl Draft {
 
     /// Adds a header, as long as there is room for it.
     pub(crate) fn append_header(&mut self, name: String, value: Vec<u8>) {
-        let taken: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if self.headers.len() >= HEADERS || taken + name.len() + value.len() > HEADER_BYTES {
-            self.is_too_large = true;
-        } else {
+        if self.has_room(name.len() + value.len()) {
             self.headers.push((name, value));
+        } else {
+            self.is_too_large = true;
         }
+    }
+
+    /// Whether there is room for another header of so many bytes.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.headers.len() < HEADERS && self.header_bytes() + bytes <= HEADER_BYTES
+    }
+
+    fn header_bytes(&self) -> usize {
+        self.headers.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    /// Bytes of everything but the body.
+    pub(crate) fn head_bytes(&self) -> usize {
+        self.method.len() + self.url.len() + self.header_bytes()
+    }
+
+    /// What is left of a request that is larger than there is room for.
+    pub(crate) fn too_large() -> Self {
+        Self { is_too_large: true, ..Self::new(String::new(), String::new()) }
     }
 
     /// What tells this request from others: its method and address, and a digest of everything.
@@ -118,7 +141,8 @@ impl Draft {
     pub(crate) fn check(self, body_limit: u64) -> Result<Request, Failure> {
         if self.is_too_large {
             let message = format!(
-                "a request has at most {body_limit} bytes of body, {HEADERS} headers and {HEADER_BYTES} bytes of them"
+                "a request has at most {body_limit} bytes of body, {HEADERS} headers, {HEADER_BYTES} bytes of them and an \
+                 address of {URL_LIMIT}; and all that an execution has not sent yet is limited"
             );
             return Err(Failure::new(Failure::TOO_LARGE, message).caused_by(Cause::RequestTooLarge));
         }

@@ -28,6 +28,8 @@ pub struct ListRequest {
     pub after: Option<String>,
     /// How many at most.
     pub limit: Option<u32>,
+    /// The page ends with the record that brings it to so many bytes; no such end where this is none.
+    pub page_bytes: Option<usize>,
     /// Those in the trash, in place of the others.
     pub is_trash: bool,
 }
@@ -92,6 +94,7 @@ impl Host {
             order: request.order(record_type)?,
             after: request.after.clone(),
             limit: request.limit(),
+            page_bytes: request.page_bytes,
             trash: if request.is_trash { Trash::Only } else { Trash::Exclude },
             in_projects,
         };

@@ -16,6 +16,9 @@ use crate::identity::Identity;
 use crate::problem::{Code, Problem};
 use crate::setting::VALUE_LIMIT;
 
+/// Bytes of records that are read at once: what is made of them may be far smaller.
+const PAGE_BYTES: usize = 4 << 20;
+
 /// The most records that are listed at once.
 const LIST_LIMIT: u32 = 1_000;
 
@@ -38,7 +41,8 @@ impl Host {
         let members = Map::from_iter([("value".to_owned(), value)]);
         let (change, record) = self.save_named(by, RecordType::Setting, name, members, None, project).await?;
         if record.body.len() > VALUE_LIMIT {
-            return Err(Problem::new(Code::TooLarge, format!("a setting's value has at most {VALUE_LIMIT} bytes")));
+            let detail = format!("the value of the setting `{name}` has more than {VALUE_LIMIT} bytes");
+            return Err(Problem::new(Code::TooLarge, detail));
         }
         Ok(change)
     }
@@ -57,15 +61,17 @@ impl Host {
         Ok(stored.filter(|stored| may_read(by, stored)))
     }
 
-    /// The records that the identity may read, from those whose names begin with `prefix`, behind `after`, by name.
-    pub(crate) async fn named_with(
+    /// What `of` makes of the records that the identity may read, from those whose names begin with `prefix`, behind `after`, by
+    /// name.
+    pub(crate) async fn named_with<T>(
         &self,
         by: &Identity,
         record_type: RecordType,
         prefix: &str,
-        after: Option<&str>,
+        after: Option<String>,
         limit: u32,
-    ) -> Result<Vec<StoredRecord>, Problem> {
+        of: impl Fn(StoredRecord) -> Result<T, Problem>,
+    ) -> Result<Vec<T>, Problem> {
         let in_projects = match by.access.projects(Operation::Read, record_type) {
             Reach::Everything => None,
             Reach::Projects(projects) => Some(projects),
@@ -75,9 +81,6 @@ impl Host {
             }
         };
         let limit = limit.min(LIST_LIMIT);
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
         let term = |op, text: &str| {
             let property = definition(record_type).property("name");
             let kind = property.map_or(Kind::LongText, |property| property.kind);
@@ -86,9 +89,24 @@ impl Host {
         let mut terms = vec![term(Comparison::Ge, prefix)];
         // The first text that is greater than all that begin with the prefix.
         terms.extend(next_prefix(prefix).map(|end| term(Comparison::Lt, &end)));
-        terms.extend(after.map(|after| term(Comparison::Gt, after)));
-        let query = RecordQuery { filter: Some(Filter::And(terms)), limit, in_projects, ..RecordQuery::default() };
-        Ok(self.store().query_records(record_type, query).await?.records)
+        terms.extend(after.map(|after| term(Comparison::Gt, &after)));
+        let filter = Some(Filter::And(terms));
+        let mut query = RecordQuery { filter, in_projects, page_bytes: Some(PAGE_BYTES), ..RecordQuery::default() };
+        let mut found = Vec::new();
+        loop {
+            query.limit = limit - u32::try_from(found.len()).unwrap_or(limit);
+            if query.limit == 0 {
+                return Ok(found);
+            }
+            let page = self.store().query_records(record_type, query.clone()).await?;
+            for record in page.records {
+                found.push(of(record)?);
+            }
+            match page.next {
+                None => return Ok(found),
+                next => query.after = next,
+            }
+        }
     }
 
     /// The change that gives the record of this name these members and bytes, checked, and the record as it is then; a new one is made in `project`, or

@@ -330,7 +330,8 @@ pub async fn lists_of_records_are_what_their_filters_say(store: &dyn Store) {
         found_some += usize::from(!wanted.is_empty());
         found_all += usize::from(wanted.len() == items.len());
         let limit = 1 + choices.below(20) as u32;
-        let query = RecordQuery { filter: Some(filter), order, limit, trash, in_projects, after: None };
+        let query =
+            RecordQuery { filter: Some(filter), order, limit, trash, in_projects, after: None, page_bytes: None };
         let found = record_ids(store, record_type, query.clone()).await;
         assert_eq!(found, wanted, "list {number}: {json} {query:?}");
     }
@@ -533,6 +534,23 @@ pub async fn a_foreign_cursor_is_refused(store: &dyn Store) {
     assert!(matches!(outcome, Err(Error::UnknownField("email"))), "{outcome:?}");
     let query = ExecutionQuery { filter: Some(filter), ..ExecutionQuery::default() };
     assert!(matches!(store.query_executions(query).await, Err(Error::UnknownField("email"))));
+}
+
+/// A page ends when its records are large, with one at least, and the next goes on.
+pub async fn a_page_ends_at_its_bytes(store: &dyn Store) {
+    let records: Vec<_> = ["a", "b", "c"].map(|name| setting(name, 1)).into();
+    store.write(records.iter().map(create).collect()).await.unwrap();
+    let body = StoredRecord::from_record(&records[0]).unwrap().body.len();
+    for (page_bytes, expected) in [(1, 1), (body, 1), (body + 1, 2), (3 * body, 3)] {
+        let query = RecordQuery { page_bytes: Some(page_bytes), ..RecordQuery::default() };
+        let page = store.query_records(RecordType::Setting, query.clone()).await.unwrap();
+        assert_eq!((page.records.len(), page.next.is_some()), (expected, expected < 3), "{page_bytes}");
+        if expected < 3 {
+            let rest =
+                store.query_records(RecordType::Setting, RecordQuery { after: page.next, ..query }).await.unwrap();
+            assert_eq!(rest.records[0].meta.name, ["a", "b", "c"][expected]);
+        }
+    }
 }
 
 /// A page goes on behind its cursor, whatever was added, changed or removed meanwhile.

@@ -37,12 +37,16 @@ pub(super) fn page(connection: &Connection, query: &ExecutionQuery) -> Result<Ex
     let mut rows = statement.query(params_from_iter(parameters.0))?;
     let mut page = ExecutionPage::default();
     let mut last = Vec::new();
+    let mut room = query.page_bytes;
     while let Some(row) = rows.next()? {
-        if page.executions.len() == query.limit as usize {
+        if page.executions.len() == query.limit as usize || room == Some(0) {
             page.next = if last.is_empty() { None } else { Some(keys.cursor(&last)?) };
             break;
         }
-        page.executions.push(from_row(row)?);
+        let execution = from_row(row)?;
+        let bytes = execution.input_value.get().len() + execution.output_value.get().len();
+        room = room.map(|room| room.saturating_sub(bytes));
+        page.executions.push(execution);
         last = keys.values(row, COLUMN_COUNT)?;
     }
     Ok(page)

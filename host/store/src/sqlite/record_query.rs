@@ -22,12 +22,15 @@ pub(super) fn page(connection: &Connection, record_type: RecordType, query: &Rec
     let mut rows = statement.query(params_from_iter(parameters.0))?;
     let mut page = RecordPage::default();
     let mut last = Vec::new();
+    let mut room = query.page_bytes;
     while let Some(row) = rows.next()? {
-        if page.records.len() == query.limit as usize {
+        if page.records.len() == query.limit as usize || room == Some(0) {
             page.next = if last.is_empty() { None } else { Some(keys.cursor(&last)?) };
             break;
         }
-        page.records.push(from_row(row)?);
+        let record = from_row(row)?;
+        room = room.map(|room| room.saturating_sub(record.body.len()));
+        page.records.push(record);
         last = keys.values(row, COLUMN_COUNT)?;
     }
     Ok(page)

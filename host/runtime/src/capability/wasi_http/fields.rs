@@ -1,39 +1,77 @@
 //! Headers.
 
+use std::sync::Arc;
+
 use flowhost_engine::State;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::component::Resource;
 
 use super::bindings::wasi::http::types::{self, HeaderError};
+use crate::capability::drafts::Held;
 use crate::outgoing::{HEADER_BYTES, HEADERS, OWN_HEADERS};
 
 /// Headers that a flow makes, or that it got.
-#[derive(Clone, Default)]
 pub struct Fields {
-    pub(super) map: HeaderMap,
+    /// Shared by all that are the same and cannot be changed.
+    pub(super) map: Arc<HeaderMap>,
     pub(super) is_immutable: bool,
+    /// Whether a flow gave more than there may be. Those are not kept, and a request with them is refused.
+    pub(super) is_too_large: bool,
+    /// What those that a flow makes take of the room for drafts.
+    held: Held,
 }
 
 impl Fields {
-    /// Headers that a flow got.
-    pub(super) fn immutable(map: HeaderMap) -> Self {
-        Self { map, is_immutable: true }
+    /// None yet.
+    fn new(state: &mut State) -> Self {
+        Self { map: Arc::default(), is_immutable: false, is_too_large: false, held: Held::of_drafts(state) }
     }
 
-    fn append(&mut self, name: &str, value: &[u8]) -> wasmtime::Result<Result<(), HeaderError>> {
-        let (name, value) = match (writable(name), HeaderValue::from_bytes(value)) {
-            (Ok(name), Ok(value)) => (name, value),
-            (Err(refused), _) => return Ok(Err(refused)),
-            (_, Err(_)) => return Ok(Err(HeaderError::InvalidSyntax)),
-        };
-        let taken: usize = self.map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        if self.map.len() >= HEADERS || taken + name.as_str().len() + value.len() > HEADER_BYTES {
-            // The interface has no error for it.
-            return Err(wasmtime::Error::msg(format!("more than {HEADERS} headers, or {HEADER_BYTES} bytes of them")));
-        }
-        self.map.append(name, value);
-        Ok(Ok(()))
+    /// Headers that a flow got.
+    pub(super) fn immutable(state: &mut State, map: Arc<HeaderMap>) -> Self {
+        Self { map, is_immutable: true, ..Self::new(state) }
     }
+
+    /// The same headers, which cannot be changed.
+    pub(super) fn shared(&self) -> Self {
+        let (map, is_too_large) = (self.map.clone(), self.is_too_large);
+        Self { map, is_immutable: true, is_too_large, held: self.held.another() }
+    }
+
+    /// The same headers, which can be changed by themselves; none where there is no room for them.
+    fn copy(&self) -> Self {
+        let mut held = self.held.another();
+        let is_too_large = self.is_too_large || !held.grow(bytes(&self.map));
+        let map = if is_too_large { Arc::default() } else { self.map.clone() };
+        Self { map, is_immutable: false, is_too_large, held }
+    }
+
+    fn append(&mut self, name: &str, value: &[u8]) -> Result<(), HeaderError> {
+        let size = name.len().saturating_add(value.len());
+        if self.is_too_large || self.map.len() >= HEADERS || bytes(&self.map).saturating_add(size) > HEADER_BYTES {
+            // The interface has no error for it here.
+            self.is_too_large = true;
+            return Ok(());
+        }
+        let name = writable(name)?;
+        let value = HeaderValue::from_bytes(value).map_err(|_| HeaderError::InvalidSyntax)?;
+        if self.held.grow(size) {
+            Arc::make_mut(&mut self.map).append(name, value);
+        } else {
+            self.is_too_large = true;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, name: HeaderName) {
+        Arc::make_mut(&mut self.map).remove(name);
+        self.held.shrink_to(bytes(&self.map));
+    }
+}
+
+/// Bytes of names and values.
+fn bytes(map: &HeaderMap) -> usize {
+    map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 /// The name of a header that a flow may write.
@@ -44,16 +82,17 @@ fn writable(name: &str) -> Result<HeaderName, HeaderError> {
 
 impl types::HostFields for State {
     fn new(&mut self) -> wasmtime::Result<Resource<Fields>> {
-        self.push_resource(Fields::default())
+        let fields = Fields::new(self);
+        self.push_resource(fields)
     }
 
     fn from_list(
         &mut self,
         entries: Vec<(String, Vec<u8>)>,
     ) -> wasmtime::Result<Result<Resource<Fields>, HeaderError>> {
-        let mut fields = Fields::default();
+        let mut fields = Fields::new(self);
         for (name, value) in &entries {
-            if let Err(refused) = fields.append(name, value)? {
+            if let Err(refused) = fields.append(name, value) {
                 return Ok(Err(refused));
             }
         }
@@ -79,13 +118,13 @@ impl types::HostFields for State {
         if fields.is_immutable {
             return Ok(Err(HeaderError::Immutable));
         }
-        let mut changed = fields.clone();
+        let mut changed = fields.copy();
         match writable(&name) {
-            Ok(name) => changed.map.remove(name),
+            Ok(name) => changed.remove(name),
             Err(refused) => return Ok(Err(refused)),
-        };
+        }
         for value in &values {
-            if let Err(refused) = changed.append(&name, value)? {
+            if let Err(refused) = changed.append(&name, value) {
                 return Ok(Err(refused));
             }
         }
@@ -98,7 +137,7 @@ impl types::HostFields for State {
         Ok(match writable(&name) {
             _ if fields.is_immutable => Err(HeaderError::Immutable),
             Ok(name) => {
-                fields.map.remove(name);
+                fields.remove(name);
                 Ok(())
             }
             Err(refused) => Err(refused),
@@ -115,7 +154,7 @@ impl types::HostFields for State {
         if fields.is_immutable {
             return Ok(Err(HeaderError::Immutable));
         }
-        fields.append(&name, &value)
+        Ok(fields.append(&name, &value))
     }
 
     fn entries(&mut self, fields: Resource<Fields>) -> wasmtime::Result<Vec<(String, Vec<u8>)>> {
@@ -124,8 +163,8 @@ impl types::HostFields for State {
     }
 
     fn clone(&mut self, fields: Resource<Fields>) -> wasmtime::Result<Resource<Fields>> {
-        let map = self.table.get(&fields)?.map.clone();
-        self.push_resource(Fields { map, is_immutable: false })
+        let copy = self.table.get(&fields)?.copy();
+        self.push_resource(copy)
     }
 
     fn drop(&mut self, fields: Resource<Fields>) -> wasmtime::Result<()> {

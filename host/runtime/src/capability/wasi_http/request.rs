@@ -12,7 +12,8 @@ use super::body::{OutgoingBody, SharedBody};
 use super::fields::Fields;
 use super::future_response::{FutureResponse, sent};
 use super::options::RequestOptions;
-use crate::outgoing::Draft;
+use crate::capability::drafts::Held;
+use crate::outgoing::{Draft, URL_LIMIT};
 
 /// A request that has not been sent yet.
 pub struct OutgoingRequest {
@@ -23,11 +24,19 @@ pub struct OutgoingRequest {
     headers: Fields,
     /// None where nobody asked for it.
     body: Option<SharedBody>,
+    /// What the texts take of the room for drafts.
+    held: Held,
 }
+
+/// The longest method and scheme, in bytes: the longest that are registered have some twenty.
+const WORD_LIMIT: usize = 100;
 
 impl OutgoingRequest {
     /// The request, without its body. It does not follow redirects: whoever uses this interface does that.
     fn into_draft(self, timeout: Option<Duration>) -> Draft {
+        if self.headers.is_too_large {
+            return Draft::too_large();
+        }
         let method = match self.method {
             types::Method::Get => "GET".to_owned(),
             types::Method::Head => "HEAD".to_owned(),
@@ -49,7 +58,7 @@ impl OutgoingRequest {
         let slash = if path.starts_with('/') { "" } else { "/" };
         let authority = self.authority.unwrap_or_default();
         let mut draft = Draft::new(method, format!("{scheme}://{authority}{slash}{path}"));
-        for (name, value) in &self.headers.map {
+        for (name, value) in &*self.headers.map {
             draft.append_header(name.as_str().to_owned(), value.as_bytes().to_vec());
         }
         draft.redirects = 0;
@@ -58,10 +67,24 @@ impl OutgoingRequest {
     }
 }
 
+/// A text of a request in place of a former one; refused where it is too long, or there is no room for it. What it must be
+/// is seen before.
+fn put(held: &mut Held, place: &mut Option<String>, text: Option<String>) -> Result<(), ()> {
+    let bytes = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    held.shrink_to(held.bytes() - bytes(place));
+    *place = None;
+    if !held.grow(bytes(&text)) {
+        return Err(());
+    }
+    *place = text;
+    Ok(())
+}
+
 impl types::HostOutgoingRequest for State {
     fn new(&mut self, headers: Resource<Fields>) -> wasmtime::Result<Resource<OutgoingRequest>> {
         let mut headers = self.table.delete(headers)?;
         headers.is_immutable = true;
+        let held = Held::of_drafts(self);
         self.push_resource(OutgoingRequest {
             method: types::Method::Get,
             scheme: None,
@@ -69,6 +92,7 @@ impl types::HostOutgoingRequest for State {
             path_with_query: None,
             headers,
             body: None,
+            held,
         })
     }
 
@@ -92,7 +116,7 @@ impl types::HostOutgoingRequest for State {
     ) -> wasmtime::Result<Result<(), ()>> {
         let request = self.table.get_mut(&request)?;
         if let types::Method::Other(name) = &method
-            && Method::from_bytes(name.as_bytes()).is_err()
+            && (name.len() > WORD_LIMIT || Method::from_bytes(name.as_bytes()).is_err())
         {
             return Ok(Err(()));
         }
@@ -109,12 +133,11 @@ impl types::HostOutgoingRequest for State {
         request: Resource<OutgoingRequest>,
         path: Option<String>,
     ) -> wasmtime::Result<Result<(), ()>> {
-        let request = self.table.get_mut(&request)?;
-        if path.as_ref().is_some_and(|path| path.parse::<PathAndQuery>().is_err()) {
+        let OutgoingRequest { path_with_query, held, .. } = self.table.get_mut(&request)?;
+        if path.as_ref().is_some_and(|path| path.len() > URL_LIMIT || path.parse::<PathAndQuery>().is_err()) {
             return Ok(Err(()));
         }
-        request.path_with_query = path;
-        Ok(Ok(()))
+        Ok(put(held, path_with_query, path))
     }
 
     fn scheme(&mut self, request: Resource<OutgoingRequest>) -> wasmtime::Result<Option<types::Scheme>> {
@@ -128,7 +151,7 @@ impl types::HostOutgoingRequest for State {
     ) -> wasmtime::Result<Result<(), ()>> {
         let request = self.table.get_mut(&request)?;
         if let Some(types::Scheme::Other(name)) = &scheme
-            && name.parse::<http::uri::Scheme>().is_err()
+            && (name.len() > WORD_LIMIT || name.parse::<http::uri::Scheme>().is_err())
         {
             return Ok(Err(()));
         }
@@ -145,16 +168,16 @@ impl types::HostOutgoingRequest for State {
         request: Resource<OutgoingRequest>,
         authority: Option<String>,
     ) -> wasmtime::Result<Result<(), ()>> {
-        let request = self.table.get_mut(&request)?;
-        if authority.as_ref().is_some_and(|authority| authority.parse::<Authority>().is_err()) {
+        let is_none = |text: &String| text.len() > URL_LIMIT || text.parse::<Authority>().is_err();
+        let OutgoingRequest { authority: place, held, .. } = self.table.get_mut(&request)?;
+        if authority.as_ref().is_some_and(is_none) {
             return Ok(Err(()));
         }
-        request.authority = authority;
-        Ok(Ok(()))
+        Ok(put(held, place, authority))
     }
 
     fn headers(&mut self, request: Resource<OutgoingRequest>) -> wasmtime::Result<Resource<Fields>> {
-        let headers = self.table.get(&request)?.headers.clone();
+        let headers = self.table.get(&request)?.headers.shared();
         self.push_resource(headers)
     }
 
@@ -180,8 +203,14 @@ impl outgoing_handler::Host for State {
             Err(refused) => return Ok(Err(refused.into())),
         };
         let body = request.body.take();
+        let has_too_many_headers = request.headers.is_too_large;
         let mut draft = request.into_draft(timeout);
         let future = FutureResponse::default();
+        if has_too_many_headers {
+            // Whatever becomes of its body.
+            sent(self, draft, None, &future).await?;
+            return Ok(Err(types::ErrorCode::HttpRequestHeaderSectionSize(None)));
+        }
         match body {
             None => sent(self, draft, None, &future).await?,
             Some(body) => match body.take_whole() {

@@ -1,5 +1,7 @@
 //! Responses: complete, and in memory.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use flowhost_engine::State;
@@ -15,7 +17,7 @@ use crate::outgoing::Response;
 /// A response.
 pub struct IncomingResponse {
     status: u16,
-    headers: Fields,
+    headers: Arc<HeaderMap>,
     /// None where the flow has it.
     body: Option<Bytes>,
 }
@@ -27,7 +29,7 @@ impl IncomingResponse {
             headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_bytes(&value.0)?);
         }
         let body = Some(response.body.0.into());
-        Ok(Self { status: response.status, headers: Fields::immutable(headers), body })
+        Ok(Self { status: response.status, headers: Arc::new(headers), body })
     }
 }
 
@@ -69,6 +71,7 @@ impl types::HostIncomingResponse for State {
 
     fn headers(&mut self, response: Resource<IncomingResponse>) -> wasmtime::Result<Resource<Fields>> {
         let headers = self.table.get(&response)?.headers.clone();
+        let headers = Fields::immutable(self, headers);
         self.push_resource(headers)
     }
 
