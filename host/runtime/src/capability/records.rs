@@ -249,7 +249,7 @@ impl records::Host for State {
         or_refuse!(fits_members(&members));
         let parsed = members_of(&record_type, "", &members);
         let call = Call::new("records.create", &(&record_type, summary(&members, &parsed)));
-        let checked = || of_type(&record_type).and_then(|_| parsed);
+        let checked = || of_type(&record_type).and(parsed);
         change(self, call, checked, async |acting, mut members| {
             let definition = of_type(&record_type)?;
             place(definition, &mut members, acting.project());
@@ -273,7 +273,7 @@ impl records::Host for State {
         let (RecordRef::Name(named) | RecordRef::Id(named)) = &which;
         let parsed = members_of(&record_type, &format!(" `{named}`"), &members);
         let call = Call::new("records.update", &(&record_type, &which, summary(&members, &parsed)));
-        let checked = || of_type(&record_type).and_then(|_| parsed);
+        let checked = || of_type(&record_type).and(parsed);
         change(self, call, checked, async |acting, members| {
             let definition = of_type(&record_type)?;
             let Acting { host, by, .. } = acting;

@@ -69,9 +69,9 @@ impl sleep::Host for State {
         let until = match self.replay(&call)? {
             Some(told) => told,
             None => {
-                let time = i64::try_from(time).unwrap_or(i64::MAX);
-                let left = Timestamp(time).since(self.journal.clock().now());
-                let told = if left > LONGEST { Err(too_long(&format!("until {time}"))) } else { Ok(time) };
+                let until = i64::try_from(time).unwrap_or(i64::MAX);
+                let left = Timestamp(until).since(self.journal.clock().now());
+                let told = if left > LONGEST { Err(too_long(&format!("until {time}"))) } else { Ok(until) };
                 self.record(call, &told)?;
                 told
             }

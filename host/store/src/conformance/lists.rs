@@ -439,7 +439,7 @@ async fn compare_executions(store: &dyn Store, choices: &mut Choices, items: &[I
         found_some += usize::from(!wanted.is_empty());
         found_all += usize::from(wanted.len() == items.len());
         let limit = 1 + choices.below(30) as u32;
-        let query = ExecutionQuery { filter: Some(filter), order, limit, in_projects, after: None };
+        let query = ExecutionQuery { filter: Some(filter), order, limit, in_projects, after: None, page_bytes: None };
         let found = execution_ids(store, query.clone()).await;
         assert_eq!(found, wanted, "list {number}: {json} {query:?}");
     }
