@@ -45,9 +45,14 @@ impl Host {
     ) -> Result<Vec<LogLine>, Problem> {
         self.read_execution(by, id).await?;
         let Some(live) = self.registry().get(id) else { return Ok(self.store().execution_log(id, from, limit).await?) };
-        // What it wrote before it left memory is in the store. A log is small.
+        // Held, so that no line is on its way to the store.
+        let _recorded = live.recorded().lock().await;
+        // What it wrote before it left memory is there. A log is small.
         let mut lines = self.store().execution_log(id, 0, u32::MAX).await?;
-        lines.extend(live.log.lines());
+        let is_whole = live.has_left() || self.store().execution(id).await?.is_some_and(|kept| kept.status.is_ended());
+        if !is_whole {
+            lines.extend(live.log.lines());
+        }
         let from = usize::try_from(from).unwrap_or(usize::MAX);
         Ok(lines.into_iter().skip(from).take(limit as usize).collect())
     }

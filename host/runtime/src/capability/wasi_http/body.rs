@@ -109,16 +109,15 @@ impl OutputStream for Writer {
         if body.end.is_some() {
             return Err(StreamError::Closed);
         }
-        if !body.drafted.grow(bytes.len()) {
+        // The request is refused for a body that is too large. The stream goes on: JavaScript's engine ends where one fails.
+        if !body.is_too_large && !body.drafted.grow(bytes.len()) {
             body.is_too_large = true;
             body.bytes = Vec::new();
             body.drafted.clear();
         }
-        if body.is_too_large {
-            let limit = "the body is larger than a request may have; `http_body_bytes` says how large it may be";
-            return Err(StreamError::LastOperationFailed(wasmtime::Error::msg(limit)));
+        if !body.is_too_large {
+            body.bytes.extend_from_slice(&bytes);
         }
-        body.bytes.extend_from_slice(&bytes);
         Ok(())
     }
 
