@@ -1,6 +1,7 @@
 //! Executions: admitted, queued, run as tasks of their own, out of memory while they wait, recorded.
 
 mod admission;
+mod cancel;
 mod dispatch;
 mod end;
 mod ends;

@@ -542,6 +542,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::execution::end::ended;
+    use crate::host::Host;
 
     /// The start of a flow that is nowhere.
     pub(in crate::execution) fn start() -> Start {
@@ -563,6 +564,14 @@ pub(super) mod tests {
             budget: Budget::default(),
             is_durable: false,
         }
+    }
+
+    /// A host, and an execution in its store that is its own.
+    pub(in crate::execution) async fn host_with_one(folder: &tempfile::TempDir) -> (Host, Ticket) {
+        let host = Host::builder().data(folder.path()).build().await.unwrap();
+        let live = host.admit(start()).unwrap();
+        host.store().insert_execution(live.row(live.execution(), host.owner_id())).await.unwrap();
+        (host, live.ticket())
     }
 
     #[tokio::test]

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flowhost_engine::{Invocation, Journal, Outcome, Program, Slots, Suspended};
-use flowhost_model::{Execution, JournalEntry, LogLevel, RecordId, Status, Timestamp};
-use flowhost_store::{Ended, ExecutionRow, Suspension, Ticket};
+use flowhost_model::{Execution, JournalEntry, LogLevel, Status, Timestamp};
+use flowhost_store::{Ended, Suspension};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use http::{Method, StatusCode};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::ends::{Answer, Answered};
 use super::queue::Holding;
@@ -247,7 +246,7 @@ impl Host {
     }
 
     /// Keeps the end of an execution, then tells it to whoever waits for it.
-    async fn finish(&self, live: &Arc<Live>, outcome: Outcome, held: Held) {
+    pub(super) async fn finish(&self, live: &Arc<Live>, outcome: Outcome, held: Held) {
         let mut ended = end::ended(live, outcome, self.now());
         live.mask(&mut ended);
         let mut answer = live.take_caller();
@@ -346,208 +345,6 @@ impl Host {
             self.events().tell(&Event::Released(name));
         }
     }
-
-    /// Ends an execution in a task of its own, since it may have children again.
-    pub(crate) fn cancel_child(&self, child: RecordId) {
-        let host = self.clone();
-        let ended: BoxFuture<'static, ()> = Box::pin(async move {
-            if let Err(problem) = host.end_cancelled(child).await {
-                tracing::error!(execution = %child, detail = %problem.detail, "a child could not be cancelled; it is after the next start");
-            }
-        });
-        tokio::spawn(ended);
-    }
-
-    /// Runs an execution from the queue.
-    pub(super) async fn run_queued(&self, queued: super::Queued, holding: Holding, slot: Slot) {
-        let super::Queued { ticket, loaded, is_woken, since, place, counted, .. } = queued;
-        let (live, registered, program) = match loaded {
-            Some(loaded) => (loaded.live, loaded.registered, loaded.program),
-            None => match self.load(&ticket).await {
-                // Whoever ends the host may not have seen it any more: it is for the next process.
-                Some(_) if self.queue().is_closed() => return,
-                Some((live, registered)) => {
-                    let program = self.programs().cell(live.start.flow.digest);
-                    (live, registered, program)
-                }
-                None => return,
-            },
-        };
-        if is_woken {
-            live.set_woken();
-        }
-        drop(place);
-        let held = Held { registered, counted, holding: Some(holding) };
-        let program = self.programs().get(live.start.flow.digest, &program).await;
-        self.run(live, program, slot, held, since.elapsed()).await;
-    }
-
-    /// Brings an execution from the store into memory; none where it has ended or cannot be read.
-    async fn load(&self, ticket: &Ticket) -> Option<(Arc<Live>, Registered)> {
-        let id = ticket.id;
-        let row = self.store().load_execution(id).await;
-        let loaded = match row {
-            // A ticket may come twice.
-            Ok(_) if self.is_in_memory(id).await => Ok(None),
-            row => row.map(|row| self.register(row)),
-        };
-        self.queue().note_loaded(id);
-        match loaded {
-            Ok(loaded) => loaded,
-            Err(flowhost_store::Error::NotFound | flowhost_store::Error::Closed) => None,
-            Err(flowhost_store::Error::Damaged(reason)) => {
-                tracing::error!(execution = %id, %reason, "an execution cannot be run again");
-                self.end_damaged(id, reason).await;
-                None
-            }
-            Err(error) => {
-                tracing::error!(execution = %id, %error, "an execution could not be read; it is tried again");
-                let (host, ticket) = (self.clone(), ticket.clone());
-                tokio::spawn(async move {
-                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
-                    host.queue().push(super::Queued::new(ticket, None));
-                });
-                None
-            }
-        }
-    }
-
-    /// Whether an execution is in memory and does not leave it.
-    async fn is_in_memory(&self, id: RecordId) -> bool {
-        let Some(live) = self.registry().get(id) else { return false };
-        // Held while it leaves.
-        let _recorded = live.recorded().lock().await;
-        !live.has_left()
-    }
-
-    /// Puts an execution of the store among those in memory; none where it is not for this host to run.
-    fn register(&self, row: ExecutionRow) -> Option<(Arc<Live>, Registered)> {
-        // Somebody paused it, or has it.
-        if row.execution.status != Status::Scheduled || row.owner != Some(self.owner_id()) {
-            return None;
-        }
-        let is_cancelled = row.is_cancelled;
-        let budget = self.limits().budget;
-        let (residents, secrets) = (self.admission().residents().clone(), self.secrets().clone());
-        let key = self.called_keys().take(row.execution.id);
-        let live = Arc::new(Live::recovered(row, budget, residents, secrets, key));
-        let registered = self.registry().add(live.clone());
-        if is_cancelled {
-            live.stop(StopReason::Cancel);
-        }
-        Some((live, registered))
-    }
-
-    /// Ends an execution whose row or journal cannot be read.
-    async fn end_damaged(&self, id: RecordId, reason: String) {
-        let Ok(Some(mut execution)) = self.store().execution(id).await else { return };
-        end::fail(&mut execution, self.now(), end::damaged(reason));
-        if let Err(problem) = self.end_in_store(execution).await {
-            tracing::error!(execution = %id, detail = %problem.detail, "its end could not be recorded");
-        }
-    }
-
-    /// Ends an execution that is not in memory.
-    pub(crate) async fn end_in_store(&self, execution: Execution) -> Result<(), Problem> {
-        match self.store().end_execution(execution.clone(), Vec::new(), true).await {
-            // It ended meanwhile.
-            Err(flowhost_store::Error::NotFound) => Ok(()),
-            Err(error) => Err(error.into()),
-            Ok(others) => {
-                self.superseded(execution.id).await;
-                self.called_keys().take(execution.id);
-                self.ends().tell(&execution);
-                let had_locks = !others.released.is_empty();
-                self.settle(others).await;
-                if execution.parent_id.is_some() || had_locks {
-                    // Who waited for it in the store is nobody's now.
-                    self.queue().note_unclaimed();
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Ready when an execution that was ended or paused in the store is not in memory. It may have been on its way there just
-    /// then, and would run, and be shown as it stands there.
-    pub(crate) async fn superseded(&self, id: RecordId) {
-        self.queue().until_loaded(id).await;
-        if let Some(live) = self.registry().get(id) {
-            live.stop(StopReason::Superseded);
-            live.left().await;
-        }
-    }
-
-    /// Ends an execution by somebody's wish, wherever it is: running, in the queue, or in the store.
-    pub(crate) async fn end_cancelled(&self, id: RecordId) -> Result<(), Problem> {
-        match self.store().mark_cancelled(id).await {
-            // A synchronous execution has no row before its first durable step.
-            Ok(()) | Err(flowhost_store::Error::NotFound) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if let Some(super::Queued { loaded, counted, place, .. }) = self.queue().remove(id) {
-            drop(place);
-            let Some(loaded) = loaded else { return self.end_cancelled_in_store(id).await };
-            let held = Held { registered: loaded.registered, counted, holding: None };
-            self.finish(&loaded.live, Outcome::Cancelled, held).await;
-            return Ok(());
-        }
-        match self.registry().get(id) {
-            Some(live) => {
-                live.stop(StopReason::Cancel);
-                // It may have left just before: then nothing of it is stopped here.
-                if live.is_gone() { self.end_cancelled_in_store(id).await } else { Ok(()) }
-            }
-            None => self.end_cancelled_in_store(id).await,
-        }
-    }
-
-    async fn end_cancelled_in_store(&self, id: RecordId) -> Result<(), Problem> {
-        let Some(mut execution) = self.store().execution(id).await? else { return Ok(()) };
-        if execution.status.is_ended() {
-            return Ok(());
-        }
-        if execution.status == Status::Paused {
-            self.discount_paused();
-        }
-        end::cancel(&mut execution, self.now());
-        self.end_in_store(execution).await
-    }
-
-    /// Puts a new execution that the store has into the queue.
-    pub(crate) fn enqueue(&self, live: Arc<Live>, place: OwnedSemaphorePermit, counted: Option<Counted>) {
-        let program = self.programs().cell(live.start.flow.digest);
-        let loaded = super::Loaded { registered: self.registry().add(live.clone()), program, live: live.clone() };
-        let queued = super::Queued::new(live.ticket(), Some(loaded));
-        self.queue().push(super::Queued { place: Some(place), counted, ..queued });
-    }
-
-    /// Puts a child that the store has into the queue; in development mode only while its user is active. One with a large
-    /// input waits for its turn in the store: a parent may start many of them.
-    pub(crate) fn enqueue_child(&self, child: Arc<Live>, place: OwnedSemaphorePermit) {
-        /// The largest input, in bytes, that waits in memory.
-        const WAITS_IN_MEMORY: usize = 256 << 10;
-        let is_small = child.start.input.get().len() <= WAITS_IN_MEMORY;
-        if is_small && (child.start.is_productive || self.is_active(child.start.user_id)) {
-            self.enqueue(child, place, None);
-        } else {
-            let host = self.clone();
-            tokio::spawn(async move { host.enqueue_ticket(child.ticket(), false).await });
-        }
-    }
-
-    /// Puts an execution of the store that this host owns into the queue; in development mode only while its user is active.
-    pub(crate) async fn enqueue_ticket(&self, ticket: Ticket, is_woken: bool) {
-        if !ticket.is_productive && !self.is_active(ticket.user_id) {
-            match self.store().pause_execution(ticket.id, super::INACTIVE.to_owned()).await {
-                Ok(()) => self.count_paused(),
-                Err(flowhost_store::Error::NotFound) => {}
-                Err(error) => tracing::error!(execution = %ticket.id, %error, "an execution could not be paused"),
-            }
-            return;
-        }
-        self.queue().push(super::Queued { is_woken, ..super::Queued::new(ticket, None) });
-    }
 }
 
 /// What a problem of an ended execution is called; none where it succeeded.
@@ -565,73 +362,4 @@ pub(crate) fn problem_of(execution: &Execution) -> Option<Code> {
 /// A line for the log of an execution that is handed to another process.
 pub(super) fn note_hand_back(live: &Live) {
     live.log_host(LogLevel::Info, "The host stops; the execution goes on after its next start.");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::live::tests::start;
-    use super::*;
-
-    /// A host, and an execution in its store that is its own.
-    async fn host_with_one(folder: &tempfile::TempDir) -> (Host, Ticket) {
-        let host = Host::builder().data(folder.path()).build().await.unwrap();
-        let live = host.admit(start()).unwrap();
-        host.store().insert_execution(live.row(live.execution(), host.owner_id())).await.unwrap();
-        (host, live.ticket())
-    }
-
-    /// Reads an execution from the store, has the store changed until it has this status, and only then puts what was read
-    /// into memory, where it ends when it is told to.
-    async fn overtaken(host: &Host, id: RecordId, status: Status, change: impl Future<Output = ()> + Send + 'static) {
-        host.queue().note_loading(id);
-        let row = host.store().load_execution(id).await.unwrap();
-        let changed = tokio::spawn(change);
-        while host.store().execution(id).await.unwrap().unwrap().status != status {
-            tokio::task::yield_now().await;
-        }
-        let (live, registered) = host.register(row).unwrap();
-        host.queue().note_loaded(id);
-        tokio::spawn(async move {
-            live.stop.stopped().await;
-            drop(registered);
-        });
-        changed.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn an_end_is_told_when_nobody_is_shown_the_execution_as_it_was_before() {
-        let folder = tempfile::tempdir().unwrap();
-        let (host, Ticket { id, .. }) = host_with_one(&folder).await;
-        let mut ends = host.ends().of(vec![id]);
-        let ending = host.clone();
-        overtaken(&host, id, Status::EndedCancelled, async move { ending.end_cancelled(id).await.unwrap() }).await;
-        assert_eq!(ends.next().await, Some((id, Status::EndedCancelled)));
-        assert_eq!(host.execution(id).await.unwrap().status, Status::EndedCancelled);
-    }
-
-    #[tokio::test]
-    async fn what_is_paused_on_its_way_into_memory_does_not_run() {
-        let folder = tempfile::tempdir().unwrap();
-        let (host, Ticket { id, .. }) = host_with_one(&folder).await;
-        let pausing = host.clone();
-        let paused = async move {
-            // It was in the store when it was looked for in memory.
-            pausing.store().pause_execution(id, "paused".into()).await.unwrap();
-            pausing.superseded(id).await;
-        };
-        overtaken(&host, id, Status::Paused, paused).await;
-        assert!(host.registry().get(id).is_none());
-        assert_eq!(host.execution(id).await.unwrap().status, Status::Paused);
-    }
-
-    #[tokio::test]
-    async fn a_second_ticket_of_an_execution_runs_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let (host, ticket) = host_with_one(&folder).await;
-        let first = host.load(&ticket).await.unwrap();
-        assert!(host.load(&ticket).await.is_none());
-        // One that leaves memory may come back before it has gone.
-        first.0.set_left();
-        assert!(host.load(&ticket).await.is_some());
-    }
 }
