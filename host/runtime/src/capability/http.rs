@@ -12,7 +12,7 @@ use super::drafts::Held;
 use super::exchanges::{self, Drafted, Exchanged};
 use super::refusal::Told;
 use crate::capability::Capability;
-use crate::outgoing::{Draft, Response};
+use crate::outgoing::{Cause, Draft, Response};
 
 /// The capability `http`.
 pub(super) struct HttpCapability;
@@ -61,7 +61,7 @@ impl http::HostNewRequest for State {
         if draft.has_room(name.len() + value.len()) && head.grow(name.len() + value.len()) {
             draft.headers.push((name, value));
         } else {
-            draft.is_too_large = true;
+            draft.too_large = Some(Cause::RequestTooLarge);
         }
         Ok(())
     }
@@ -73,7 +73,7 @@ impl http::HostNewRequest for State {
             draft.body = body.into();
         } else {
             draft.body = Bytes::new();
-            draft.is_too_large = true;
+            draft.too_large = Some(Cause::RequestTooLarge);
         }
         Ok(())
     }

@@ -52,8 +52,8 @@ pub(crate) struct Draft {
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) body: Bytes,
-    /// Whether headers or a body were given that are too large to be kept.
-    pub(crate) is_too_large: bool,
+    /// What was given that is too large to be kept.
+    pub(crate) too_large: Option<Cause>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) redirects: u32,
     pub(crate) repeat_when_unknown: bool,
@@ -74,8 +74,8 @@ pub(crate) struct Request {
 impl Draft {
     /// A request with a method and an address, neither of which is kept where it is longer than an address may be.
     pub(crate) fn new(mut method: String, mut url: String) -> Self {
-        let is_too_large = method.len() > URL_LIMIT || url.len() > URL_LIMIT;
-        if is_too_large {
+        let too_large = (method.len() > URL_LIMIT || url.len() > URL_LIMIT).then_some(Cause::AddressTooLong);
+        if too_large.is_some() {
             (method, url) = (String::new(), String::new());
         }
         Self {
@@ -83,7 +83,7 @@ impl Draft {
             url,
             headers: Vec::new(),
             body: Bytes::new(),
-            is_too_large,
+            too_large,
             timeout: None,
             redirects: REDIRECTS,
             repeat_when_unknown: false,
@@ -95,7 +95,7 @@ impl Draft {
         if self.has_room(name.len() + value.len()) {
             self.headers.push((name, value));
         } else {
-            self.is_too_large = true;
+            self.too_large = Some(Cause::RequestTooLarge);
         }
     }
 
@@ -115,7 +115,7 @@ impl Draft {
 
     /// What is left of a request that is larger than there is room for.
     pub(crate) fn too_large() -> Self {
-        Self { is_too_large: true, ..Self::new(String::new(), String::new()) }
+        Self { too_large: Some(Cause::RequestTooLarge), ..Self::new(String::new(), String::new()) }
     }
 
     /// What tells this request from others: its method and address, and a digest of everything.
@@ -133,18 +133,18 @@ impl Draft {
         let timeout = self.timeout.map_or(u128::MAX, |timeout| timeout.as_nanos());
         part(&timeout.to_le_bytes());
         part(&self.redirects.to_le_bytes());
-        part(&[u8::from(self.is_too_large), u8::from(self.repeat_when_unknown)]);
+        part(&[u8::from(self.too_large.is_some()), u8::from(self.repeat_when_unknown)]);
         (&self.method, &self.url, HEXLOWER.encode(&digest.finalize()))
     }
 
     /// The request, checked by itself: who may send it where is another question.
     pub(crate) fn check(self, body_limit: u64) -> Result<Request, Failure> {
-        if self.is_too_large {
+        if let Some(cause) = self.too_large {
             let message = format!(
                 "a request has at most {body_limit} bytes of body, {HEADERS} headers, {HEADER_BYTES} bytes of them and an \
                  address of {URL_LIMIT}; and all that an execution has not sent yet is limited"
             );
-            return Err(Failure::new(Failure::TOO_LARGE, message).caused_by(Cause::RequestTooLarge));
+            return Err(Failure::new(Failure::TOO_LARGE, message).caused_by(cause));
         }
         let method = Method::from_bytes(self.method.to_ascii_uppercase().as_bytes());
         let method = method.ok().filter(|_| self.method.len() <= METHOD_LIMIT);
@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn a_request_that_is_too_large_is_told_from_one_whose_address_is_too_long() {
         let cause = |draft: Draft| draft.check(1_000).unwrap_err().cause;
-        assert_eq!(cause(Draft { is_too_large: true, ..draft("GET", "https://a") }), Some(Cause::RequestTooLarge));
+        assert_eq!(cause(Draft::too_large()), Some(Cause::RequestTooLarge));
         assert_eq!(cause(draft("GET", &format!("https://a/{}", "x".repeat(URL_LIMIT)))), Some(Cause::AddressTooLong));
     }
 }

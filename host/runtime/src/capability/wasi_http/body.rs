@@ -13,7 +13,7 @@ use super::bindings::wasi::http::types;
 use super::fields::Fields;
 use super::future_response::{FutureResponse, sent};
 use crate::capability::exchanges::Drafted;
-use crate::outgoing::{Draft, Failure};
+use crate::outgoing::{Cause, Draft, Failure};
 
 /// How much a flow writes at once. A stream in memory takes anything; this keeps pieces handy.
 const PIECE: usize = 64 << 10;
@@ -49,7 +49,9 @@ impl Whole {
     /// Gives a request its body, and the room that this takes.
     pub(super) fn fill(self, draft: &mut Draft) -> Drafted {
         draft.body = self.bytes.into();
-        draft.is_too_large |= self.is_too_large;
+        if self.is_too_large {
+            draft.too_large = Some(Cause::RequestTooLarge);
+        }
         self.drafted
     }
 }
