@@ -158,7 +158,8 @@ fn what_went_wrong_is_told_by_its_kind_and_times_that_would_limit_nothing_are_re
         &[
             get(format!("http://{closed}/")),
             get(outside.url("/headers/1000")),
-            get(outside.url(&format!("/{}", "x".repeat(17_000)))),
+            // As a path it could be; with its host it is too long.
+            get(outside.url(&format!("/{}", "x".repeat(16_380)))),
             times(json!(1_000), Value::Null, Value::Null),
             times(Value::Null, json!(1_000), Value::Null),
             times(json!(30_000), json!(30_000), json!(30_000)),
