@@ -209,7 +209,7 @@ fn what_is_paused_is_not_paused_again_and_what_is_not_is_not_resumed() {
 fn a_parent_waits_for_a_child_that_is_paused() {
     let families = resident_and_unloaded().map(|host| {
         host.deploy("nap");
-        let child = json!({ "flow": "nap", "input": { "for_ms": 3_000 } });
+        let child = json!({ "flow": "nap", "input": { "for_ms": 6_000 } });
         let payload = parent_of(json!([child]), json!({ "when": "ALL_SUCCEEDED" }));
         (host, webhook(host, "pause-child", "parent").call_async(host, &payload))
     });
@@ -222,7 +222,7 @@ fn a_parent_waits_for_a_child_that_is_paused() {
     });
     for (host, parent, child) in paused {
         let id = text(&child, "id");
-        until_after_start(&child, 3_200);
+        until_after_start(&child, 6_200);
         assert_eq!(until_status(host, &parent, "WAITING")["ended_at"], Value::Null);
         resume(host, id);
         assert_eq!(host.wait_until_ended(&parent).outputs()["statuses"], json!(["ENDED_SUCCESS"]));
@@ -232,7 +232,7 @@ fn a_parent_waits_for_a_child_that_is_paused() {
 #[test]
 fn a_paused_execution_stays_so_over_a_crash() {
     let begun = unloading_and_resident(&Setup::new()).map(|host| {
-        let id = webhook(&host, "unstable", "unstable-a").call_async(&host, &json!({ "for_ms": 3_000 }));
+        let id = webhook(&host, "unstable", "unstable-a").call_async(&host, &json!({ "for_ms": 6_000 }));
         (host, id)
     });
     let crashed = begun.map(|(host, id)| {
@@ -242,7 +242,7 @@ fn a_paused_execution_stays_so_over_a_crash() {
         (host.crash(), id, before)
     });
     for (host, id, before) in crashed {
-        until_after_start(&before, 3_200);
+        until_after_start(&before, 6_200);
         assert_eq!(execution(&host, &id), before);
         resume(&host, &id);
         let ended = host.wait_until_ended(&id);
