@@ -3,6 +3,7 @@
 mod contestant;
 mod in_process;
 mod lists;
+mod neighbours;
 mod start;
 mod table;
 mod wrk;
@@ -36,7 +37,7 @@ pub(crate) struct Bench {
     #[arg(long, default_value_t = 5)]
     seconds: u32,
     /// Measure only these parts
-    #[arg(long, value_delimiter = ',', default_values = ["calls", "start", "in-process", "lists"])]
+    #[arg(long, value_delimiter = ',', default_values = ["calls", "neighbours", "start", "in-process", "lists"])]
     only: Vec<String>,
 }
 
@@ -75,6 +76,7 @@ struct Report {
     seconds: u32,
     calls: Vec<Line>,
     skipped: Vec<String>,
+    neighbours: Vec<neighbours::Neighbours>,
     start: Option<start::Started>,
     in_process: Option<Value>,
     lists: Option<lists::Lists>,
@@ -84,7 +86,7 @@ struct Report {
 pub(crate) fn run(bench: &Bench) -> Outcome<()> {
     let metadata = Metadata::load()?;
     let wants = |part: &str| bench.only.iter().any(|only| only == part);
-    if wants("calls") {
+    if wants("calls") || wants("neighbours") {
         wrk::ensure()?;
     }
     guests::build(&metadata)?;
@@ -107,6 +109,7 @@ pub(crate) fn run(bench: &Bench) -> Outcome<()> {
         seconds: bench.seconds,
         calls: Vec::new(),
         skipped: Vec::new(),
+        neighbours: Vec::new(),
         start: None,
         in_process: None,
         lists: None,
@@ -122,6 +125,9 @@ pub(crate) fn run(bench: &Bench) -> Outcome<()> {
     }
     if wants("calls") {
         (report.calls, report.skipped) = calls(bench, &place)?;
+    }
+    if wants("neighbours") {
+        report.neighbours = neighbours::measure(bench, &place)?;
     }
     table::print(&report);
     let file = target.join("bench.json");

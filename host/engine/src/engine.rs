@@ -13,7 +13,8 @@ use crate::compile::{CompileLimits, Compiler};
 use crate::config::{self, Pooling};
 use crate::contract::Contract;
 use crate::error::{CompileError, EngineError, InvalidComponent};
-use crate::{State, handler, metadata, ticker, wasi};
+use crate::guest_threads::{GuestThreads, Pace};
+use crate::{State, handler, metadata, names, ticker, wasi};
 
 /// Instances beyond the executions that a host admits. A slot is free again only after its store is dropped, a moment
 /// after the execution has ended.
@@ -33,6 +34,7 @@ struct Shared {
     compiler: Compiler,
     limits: CompileLimits,
     compilations: Semaphore,
+    threads: Arc<GuestThreads>,
     is_pooled: bool,
 }
 
@@ -49,6 +51,8 @@ pub struct EngineBuilder {
 pub struct Program {
     pub(crate) engine: wasmtime::Engine,
     pub(crate) flow: FlowPre<State>,
+    pub(crate) threads: Arc<GuestThreads>,
+    pub(crate) pace: Arc<Pace>,
 }
 
 impl Engine {
@@ -81,7 +85,8 @@ impl Engine {
         if size > limit {
             return Err(InvalidComponent::TooLarge { size, limit });
         }
-        self.shared.contract.check(component)
+        self.shared.contract.check(component)?;
+        names::check(component)
     }
 
     /// What a checked component says about itself; none where it says nothing.
@@ -149,7 +154,8 @@ impl Engine {
             .map_err(|error| InvalidComponent::WrongImport(one_line(&error)))?;
         let flow = FlowPre::new(instance).map_err(|error| InvalidComponent::WrongExport(one_line(&error)))?;
         handler::check(component)?;
-        Ok(Program { engine: shared.engine.clone(), flow })
+        let (engine, threads) = (shared.engine.clone(), shared.threads.clone());
+        Ok(Program { engine, flow, threads, pace: Arc::default() })
     }
 }
 
@@ -179,6 +185,7 @@ impl EngineBuilder {
             compiler,
             limits,
             compilations: Semaphore::new(limits.parallel.max(1)),
+            threads: Arc::new(GuestThreads::start().map_err(EngineError::Thread)?),
             is_pooled: self.is_pooled,
         };
         Ok(Engine { shared: Arc::new(shared) })

@@ -53,6 +53,16 @@ pub enum InvalidComponent {
     /// What it says about itself cannot be read.
     #[error("what it says about itself, its custom section `flowhost:flow`, cannot be used: {0}")]
     Metadata(String),
+    /// A function of it has a name that no compiler makes.
+    #[error("the name of function {function} has {size} bytes; at most {limit} are allowed; strip its names section")]
+    LongName {
+        /// The function's index in its module.
+        function: u32,
+        /// The length of its name, in bytes.
+        size: usize,
+        /// The most that a name may have.
+        limit: usize,
+    },
     /// It needs more of the sandbox than one flow may have.
     #[error("needs {need} {what}; a flow may have at most {limit}")]
     TooMany {

@@ -11,11 +11,13 @@ use crate::bindings::flowhost::flow::types;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::engine::Program;
+use crate::guest_threads::Signals;
 use crate::journal::Kept;
 use crate::log::Log;
 use crate::meter::{Meter, Metered};
 use crate::outcome::{FlowError, LimitedOutput, Outcome, Report};
-use crate::state::{Slots, State, shortened};
+use crate::state::{Slots, State};
+use crate::trace;
 use crate::wait::Residence;
 use crate::wasi::LogBudgetExceeded;
 
@@ -41,22 +43,30 @@ pub struct Invocation {
 }
 
 impl Program {
-    /// Runs the flow once on `input`, a JSON text. Always gives an outcome; the instance and all it held are gone then.
+    /// Runs the flow once on `input`, a JSON text. Always returns an outcome; the instance and all it held are gone then.
     ///
-    /// `cancelled` ends the call when it is ready, also while the guest is busy or waits for the host.
+    /// A flow that computes for longer than a moment does so on the engine's own threads. `cancelled` ends the call when it is
+    /// ready, also while the guest is busy or waits for the host.
     pub async fn invoke(&self, invocation: Invocation, input: &str, cancelled: impl Future<Output = ()>) -> Report {
+        let (meter, signals) = (Arc::new(Meter::new()), Arc::new(Signals::default()));
+        let call = Box::pin(self.clone().call(invocation, input.to_owned(), meter.clone(), signals.clone()));
+        self.threads.run(call, &signals, &meter, &self.pace, cancelled).await
+    }
+
+    /// The call itself, which any thread may drive.
+    async fn call(self, invocation: Invocation, input: String, meter: Arc<Meter>, signals: Arc<Signals>) -> Report {
         let budget = invocation.budget;
-        let meter = Arc::new(Meter::new());
         let mut store = Store::new(&self.engine, State::new(invocation, meter.clone()));
         store.limiter(|state| &mut state.memory);
         // Above every budget of ours, so that what is too large is refused by us, with a reason.
         store.set_hostcall_fuel(budget.memory_bytes.max(budget.output_bytes).saturating_add(1 << 20));
         store.set_max_component_handles(budget.handles.saturating_add(GUEST_HANDLES));
-        let callback_meter = meter.clone();
+        let (callback_meter, callback_signals) = (meter.clone(), signals.clone());
         store.epoch_deadline_callback(move |mut context| {
             if callback_meter.spent_in_poll() >= budget.cpu {
                 Err(context.data_mut().end(Outcome::CpuLimit))
             } else {
+                callback_signals.interrupt();
                 // tokio's own yield goes to the end of the queue; waking oneself would run this task again at once.
                 Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
             }
@@ -64,18 +74,18 @@ impl Program {
         // Relative to the present tick, so as late as possible; 0 would make every call yield once.
         store.set_epoch_deadline(1);
 
-        // The generated call wants the type that WIT's alias `json` became.
-        let input = input.to_owned();
         let ended = {
             let call = pin!(async {
                 let flow = self.flow.instantiate_async(&mut store).await?;
+                // The generated call wants the type that WIT's alias `json` became.
                 flow.flowhost_flow_handler().call_run(&mut store, &input).await
             });
             let call = Metered { meter: meter.clone(), call };
             tokio::select! {
                 biased;
+                // First, so that a busy guest gets no further slice.
+                () = signals.cancelled() => Ended::Cancelled,
                 result = call => Ended::Returned(result),
-                () = cancelled => Ended::Cancelled,
                 () = meter.has_run_for(budget.wall) => Ended::TimeLimit,
             }
         };
@@ -142,8 +152,7 @@ fn failed(state: &mut State, error: &wasmtime::Error) -> Outcome {
     if error.is::<PoolConcurrencyLimitError>() {
         return Outcome::HostFault(format!("{error:#}"));
     }
-    // The names in it are the component's own, and as long as it likes.
-    let trace = error.downcast_ref::<WasmBacktrace>().map(|trace| shortened(trace.to_string()));
+    let trace = error.downcast_ref::<WasmBacktrace>().map(trace::text);
     if let Some((message, place)) = state.take_panic() {
         return Outcome::Panic { message, place, trace };
     }

@@ -1,4 +1,4 @@
-//! The CPU time of one call.
+//! The CPU time of one call, and the time that it runs.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,17 +7,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Notify;
 
-/// Counts the time that a call's future spends being polled.
+/// Counts the CPU time that a call's future spends being polled.
 ///
-/// Epochs tick in wall time, also while the guest waits for the host; polls are when it really runs.
+/// Epochs tick in wall time, also while the guest waits for the host; polls are when it really runs. The time is the
+/// thread's CPU time: a machine that is stopped, or busy with other processes, uses up no flow's budget.
 #[derive(Debug)]
 pub(crate) struct Meter {
     base: Instant,
-    /// Nanoseconds of finished polls.
+    /// Nanoseconds of CPU time of finished polls.
     spent: AtomicU64,
-    /// When the poll under way began, in nanoseconds since `base`; only read from within that poll.
+    /// The thread's CPU time when the poll under way began, in nanoseconds; only read from within that poll.
     poll_began: AtomicU64,
     /// Nanoseconds of finished waits.
     waited: AtomicU64,
@@ -76,14 +78,14 @@ impl Meter {
         }
     }
 
-    /// The time spent in finished polls.
+    /// The CPU time of finished polls.
     pub(crate) fn spent(&self) -> Duration {
         Duration::from_nanos(self.spent.load(Ordering::Relaxed))
     }
 
-    /// The time spent, with the poll under way. To be called from within a poll.
+    /// The CPU time spent, including the poll under way. To be called from within a poll.
     pub(crate) fn spent_in_poll(&self) -> Duration {
-        let poll = self.elapsed().saturating_sub(self.poll_began.load(Ordering::Relaxed));
+        let poll = thread_cpu_time().saturating_sub(self.poll_began.load(Ordering::Relaxed));
         self.spent() + Duration::from_nanos(poll)
     }
 
@@ -92,13 +94,19 @@ impl Meter {
     }
 
     fn begin_poll(&self) {
-        self.poll_began.store(self.elapsed(), Ordering::Relaxed);
+        self.poll_began.store(thread_cpu_time(), Ordering::Relaxed);
     }
 
     fn end_poll(&self) {
-        let poll = self.elapsed().saturating_sub(self.poll_began.load(Ordering::Relaxed));
+        let poll = thread_cpu_time().saturating_sub(self.poll_began.load(Ordering::Relaxed));
         self.spent.fetch_add(poll, Ordering::Relaxed);
     }
+}
+
+/// The CPU time of the calling thread since its start, in nanoseconds.
+fn thread_cpu_time() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec).unwrap_or(0).saturating_mul(1_000_000_000) + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
 /// A future whose polls are metered.
@@ -122,21 +130,36 @@ impl<F: Future + Unpin> Future for Metered<F> {
 mod tests {
     use super::*;
 
+    /// Computes until the thread has used this much CPU time.
+    fn compute(work: u64) {
+        let began = thread_cpu_time();
+        while thread_cpu_time() - began < work {
+            std::hint::spin_loop();
+        }
+    }
+
     #[tokio::test]
-    async fn waiting_is_not_spending() {
+    async fn computing_counts_and_waiting_does_not() {
         let meter = Arc::new(Meter::new());
         let work = Duration::from_millis(20);
         let call = Box::pin(async {
-            let began = Instant::now();
-            while began.elapsed() < work {
-                std::hint::spin_loop();
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            compute(20_000_000);
+            tokio::time::sleep(Duration::from_millis(50)).await;
         });
+        let began = thread_cpu_time();
         Metered { meter: meter.clone(), call }.await;
-        assert!(meter.spent() >= work, "{:?}", meter.spent());
-        assert!(meter.base.elapsed() >= work + Duration::from_millis(200));
-        // A poll that the machine interrupts counts in full.
-        assert!(meter.base.elapsed() - meter.spent() >= Duration::from_millis(50));
+        let used = Duration::from_nanos(thread_cpu_time() - began);
+        assert!(meter.spent() >= work && meter.spent() <= used, "{:?} of {used:?}", meter.spent());
+    }
+
+    /// A poll in which the thread does not run stands for a machine that is stopped or busy elsewhere.
+    #[tokio::test]
+    async fn time_off_the_processor_in_a_poll_is_free() {
+        let meter = Arc::new(Meter::new());
+        let off = Duration::from_millis(200);
+        let call = Box::pin(async { std::thread::sleep(off) });
+        Metered { meter: meter.clone(), call }.await;
+        assert!(meter.base.elapsed() >= off);
+        assert!(meter.spent() < off / 4, "{:?}", meter.spent());
     }
 }

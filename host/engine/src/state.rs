@@ -93,12 +93,6 @@ const MASKED_LIMIT: usize = 1 << 20;
 const BYTES: u8 = 1;
 const REFUSAL: u8 = 0;
 
-/// The text, without its end where it is very long.
-pub(crate) fn shortened(mut text: String) -> String {
-    cut(&mut text, TEXT_LIMIT);
-    text
-}
-
 /// Leaves at most so many bytes of a text, and of its memory.
 fn cut(text: &mut String, limit: usize) {
     if text.len() > limit {

@@ -119,8 +119,16 @@ fn flowhost(place: &Place, query: &str) -> Outcome<Running> {
 
 /// Starts a host as an operator would, but for a queue that holds whatever one round brings.
 pub(super) fn serve(place: &Place, data: &Path) -> Outcome<Server> {
+    serve_with(place, data, &[])
+}
+
+/// [`serve`] with more of its configuration, each `KEY=VALUE`.
+pub(super) fn serve_with(place: &Place, data: &Path, settings: &[&str]) -> Outcome<Server> {
     let mut serve = Command::new(&place.flowhost);
     serve.args(["serve", "--listen", "127.0.0.1:0", "--set", "queued=10000000", "--data"]).arg(data);
+    for setting in settings {
+        serve.args(["--set", setting]);
+    }
     Server::start(serve.env("FLOWHOST_LOG", "warn"), &place.folder.join("flowhost.log"))
 }
 

@@ -1,6 +1,6 @@
 //! The benchmark's results for people.
 
-use super::Report;
+use super::{Report, neighbours};
 
 /// Prints them.
 pub(super) fn print(report: &Report) {
@@ -28,6 +28,16 @@ pub(super) fn print(report: &Report) {
     }
     for reason in &report.skipped {
         println!("skipped: {reason}");
+    }
+    if !report.neighbours.is_empty() {
+        println!(
+            "\n{:>5} {:>9} {:>9} {:>9} {:>10} {:>11}  calls of `hello` beside flows that loop",
+            "loops", "p50 us", "p99 us", "alive ms", "cancel ms", "SIGTERM ms"
+        );
+    }
+    for beside in &report.neighbours {
+        let neighbours::Neighbours { loops, p50_us, p99_us, alive_ms, cancel_ms, sigterm_ms } = beside;
+        println!("{loops:>5} {p50_us:>9.0} {p99_us:>9.0} {alive_ms:>9.1} {cancel_ms:>10.1} {sigterm_ms:>11.1}");
     }
     if let Some(start) = &report.start {
         let [fastest, slowest] = start.spread_ms;

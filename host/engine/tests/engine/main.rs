@@ -11,4 +11,6 @@ mod dependencies;
 mod determinism;
 mod results;
 mod sandbox;
+mod threads;
+mod traces;
 mod uploads;

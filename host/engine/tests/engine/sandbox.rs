@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use flowhost_engine::{
     Budget, CompileError, CompileLimits, Compiler, Engine, InvalidComponent, Invocation, Kept, Log, Outcome, Pooling,
-    Program, Slots, StaysInMemory, SystemClock,
+    Program, Slots, State, StaysInMemory, SystemClock, wasmtime,
 };
 use flowhost_model::Digest;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
+use wasmtime::StoreContextMut;
 
 use crate::component::Component;
 
@@ -63,6 +64,13 @@ pub(crate) fn engine(folder: &TempDir, pooling: Pooling, compiler: Compiler, lim
     builder
         .link(&["test:host/shapes"], |linker| {
             linker.instance("test:host/shapes")?.func_wrap("one", |_, (): ()| Ok((1_u32,)))
+        })
+        .unwrap();
+    builder
+        .link(&["test:host/panics"], |linker| {
+            let panic =
+                |_: StoreContextMut<'_, State>, (): ()| -> wasmtime::Result<()> { panic!("a fault of the host") };
+            linker.instance("test:host/panics")?.func_wrap("panic", panic)
         })
         .unwrap();
     builder.build(folder.path(), compiler, limits).unwrap()
