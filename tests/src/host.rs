@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -169,6 +170,13 @@ impl Host {
     /// Tells its process to end, and returns at once.
     pub fn terminate(&self) {
         self.process().signal(Signal::TERM);
+    }
+
+    /// Stops its process for a while, as a machine does that is suspended.
+    pub fn suspend_for(&self, time: Duration) {
+        self.process().signal(Signal::STOP);
+        thread::sleep(time);
+        self.process().signal(Signal::CONT);
     }
 
     /// Waits until its process has ended by itself.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use flowhost_tests::{Host, Setup};
 use serde_json::{Value, json};
@@ -88,4 +89,16 @@ fn a_neighbour_is_served_while_more_flows_loop_than_there_are_threads() {
         host.cancel(id).ok();
         assert_eq!(host.wait_until_ended(id).status(), "ENDED_CANCELLED");
     }
+}
+
+/// Stopped for longer than its budget, it still has most of it: the clock went on, the processor did not.
+#[test]
+fn flow_that_was_stopped_keeps_its_cpu_budget() {
+    let budget = Duration::from_secs(3);
+    let host = Setup::new().set("cpu_ms", 3_000).set("wall_ms", 3_600_000).start();
+    let id = host.webhook("spin", "spin").call_async(&host, &json!(null));
+    host.wait_until(&id, "runs", |execution| execution["status"] == "RUNNING");
+    host.suspend_for(budget);
+    assert_eq!(host.read(&format!("execution/{id}")).ok()["status"], "RUNNING");
+    assert_eq!(host.wait_until_ended(&id).failure(), Some("flow.cpu-limit"));
 }
