@@ -42,16 +42,8 @@ pub enum Operation {
 
 impl Operation {
     /// All operations.
-    pub const ALL: [Self; 8] = [
-        Self::Open,
-        Self::Read,
-        Self::Write,
-        Self::Truncate,
-        Self::Sync,
-        Self::Unlink,
-        Self::Rename,
-        Self::Allocate,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Open, Self::Read, Self::Write, Self::Truncate, Self::Sync, Self::Unlink, Self::Rename, Self::Allocate];
 }
 
 /// Which operations fail, and how.
@@ -167,7 +159,11 @@ impl Faults {
         let source = folder.path().join("shim.c");
         fs::write(&source, include_str!("shim.c")).unwrap();
         let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O1", "-pthread", "-o"]).arg(library(folder.path())).arg(&source).arg("-ldl");
+        compiler
+            .args(["-shared", "-fPIC", "-O1", "-pthread", "-o"])
+            .arg(library(folder.path()))
+            .arg(&source)
+            .arg("-ldl");
         let built = compiler.output().expect("the C compiler `cc` is there");
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         let control = OpenOptions::new().read(true).write(true).create_new(true).open(control(folder.path())).unwrap();
