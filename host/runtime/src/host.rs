@@ -187,7 +187,28 @@ impl HostBuilder {
     ///
     /// At the first start this makes the workspace and the user `admin`, and writes a token of that user to the file
     /// `operator-token` in the data folder, which only the owner of the process may read.
+    ///
+    /// The detail of a problem says all of what is wrong, where, and what to do, in one line: whoever builds a host is who can
+    /// mend it.
     pub async fn build(self) -> Result<Host, Problem> {
+        let folder = self.data.clone();
+        self.build_or_fail().await.map_err(|problem| match (problem.code, problem.reason()) {
+            (Code::HostStorageFull, _) => {
+                Problem::new(problem.code, start_failure(&folder, &flowhost_store::Error::Full))
+            }
+            (code, Some(reason)) => Problem::new(
+                code,
+                format!(
+                    "data folder `{}`: {reason}; check its disk, or restore a backup of the folder, as docs/operating.md \
+                     says under \"The data folder\"",
+                    folder.display()
+                ),
+            ),
+            _ => problem,
+        })
+    }
+
+    async fn build_or_fail(self) -> Result<Host, Problem> {
         let workspace = normalize_name(&self.workspace)?.to_owned();
         let options = SqliteOptions {
             max_bytes: self.limits.data_bytes,
@@ -289,11 +310,29 @@ fn unusable(error: flowhost_engine::EngineError) -> Problem {
 }
 
 async fn open_store(folder: &Path, options: SqliteOptions) -> Result<Arc<dyn Store>, Problem> {
-    let folder = folder.to_owned();
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&folder, options)).await;
+    let opening = folder.to_owned();
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&opening, options)).await;
     let store = opened.map_err(Problem::host)?;
-    // Whoever builds a host is told all of it: that is who can mend it.
-    Ok(Arc::new(store.map_err(|error| Problem::new(Code::HostError, error.to_string()))?))
+    Ok(Arc::new(store.map_err(|error| Problem::new(Code::HostError, start_failure(folder, &error)))?))
+}
+
+/// Why the data cannot be opened and what to do, in one line with the path.
+fn start_failure(folder: &Path, error: &flowhost_store::Error) -> String {
+    use flowhost_store::Error;
+    let folder = folder.display();
+    match error {
+        Error::Full => format!("data folder `{folder}`: the disk is full; make room on it and start again"),
+        Error::Damaged(reason) => format!(
+            "data folder `{folder}`: the database is damaged ({reason}); restore a backup of the folder, as \
+             docs/operating.md says under \"The data folder\", and check the disk"
+        ),
+        Error::Storage(reason) => format!(
+            "data folder `{folder}`: {reason}; check that the folder is on a disk that works and that the user of this \
+             process may write to it and to what is in it, or choose another folder with --data"
+        ),
+        // They have path and advice.
+        other => other.to_string(),
+    }
 }
 
 /// A key of the host's own, made at the first start.
@@ -422,13 +461,28 @@ impl Host {
         }
     }
 
-    /// Whether new calls are taken.
+    /// Whether new calls are taken, and can be kept. Makes no query.
     pub fn is_ready(&self) -> bool {
-        !self.shared.is_draining.load(Ordering::Relaxed)
+        self.check_ready().is_ok()
+    }
+
+    /// [`is_ready`](Self::is_ready), with the reason.
+    ///
+    /// Problem: `host.draining`, `host.storage-full`, `host.storage-unavailable`.
+    pub fn check_ready(&self) -> Result<(), Problem> {
+        self.refuse_if_draining()?;
+        self.shared.store.health().map_err(|error| match error {
+            flowhost_store::Error::Full => error.into(),
+            _ => Problem::new(Code::HostStorageUnavailable, "the host cannot write to its storage; its log says more"),
+        })
+    }
+
+    fn is_draining(&self) -> bool {
+        self.shared.is_draining.load(Ordering::Relaxed)
     }
 
     pub(crate) fn refuse_if_draining(&self) -> Result<(), Problem> {
-        if self.shared.is_draining.load(Ordering::Relaxed) {
+        if self.is_draining() {
             return Err(Problem::new(Code::HostDraining, "the host is about to stop; try again in a moment"));
         }
         Ok(())
@@ -520,7 +574,7 @@ impl Host {
             loop {
                 tokio::time::sleep(SAVE_ACTIVITY).await;
                 match shared.upgrade().map(|shared| Host { shared }) {
-                    Some(host) if host.is_ready() => host.save_activity().await,
+                    Some(host) if !host.is_draining() => host.save_activity().await,
                     _ => break,
                 }
             }

@@ -162,6 +162,8 @@ codes! {
     HostDraining = "host.draining", 503, Host, true, "The host is about to stop";
     /// The host's disk is full.
     HostStorageFull = "host.storage-full", 503, Host, true, "The host's disk is full";
+    /// The host cannot write to its storage.
+    HostStorageUnavailable = "host.storage-unavailable", 503, Host, true, "The host's storage fails";
     /// The host failed. What happened stands in its log.
     HostError = "host.error", 500, Host, true, "The host failed";
 }
@@ -198,6 +200,8 @@ pub struct Problem {
     pub execution: Option<Box<Execution>>,
     /// What does not fit its schema, where that is the problem.
     pub violations: Vec<Violation>,
+    /// What the host's log says and callers are not told.
+    reason: Option<String>,
 }
 
 /// What a full host asks its callers to wait: long enough to drain thousands of ordinary calls.
@@ -208,7 +212,7 @@ impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let info = code.info();
         let retry_after = matches!(info.status, 429 | 503).then_some(RETRY_AFTER);
-        Self { code, detail: detail.into(), retry_after, execution: None, violations: Vec::new() }
+        Self { code, detail: detail.into(), retry_after, execution: None, violations: Vec::new(), reason: None }
     }
 
     /// A problem of what does not fit its schema. The first violation is told in words, too.
@@ -230,7 +234,13 @@ impl Problem {
     /// A fault of the host: `reason` goes to the log, the caller learns that there is one.
     pub(crate) fn host(reason: impl fmt::Display) -> Self {
         tracing::error!(%reason, "the host failed");
-        Self::new(Code::HostError, "the host failed; its log says more")
+        let problem = Self::new(Code::HostError, "the host failed; its log says more");
+        Self { reason: Some(reason.to_string()), ..problem }
+    }
+
+    /// What callers are not told of a fault of the host.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
     }
 }
 

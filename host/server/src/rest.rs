@@ -86,13 +86,10 @@ async fn alive(api: Shared) -> Response {
     answer::json(StatusCode::OK, &alive).map(Body::new)
 }
 
-/// Whether new calls are taken: what a load balancer asks.
+/// Whether new calls are taken and can be kept: what a load balancer asks.
 async fn ready(api: Shared) -> Answer {
-    if api.host.is_ready() {
-        Ok(answer::json(StatusCode::OK, &json!({ "status": "ready" })).map(Body::new))
-    } else {
-        Err(Problem::new(Code::HostDraining, "the host is about to stop").into())
-    }
+    api.host.check_ready()?;
+    Ok(answer::json(StatusCode::OK, &json!({ "status": "ready" })).map(Body::new))
 }
 
 async fn no_such_address(request: Request) -> Answer {

@@ -49,6 +49,25 @@ pub enum Error {
         /// The newest version that this program knows.
         known: i64,
     },
+    /// The data folder holds a file that this program did not write, in the place of its database.
+    #[error(
+        "`{file}` is not the database of a flowhost: {reason}; choose another folder with --data, or restore a backup"
+    )]
+    Foreign {
+        /// The file.
+        file: String,
+        /// What it is instead.
+        reason: String,
+    },
+    /// The data folder was used before, and its database is gone or empty.
+    #[error(
+        "the database `{file}` is missing or empty, but the folder was used before: it has an operator token; \
+         restore a backup of the folder, or delete `operator-token` to begin anew without data"
+    )]
+    Missing {
+        /// The file that should hold the data.
+        file: String,
+    },
     /// There is no room for the write.
     #[error("the disk is full")]
     Full,
@@ -61,4 +80,11 @@ pub enum Error {
     /// Anything else that the database or the file system says.
     #[error("storage: {0}")]
     Storage(String),
+}
+
+impl Error {
+    /// Returns whether the storage failed, so that the same may succeed later, and not what was asked of it.
+    pub fn is_of_storage(&self) -> bool {
+        matches!(self, Self::Full | Self::Storage(_))
+    }
 }

@@ -182,6 +182,12 @@ pub trait Store: Send + Sync + 'static {
     /// Sizes and waits, for operators.
     async fn stats(&self) -> Result<StoreStats>;
 
+    /// Whether writes are kept. Makes no query.
+    ///
+    /// Error: why the last write was not kept, until another one is. Without writes from outside the store finds out by
+    /// itself that they are kept again.
+    fn health(&self) -> Result<()>;
+
     /// Finishes the writes under way, folds the write-ahead log back, and lets go of the data. Later calls answer
     /// [`Error::Closed`](crate::Error::Closed).
     async fn close(&self) -> Result<()>;

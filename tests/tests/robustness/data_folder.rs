@@ -16,10 +16,23 @@ fn refused(ended: &NotStarted, words: &[&str]) {
     assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
 }
 
+/// What a service manager shows is the last line: it has path, reason and advice.
+fn refused_in_one_line(ended: &NotStarted, words: &[&str]) {
+    refused(ended, words);
+    let last = ended.stderr.trim_end().lines().last().unwrap();
+    for word in words {
+        assert!(last.contains(word), "`{word}` is not in the last line: {}", ended.stderr);
+    }
+}
+
 #[test]
 fn a_folder_serves_one_process_at_a_time() {
     let host = Host::start();
     let hello = host.webhook("hello", "hello");
+    let ended = Setup::new().data_of(&host).try_start().unwrap_err();
+    refused(&ended, &["in use by another process", "--data"]);
+    // Whoever deletes the file `lock` lets nobody in.
+    fs::remove_file(host.data().join("lock")).unwrap();
     let ended = Setup::new().data_of(&host).try_start().unwrap_err();
     refused(&ended, &["in use by another process", "--data"]);
     hello.call(&host, &json!({})).send().ok();
@@ -52,8 +65,65 @@ fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
     let file = host.data().join("flowhost.sqlite3");
     fs::write(&file, "my diary\n".repeat(1000)).unwrap();
     let ended = Setup::new().data_of(&host).try_start().unwrap_err();
-    refused(&ended, &["the host cannot start"]);
+    refused_in_one_line(&ended, &[file.to_str().unwrap(), "no SQLite database", "backup"]);
     assert_eq!(fs::read(&file).unwrap(), "my diary\n".repeat(1000).as_bytes());
+}
+
+/// Files that an operator, a restore or a mount left in the place of the database.
+#[test]
+fn database_that_is_not_the_hosts_is_refused() {
+    let host = Host::start();
+    host.terminate();
+    host.wait();
+    let file = host.data().join("flowhost.sqlite3");
+    let path = file.to_str().unwrap();
+    let own = fs::read(&file).unwrap();
+
+    for content in [Some(&b""[..]), None] {
+        fs::remove_file(&file).unwrap();
+        if let Some(content) = content {
+            fs::write(&file, content).unwrap();
+        }
+        let ended = Setup::new().data_of(&host).try_start().unwrap_err();
+        refused_in_one_line(&ended, &[path, "missing or empty", "operator-token", "backup"]);
+        assert_eq!(fs::read(&file).ok().as_deref(), content);
+    }
+
+    fs::write(&file, "").unwrap();
+    let other = rusqlite::Connection::open(&file).unwrap();
+    other.execute_batch("CREATE TABLE contact (name TEXT); PRAGMA user_version = 3").unwrap();
+    drop(other);
+    let before = fs::read(&file).unwrap();
+    let ended = Setup::new().data_of(&host).try_start().unwrap_err();
+    refused_in_one_line(&ended, &[path, "another program", "backup"]);
+    assert!(fs::read(&file).unwrap() == before);
+
+    // Its own, cut off behind the header.
+    fs::write(&file, &own[..8192]).unwrap();
+    let ended = Setup::new().data_of(&host).try_start().unwrap_err();
+    refused_in_one_line(&ended, &[host.data().to_str().unwrap(), "damaged", "backup"]);
+
+    fs::write(&file, own).unwrap();
+    Setup::new().data_of(&host).start();
+}
+
+#[test]
+fn folder_without_permission_is_no_damage() {
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let host = Host::start();
+    host.terminate();
+    host.wait();
+    let mode = |mode| {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(host.data(), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(0o500);
+    let ended = Setup::new().data_of(&host).try_start().unwrap_err();
+    mode(0o700);
+    refused_in_one_line(&ended, &[host.data().to_str().unwrap(), "ermission", "--data"]);
+    assert!(!ended.stderr.contains("damaged"), "{}", ended.stderr);
 }
 
 #[test]

@@ -60,8 +60,9 @@ impl Serve {
     }
 
     fn config(&self) -> Result<Config, Failure> {
+        // In one line: service managers show the last one.
         let wrong = |exit, error: ConfigError| {
-            Failure::new(exit, error.to_string()).next("docs/operating.md lists the keys with their defaults")
+            Failure::new(exit, format!("{error}; docs/operating.md lists the keys with their defaults"))
         };
         let wrong_flag = |error| wrong(Exit::Usage, error);
         let variables =
@@ -91,7 +92,7 @@ async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
     // Before anything is opened, so that a signal never finds the process half-way without a handler.
     let signals = Signals::listen().map_err(|error| Failure::new(Exit::Local, format!("no signals: {error}")))?;
     let wrong_key = |error: ConfigError| {
-        Failure::new(Exit::Local, error.to_string()).next("docs/operating.md says where the keys for secrets belong")
+        Failure::new(Exit::Local, format!("{error}; docs/operating.md says where the keys for secrets belong"))
     };
     let secret_keys = config.secret_keys(data).map_err(wrong_key)?;
     let host = Host::builder()

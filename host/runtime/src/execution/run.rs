@@ -283,7 +283,10 @@ impl Host {
                 self.execution(live.id).await.map(|execution| Answered::Ended(execution, None))
             }
             Err(error) => {
-                tracing::error!(execution = %live.id, %error, "the end of an execution could not be recorded");
+                // The store says once that its disk is full, and not for each call.
+                if !matches!(error, flowhost_store::Error::Full) {
+                    tracing::error!(execution = %live.id, %error, "the end of an execution could not be recorded");
+                }
                 if live.is_durable() {
                     tracing::error!(execution = %live.id, "it runs again after the next start");
                 }

@@ -9,12 +9,16 @@ mod checkpoint;
 mod children;
 mod column;
 mod condition;
+mod connections;
 mod execution_log;
 mod execution_query;
 mod executions;
 mod failure;
 mod files;
 mod flow_versions;
+mod folder_lock;
+mod folding;
+mod health;
 mod history;
 mod host_values;
 mod id_range;
@@ -43,17 +47,19 @@ mod waits;
 mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use flowhost_model::{Digest, Execution, FlowVersion, LogLine, RecordId, RecordType, Status, Timestamp};
 
-use self::checkpoint::Checkpoints;
+use self::connections::Source;
 pub use self::execution_query::explain_executions;
+use self::folder_lock::{FolderLock, Former};
 use self::open::Files;
 use self::readers::Readers;
 use self::writer::{Extent, Writer};
 use crate::{
-    Change, Due, Ended, Error, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryEntry, Lock, OwnerId,
+    Change, Due, Ended, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryEntry, Lock, OwnerId,
     RecordPage, RecordQuery, Recovered, Result, Store, StoreStats, StoredRecord, Suspension, Ticket, Write,
 };
 
@@ -94,18 +100,34 @@ impl SqliteStore {
     /// The data are not checked as a whole, which would mean to read all of them; a damaged page is an error to who
     /// reads it.
     ///
-    /// Errors: [`Error::InUse`], [`Error::TooNew`] (nothing is changed then), [`Error::Full`], [`Error::Damaged`] where
-    /// the file is none of SQLite's, [`Error::Storage`].
+    /// Errors: [`Error::InUse`]; [`Error::TooNew`], [`Error::Foreign`] and [`Error::Missing`], after which the data are as
+    /// they were; [`Error::Full`], [`Error::Damaged`], [`Error::Storage`].
     pub fn open(folder: &Path, options: SqliteOptions) -> Result<Self> {
         let files = Files::new(folder);
-        open::make_folder(folder)
-            .map_err(|error| Error::Storage(format!("data folder `{}`: {error}", folder.display())))?;
-        let lock = open::lock(&files)?;
-        let connection = open::writer(&files, &options)?;
-        let readers = (0..options.readers.max(1)).map(|_| open::reader(&files)).collect::<Result<_>>()?;
-        let checkpoints = Checkpoints::new(options.makes_checkpoints);
-        let writer = Writer::start(connection, checkpoints, lock, options.abort_after_commits)?;
-        Ok(Self { files, writer, readers: Readers::new(readers) })
+        open::make_folder(folder)?;
+        let lock = FolderLock::take(&files)?;
+        open::refuse_missing(&files)?;
+        let has_log = files.wal.exists();
+        let data = Arc::new(open::data_file(&files)?);
+        open::refuse_foreign(&files, &data)?;
+        let source = Source { files: files.clone(), options, data };
+        let (writing, readers) = source.open(None)?;
+        if lock.former() == Former::CutOff && !has_log {
+            tracing::warn!(
+                log = %files.wal.display(),
+                "the last stop was not in order, and the write-ahead log that it must have left is missing: what was \
+                 kept last may be lost; if the log was moved away, stop, put it back beside the database and start again"
+            );
+        }
+        if let Err(error) = lock.mark_in_use() {
+            tracing::warn!(
+                %error, lock = %files.lock.display(),
+                "the start could not be noted; the next one will not notice a missing write-ahead log"
+            );
+        }
+        let readers = Readers::new(readers);
+        let writer = Writer::start(source, writing, readers.clone(), lock)?;
+        Ok(Self { files, writer, readers })
     }
 }
 
@@ -285,6 +307,10 @@ impl Store for SqliteStore {
         let wal = self.files.wal.clone();
         let sizes = self.readers.read(move |connection| stats::sizes(connection, &wal)).await?;
         Ok(stats::with_writer(sizes, &self.writer))
+    }
+
+    fn health(&self) -> Result<()> {
+        self.writer.failure().map_or(Ok(()), Err)
     }
 
     async fn close(&self) -> Result<()> {
