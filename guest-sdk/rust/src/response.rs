@@ -58,9 +58,8 @@ impl Response<'_> {
 
     /// Sets a header, in place of those of the same name.
     ///
-    /// Refused with `response.invalid-header` for what is no header; with `response.forbidden-header` for those that belong to
-    /// the host: of the connection, of the body's length, its own `flowhost-` headers and cookies, `content-security-policy`;
-    /// with `response.headers-too-large` beyond 100 headers or 32 KiB.
+    /// Rejected with `response.invalid-header` if it is not a valid header; with `response.forbidden-header` if it is not one of the
+    /// headers that a flow may set, or a cookie with `Domain`; with `response.headers-too-large` beyond 100 headers or 32 KiB.
     pub fn set_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), HostError> {
         self.backend.set_header(name, value.as_ref())
     }

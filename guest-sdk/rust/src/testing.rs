@@ -8,6 +8,7 @@ mod locks;
 mod messages;
 mod records;
 mod response;
+mod response_headers;
 mod secrets;
 mod settings;
 mod sleep;

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -29,7 +30,16 @@ pub struct ArtifactCache {
 impl ArtifactCache {
     /// Opens or makes the folder and removes what another engine left there.
     pub(crate) fn open(folder: &Path, engine: &wasmtime::Engine) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        if others_may_write(&fs::metadata(folder)?) {
+            tracing::warn!(
+                folder = %folder.display(),
+                "others may write where compiled components are kept, which are native code: the folder was closed to them, \
+                 and all components are compiled again"
+            );
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+            remove_files(folder, |_| true)?;
+        }
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let engine_key = format!("{WASMTIME_VERSION}-{:016x}", hasher.finish());
@@ -50,7 +60,13 @@ impl ArtifactCache {
 
     /// The component, if its artifact is here and whole.
     pub(crate) fn load(&self, engine: &wasmtime::Engine, digest: Digest) -> Option<Component> {
-        let file = fs::read(self.path(digest)).ok()?;
+        let mut opened = fs::File::open(self.path(digest)).ok()?;
+        if others_may_write(&opened.metadata().ok()?) {
+            tracing::warn!(%digest, "an artifact that others may write was ignored; the component is compiled again");
+            return None;
+        }
+        let mut file = Vec::new();
+        opened.read_to_end(&mut file).ok()?;
         let (checksum, artifact) = file.split_at_checked(CHECKSUM_BYTES)?;
         if Sha256::digest(artifact).as_slice() != checksum {
             tracing::warn!(%digest, "a damaged artifact was ignored; the component is compiled again");
@@ -78,12 +94,22 @@ impl ArtifactCache {
 
     fn remove_foreign(&self) -> io::Result<()> {
         let own = format!(".{}.artifact", self.engine_key);
-        for entry in fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            if !entry.file_name().to_string_lossy().ends_with(&own) && entry.file_type()?.is_file() {
-                fs::remove_file(entry.path())?;
-            }
-        }
-        Ok(())
+        remove_files(&self.folder, |name| !name.ends_with(&own))
     }
+}
+
+/// Whether others than the owner may write a file or a folder.
+fn others_may_write(metadata: &fs::Metadata) -> bool {
+    metadata.permissions().mode() & 0o022 != 0
+}
+
+/// Removes the files of a folder whose names are meant.
+fn remove_files(folder: &Path, is_meant: impl Fn(&str) -> bool) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if is_meant(&entry.file_name().to_string_lossy()) && !entry.file_type()?.is_dir() {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }

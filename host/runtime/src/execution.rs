@@ -15,6 +15,7 @@ mod registry;
 mod resident;
 mod residents;
 mod response;
+mod response_headers;
 mod run;
 mod start;
 mod steer;

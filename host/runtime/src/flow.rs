@@ -104,14 +104,8 @@ impl ActiveVersion {
         if input.get().len() <= CHECKED_AT_ONCE {
             return check(&schema, &what, input, checked);
         }
-        let turn = host.admission().check_turn().await?;
         let input = input.to_owned();
-        // With its turn, since it goes on where nobody waits for it any more.
-        let checking = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            check(&schema, &what, &input, checked)
-        });
-        checking.await.map_err(Problem::host)?
+        host.run_blocking(move || check(&schema, &what, &input, checked)).await?
     }
 }
 

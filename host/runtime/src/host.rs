@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use crate::activity::{Activities, Deed};
 use crate::bootstrap::{self, Foundations};
 use crate::capability::{self, Capability};
+use crate::data_folder;
 use crate::execution::{Admission, Ends, Events, LEASE, Queue, Registry, Residents, StopReason, Waker};
 use crate::flow::Programs;
 use crate::identity::{ADMIN, Identity, Lockouts, Passwords, Sessions};
@@ -215,6 +216,7 @@ impl HostBuilder {
             abort_after_commits: self.abort_after_commits,
             ..SqliteOptions::default()
         };
+        data_folder::check(&self.data)?;
         let store = open_store(&self.data, options).await?;
         let mut builder = Engine::builder(self.pooling, self.limits.executions).map_err(unusable)?;
         let mut capabilities = capability::own();
@@ -409,6 +411,24 @@ impl Host {
     /// The largest body that a call of this webhook may have, in bytes.
     pub fn webhook_body_limit(&self, route: &Route) -> u64 {
         route.body_limit(&self.shared.limits)
+    }
+
+    /// Runs work that may compute for long, such as parsing megabytes, on a thread that serves nothing else. As much of it runs
+    /// at once as there are processors.
+    ///
+    /// # Errors
+    /// `host.busy` if too much of it waits already.
+    pub async fn run_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = self.admission().check_turn().await?;
+        // With its turn, since it goes on where nobody waits for it any more.
+        let running = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        running.await.map_err(Problem::host)
     }
 
     /// Whether this ticket lets its bearer read this execution.

@@ -9,7 +9,9 @@ mod access;
 mod activity;
 mod actor;
 mod bootstrap;
+mod caller;
 pub mod capability;
+mod data_folder;
 mod execution;
 mod flow;
 mod host;
@@ -29,6 +31,7 @@ mod ticket;
 pub mod webhook;
 
 pub use access::{Access, Reach};
+pub use caller::CallerNetwork;
 pub use capability::{Capability, ExecutionContext};
 pub use execution::{CutOff, ExecutionView, FileBody, FlowAnswer, FlowBody, StreamedBody};
 pub use flow::{Deployed, Missing};

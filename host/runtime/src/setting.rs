@@ -75,7 +75,12 @@ pub fn parse_setting_value(text: &str) -> Result<Value, Problem> {
     if let Ok(value) = serde_json::from_str(text) {
         return Ok(value);
     }
-    serde_saphyr::from_str(text).map_err(|error| invalid(format!("the value is neither JSON nor YAML: {error}")))
+    let options = serde_saphyr::options! {
+        // What aliases repeat counts, too: a text of a few hundred bytes may stand for gigabytes.
+        budget: serde_saphyr::budget! { max_total_scalar_bytes: VALUE_LIMIT },
+    };
+    serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| invalid(format!("the value is neither JSON nor YAML: {error}")))
 }
 
 /// Checks a webhook's value and takes the key out of it.
@@ -119,6 +124,18 @@ mod tests {
         let key = take_key(&mut value, None).unwrap();
         assert_eq!(key, Some(webhook::key_digest(b"my-secret-api-key")));
         assert_eq!(value.to_string(), r#"{"flow_name":"signup","user_name":"kevin"}"#);
+    }
+
+    #[test]
+    fn yaml_that_stands_for_far_more_than_it_is_is_refused() {
+        let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), "*a,".repeat(50));
+        let levels = (1..20).map(|level| format!("a{level}: &a{level} [{}]\n", format!("*a{},", level - 1).repeat(9)));
+        let nested = format!("a0: &a0 x\n{}", levels.collect::<String>());
+        for bomb in [long, nested] {
+            assert_eq!(parse_setting_value(&bomb).unwrap_err().code, Code::RecordInvalid);
+        }
+        let aliases = parse_setting_value("a: &a {b: 1}\nc: [*a, *a]\n").unwrap();
+        assert_eq!(aliases.to_string(), r#"{"a":{"b":1},"c":[{"b":1},{"b":1}]}"#);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Webhook calls: from a request to an execution.
 
 mod call;
+mod head;
 mod incoming;
 mod key;
 pub mod login;
@@ -8,7 +9,8 @@ mod payload;
 mod query;
 mod route;
 
-pub use call::{Called, WebhookRequest};
+pub use call::{Called, Reservation, WebhookRequest};
+pub use head::{CallHead, Standing};
 pub use incoming::IncomingRequest;
 pub(crate) use key::digest as key_digest;
 pub(crate) use query::fields as query_fields;

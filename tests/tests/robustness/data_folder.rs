@@ -1,6 +1,7 @@
 //! Data that a host cannot have are left as they are, and who started it learns why.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 
 use flowhost_tests::{Host, NotStarted, Ran, Setup};
 use serde_json::json;
@@ -161,4 +162,44 @@ fn a_lost_token_is_replaced_at_the_next_start() {
     host.read("flow").ok();
     let with_former = host.get("/api/latest/flow").header("Authorization", format!("Bearer {former}"));
     with_former.send().problem(401, "access.unauthorized");
+}
+
+#[test]
+fn folder_that_everybody_may_write_is_refused() {
+    let host = Host::start();
+    host.terminate();
+    host.wait();
+    fs::set_permissions(host.data(), Permissions::from_mode(0o777)).unwrap();
+    let ended = Setup::new().data_of(&host).try_start().unwrap_err();
+    refused(&ended, &["every user of this machine may write the data folder", "chmod 700"]);
+    fs::set_permissions(host.data(), Permissions::from_mode(0o700)).unwrap();
+    Setup::new().data_of(&host).start();
+}
+
+#[test]
+fn compiled_code_that_others_may_write_is_compiled_again() {
+    let host = Host::start();
+    let hello = host.webhook("hello", "hello");
+    hello.call(&host, &json!({})).send().ok();
+    host.terminate();
+    host.wait();
+    let artifacts = host.data().join("artifacts");
+    let planted = artifacts.join("planted.artifact");
+    fs::write(&planted, "code").unwrap();
+    fs::set_permissions(&artifacts, Permissions::from_mode(0o777)).unwrap();
+    let host = Setup::new().data_of(&host).start();
+    assert!(host.log().contains("others may write where compiled components are kept"), "{}", host.log());
+    assert!(!planted.exists());
+    assert_eq!(fs::metadata(&artifacts).unwrap().permissions().mode() & 0o777, 0o700);
+    hello.call(&host, &json!({})).send().ok();
+}
+
+#[test]
+fn host_that_others_may_reach_without_tls_says_so() {
+    const WARNING: &str = "it speaks no TLS";
+    let start =
+        |url: &str| Setup::new().flag("--listen", "0.0.0.0:0").flag("--set", &format!("public_url={url}")).start();
+    assert!(start("").log().contains(WARNING));
+    assert!(!start("https://flows.example").log().contains(WARNING));
+    assert!(!Host::start().log().contains(WARNING));
 }

@@ -9,6 +9,7 @@ mod data_folder;
 mod failing_disk;
 mod families;
 mod footprint;
+mod greed;
 mod hoarders;
 mod hostile;
 mod recovery;

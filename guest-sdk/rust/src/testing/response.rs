@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::Backend;
+use super::{Backend, response_headers};
 use crate::{Execution, HostError};
 
 /// What a flow under test answered. Native only.
@@ -141,15 +141,11 @@ fn header_name(name: &str, value: &[u8]) -> Result<String, HostError> {
             format_args!("`{}` is no header", name.escape_default()),
         ));
     }
-    const OF_HOST: &str = " connection keep-alive te trailer transfer-encoding upgrade content-length date server \
-        content-security-policy x-content-type-options strict-transport-security alt-svc clear-site-data nel \
-        service-worker-allowed ";
     let name = name.to_ascii_lowercase();
-    let is_own = OF_HOST.contains(&format!(" {name} "));
-    if is_own || ["proxy-", "flowhost-"].iter().any(|prefix| name.starts_with(prefix)) {
+    if !response_headers::is_allowed(&name, value) {
         return Err(HostError::new(
             "response.forbidden-header",
-            format_args!("the header `{name}` belongs to the host"),
+            format_args!("a flow may not answer with the header `{name}` of this value"),
         ));
     }
     Ok(name)
@@ -209,9 +205,13 @@ mod tests {
         for (name, value) in [("", "1"), ("a b", "1"), ("a", "1\r\nb: 2")] {
             assert_eq!(response.set_header(name, value).unwrap_err().code(), "response.invalid-header");
         }
-        for name in ["Content-Length", "flowhost-execution-id", "Content-Security-Policy", "Proxy-Authenticate"] {
+        for name in ["Content-Length", "flowhost-execution-id", "X-Accel-Redirect", "Proxy-Authenticate", "a"] {
             assert_eq!(response.append_header(name, "1").unwrap_err().code(), "response.forbidden-header");
         }
+        assert_eq!(
+            response.append_header("Set-Cookie", "a=1; Domain=b.example").unwrap_err().code(),
+            "response.forbidden-header"
+        );
         assert_eq!(this.answer(), None);
     }
 }

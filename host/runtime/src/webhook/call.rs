@@ -1,15 +1,18 @@
 //! One webhook call.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flowhost_model::{
-    Actor, ActorKind, Execution, ExecutionLocation, Operation, RawValue, RecordId, RecordType, Status,
-};
+use flowhost_model::{Actor, ActorKind, Digest, Execution, ExecutionLocation, RawValue, RecordId, Status};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
+use tokio::runtime::Handle;
 
+use super::payload::Payload;
 use super::{IncomingRequest, Owner, Route, key, login, payload, query};
 use crate::execution::{Answered, Counted, FlowAnswer, Lineage, Live, Start, priority_of, problem_of};
 use crate::flow::ActiveVersion;
@@ -17,6 +20,9 @@ use crate::host::Host;
 use crate::input::WebhookInput;
 use crate::problem::{Code, Problem};
 use crate::secret::CalledKey;
+
+/// The largest body, in bytes, that is parsed right where it is: a larger one may take long, and others wait for the thread.
+const PARSED_AT_ONCE: usize = 32 << 10;
 
 /// A call as it arrived, complete with its body.
 #[derive(Debug)]
@@ -31,6 +37,26 @@ pub struct WebhookRequest {
     pub headers: HeaderMap,
     /// The body, within [`Host::webhook_body_limit`].
     pub body: Bytes,
+    /// The caller's address. Calls without one count as those of one caller.
+    pub caller: Option<IpAddr>,
+    /// What the request takes of whoever read it.
+    pub reservation: Option<Reservation>,
+}
+
+/// Something that is held for a call until it runs or is in the queue, from where on the host's own limits apply.
+pub struct Reservation(#[expect(dead_code, reason = "held")] Box<dyn Send + Sync>);
+
+impl Reservation {
+    /// Holds something, which is dropped when the call is handed on.
+    pub fn new(held: impl Send + Sync + 'static) -> Self {
+        Self(Box::new(held))
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reservation")
+    }
 }
 
 /// What became of a call.
@@ -71,7 +97,8 @@ impl Host {
     /// Calls a webhook. The route comes from [`Host::webhook_route`].
     ///
     /// An execution that did not succeed is a problem that carries it.
-    pub async fn call_webhook(&self, route: &Route, request: WebhookRequest) -> Result<Called, Problem> {
+    pub async fn call_webhook(&self, route: &Route, mut request: WebhookRequest) -> Result<Called, Problem> {
+        let reservation = request.reservation.take();
         self.refuse_if_draining()?;
         let not_found = || Problem::new(Code::WebhookNotFound, "no webhook can be called at this address");
         let version = self.snapshot().active_version(&route.flow).ok_or_else(not_found)?;
@@ -113,6 +140,7 @@ impl Host {
         let (slot, holding) = self.slot_of(&version).await?;
         let live = Arc::new(self.admit(start)?);
         let ended = self.launch(live.clone(), program, slot, Some(counted), holding);
+        drop(reservation);
         Ok(match self.wait_for(&live, ended, route.wait(self.limits())).await? {
             Answered::Ended(execution, None) => Called::Ended(Box::new(execution)),
             Answered::Ended(_, Some(answer)) | Answered::Early(answer) => Called::Answered { id: live.id, answer },
@@ -121,16 +149,9 @@ impl Host {
 
     /// Asks for the login where the webhook wants one, and takes what carried it out of what the flow sees.
     fn admit_caller(&self, route: &Route, mut request: WebhookRequest) -> Result<WebhookRequest, Problem> {
-        if !route.require_login {
+        if self.login_of_caller(route, &request.method, &request.headers)?.is_none() {
             return Ok(request);
         }
-        let unauthorized =
-            || Problem::new(Code::WebhookLoginWanted, "the webhook wants a login: `Authorization: Bearer TOKEN`");
-        let is_reading = matches!(request.method, Method::GET | Method::HEAD);
-        let token = if is_reading { login::token(&request.headers) } else { login::of_own_page(&request.headers) };
-        let token = token.ok_or_else(unauthorized)?;
-        let caller = self.authenticate(&token).map_err(|_| unauthorized())?;
-        self.permit(&caller, Operation::Read, RecordType::Webhook, route.project_id)?;
         login::consume(&mut request.headers);
         Ok(request)
     }
@@ -142,17 +163,18 @@ impl Host {
         version: &ActiveVersion,
         request: WebhookRequest,
     ) -> Result<Admitted, Problem> {
-        let WebhookRequest { method, path, query, mut headers, body } = request;
+        let WebhookRequest { method, path, query, mut headers, body, .. } = request;
         let expected = route.key_digest;
         let is_key = |value: &[u8]| expected.is_some_and(|expected| key::matches(expected, value));
 
+        query.as_deref().map_or(Ok(()), |query| query::check_count(query, "the query"))?;
         let keys = query.as_deref().into_iter().flat_map(|query| query::values(query, key::FIELD));
         let query_key = keys.into_iter().find(|value| is_key(value.as_bytes())).map(Cow::into_owned);
         let header_key = headers.get_all(key::HEADER).iter().find(|value| is_key(value.as_bytes()));
         let header_key = header_key.and_then(|key| key.to_str().ok()).map(str::to_owned);
         let (in_query, in_header) = (query_key.is_some(), header_key.is_some());
         // A body that is no JSON is an error of its own, but not one that a caller without the key is told of.
-        let payload = match payload::parse(&headers, body, expected).await {
+        let payload = match self.parse_payload(&headers, body, expected).await {
             Err(problem) if expected.is_some() && !in_query && !in_header => {
                 tracing::debug!(detail = %problem.detail, "a call without a key had a malformed body");
                 return Err(unauthorized());
@@ -163,9 +185,7 @@ impl Host {
             return Err(unauthorized());
         }
         // Before the check, which may take long: of one webhook no more run or are checked than it may have.
-        let counted = route.running.enter(route.options.max_executions).ok_or_else(|| {
-            Problem::new(Code::WebhookBusy, "the webhook runs as many executions as it may; try again")
-        })?;
+        let counted = route.running.enter(route.options.max_executions).ok_or_else(webhook_busy)?;
         version.check_payload(self, &payload.json).await?;
 
         let query = if in_query {
@@ -190,6 +210,16 @@ impl Host {
             IncomingRequest { method, path, query, headers, body: payload.body, body_is_exact: payload.key.is_none() };
         let key = query_key.or(header_key).or(payload.key).and_then(|key| CalledKey::of(&key, &input, &request.body));
         Ok(Admitted { request, input, key, counted })
+    }
+
+    /// Parses a payload; a large one where no thread that serves others waits for it.
+    async fn parse_payload(&self, headers: &HeaderMap, body: Bytes, key: Option<Digest>) -> Result<Payload, Problem> {
+        if body.len() <= PARSED_AT_ONCE {
+            return payload::parse(headers, body, key).await;
+        }
+        let headers = headers.get(CONTENT_TYPE).into_iter().map(|value| (CONTENT_TYPE, value.clone())).collect();
+        let runtime = Handle::current();
+        self.run_blocking(move || runtime.block_on(payload::parse(&headers, body, key))).await?
     }
 
     /// The user that answers for the webhook's executions.
@@ -277,6 +307,10 @@ fn prefers_async(headers: &HeaderMap) -> bool {
         let name = preference.split([';', '=']).next().unwrap_or_default();
         name.trim().eq_ignore_ascii_case("respond-async")
     })
+}
+
+pub(super) fn webhook_busy() -> Problem {
+    Problem::new(Code::WebhookBusy, "the webhook runs as many executions as it may; try again")
 }
 
 fn unauthorized() -> Problem {

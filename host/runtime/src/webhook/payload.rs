@@ -18,6 +18,10 @@ use crate::problem::{Code, Problem};
 /// Parts that a form may have. A form of a person has a few dozen.
 const MAX_PARTS: usize = 1000;
 
+/// The longest boundary of a multipart form, in characters: RFC 2046 allows no longer one. It is looked for at every place of
+/// the body, once for each part.
+const BOUNDARY_LIMIT: usize = 70;
+
 /// What the payload became.
 #[derive(Debug)]
 pub(crate) struct Payload {
@@ -34,6 +38,8 @@ enum Declared {
     Json,
     Form,
     Multipart(String),
+    /// A multipart form with a boundary that no such form may have.
+    LongBoundary,
     Other,
 }
 
@@ -53,6 +59,10 @@ pub(crate) async fn parse(headers: &HeaderMap, body: Bytes, key: Option<Digest>)
     match declared {
         Declared::Form => form(body, key),
         Declared::Multipart(boundary) => multipart(&boundary, body, key).await,
+        Declared::LongBoundary => {
+            let detail = format!("the multipart form: its boundary must have 1 to {BOUNDARY_LIMIT} characters");
+            Err(Problem::new(Code::Malformed, detail))
+        }
         Declared::Json | Declared::Other => Ok(Payload { json: RawValue::NULL.to_owned(), body, key: None }),
     }
 }
@@ -66,7 +76,8 @@ fn declared(headers: &HeaderMap) -> Declared {
         "application/json" => Declared::Json,
         "application/x-www-form-urlencoded" => Declared::Form,
         "multipart/form-data" => match multer::parse_boundary(content_type) {
-            Ok(boundary) => Declared::Multipart(boundary),
+            Ok(boundary) if (1..=BOUNDARY_LIMIT).contains(&boundary.len()) => Declared::Multipart(boundary),
+            Ok(_) => Declared::LongBoundary,
             Err(_) => Declared::Other,
         },
         essence if essence.ends_with("+json") => Declared::Json,
@@ -157,6 +168,7 @@ fn take_json_key(json: &RawValue, body: &Bytes, key: Option<Digest>) -> Payload 
 fn form(body: Bytes, key: Option<Digest>) -> Result<Payload, Problem> {
     let text = std::str::from_utf8(&body)
         .map_err(|error| Problem::new(Code::Malformed, format!("the form is not UTF-8: {error}")))?;
+    query::check_count(text, "the form")?;
     let matched = |value: &str| key.is_some_and(|expected| key::matches(expected, value.as_bytes()));
     let found = query::values(text, key::FIELD).find(|value| matched(value)).map(Cow::into_owned);
     let kept = form_urlencoded::parse(text.as_bytes()).filter(|(name, value)| name != key::FIELD || !matched(value));
@@ -254,7 +266,7 @@ fn is_named_key(head: &[u8]) -> bool {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    memchr::memmem::find(haystack, needle)
 }
 
 #[cfg(test)]
@@ -331,6 +343,26 @@ mod tests {
         assert!(payload.key.is_some());
         assert_eq!(payload.json.get(), r#"{"a":"1","b":"2"}"#);
         assert_eq!(&payload.body[..], b"a=1&key=&b=2");
+    }
+
+    #[tokio::test]
+    async fn form_of_too_many_fields_is_refused() {
+        assert_eq!(parsed(FORM, &b"a&".repeat(100_000), None).await.unwrap_err().code, Code::Malformed);
+        assert!(json_of(FORM, &b"a&".repeat(9_000)).await.starts_with(r#"{"a":["",""#));
+    }
+
+    #[tokio::test]
+    async fn multipart_boundary_has_at_most_70_characters() {
+        for (length, is_taken) in [(1, true), (70, true), (71, false), (30_000, false)] {
+            let boundary = "b".repeat(length);
+            let content_type = format!("multipart/form-data; boundary={boundary}");
+            let body = format!("--{boundary}\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--{boundary}--\r\n");
+            let form = parsed(Some(&content_type), body.as_bytes(), None).await;
+            match form {
+                Ok(form) => assert!(is_taken && form.json.get() == r#"{"a":"1"}"#, "{length}"),
+                Err(problem) => assert!(!is_taken && problem.code == Code::Malformed, "{length}: {problem:?}"),
+            }
+        }
     }
 
     fn without(body: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {

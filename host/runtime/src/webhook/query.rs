@@ -4,7 +4,13 @@ use std::borrow::Cow;
 
 use form_urlencoded::parse;
 use indexmap::IndexMap;
+use indexmap::map::Entry;
 use serde::Serialize;
+
+use crate::problem::{Code, Problem};
+
+/// The most pairs of a query or of a form.
+const MAX_PAIRS: usize = 10_000;
 
 /// The value of a name that may be repeated: a text, or an array of them.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -17,28 +23,39 @@ pub(crate) enum OneOrMore<T> {
 /// Names with their values, in the order in which the names first came.
 pub(crate) type Fields<'a, T = Cow<'a, str>> = IndexMap<Cow<'a, str>, OneOrMore<T>>;
 
+impl<T> OneOrMore<T> {
+    fn push(&mut self, value: T) {
+        match self {
+            Self::More(values) => values.push(value),
+            Self::One(_) => {
+                if let Self::One(first) = std::mem::replace(self, Self::More(Vec::new())) {
+                    *self = Self::More(vec![first, value]);
+                }
+            }
+        }
+    }
+}
+
 /// Collects pairs; a repeated name gets an array.
 pub(crate) fn collect<'a, T>(pairs: impl Iterator<Item = (Cow<'a, str>, T)>) -> Fields<'a, T> {
     let mut fields = Fields::new();
     for (name, value) in pairs {
-        match fields.swap_remove_full(&name) {
-            None => {
-                fields.insert(name, OneOrMore::One(value));
+        match fields.entry(name) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(OneOrMore::One(value));
             }
-            Some((index, name, former)) => {
-                let values = match former {
-                    OneOrMore::One(first) => vec![first, value],
-                    OneOrMore::More(mut values) => {
-                        values.push(value);
-                        values
-                    }
-                };
-                let (last, _) = fields.insert_full(name, OneOrMore::More(values));
-                fields.swap_indices(index, last);
-            }
+            Entry::Occupied(mut known) => known.get_mut().push(value),
         }
     }
     fields
+}
+
+/// Refuses a query or a form of very many pairs: each becomes a value of its own, many times as large as its two bytes.
+pub(crate) fn check_count(text: &str, what: &str) -> Result<(), Problem> {
+    if memchr::memchr_iter(b'&', text.as_bytes()).count() >= MAX_PAIRS {
+        return Err(Problem::new(Code::Malformed, format!("{what} has more than {MAX_PAIRS} fields")));
+    }
+    Ok(())
 }
 
 /// The query as the flow's input shows it.
@@ -73,6 +90,13 @@ mod tests {
     fn a_repeated_name_becomes_an_array_in_its_place() {
         let fields = fields("a=1&b=2&a=3&c=%20&a=5");
         assert_eq!(serde_json::to_string(&fields).unwrap(), r#"{"a":["1","3","5"],"b":"2","c":" "}"#);
+    }
+
+    #[test]
+    fn query_of_too_many_pairs_is_refused() {
+        assert!(check_count(&"a&".repeat(MAX_PAIRS - 1), "the query").is_ok());
+        let refused = check_count(&"a&".repeat(MAX_PAIRS), "the query").unwrap_err();
+        assert_eq!((refused.code, refused.detail.as_str()), (Code::Malformed, "the query has more than 10000 fields"));
     }
 
     #[test]
