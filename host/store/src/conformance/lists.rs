@@ -272,9 +272,9 @@ fn random_records(choices: &mut Choices, ids: &[RecordId]) -> Vec<StoredRecord> 
         let name = format!("{}{}", text(choices), number);
         let new = |record| StoredRecord::from_record::<Webhook>(&record).unwrap();
         let mut record = match number % 3 {
-            0 => new(flowhost_model::Record::new(&name, None, webhook).unwrap()),
-            1 => StoredRecord::from_record(&flowhost_model::Record::new(&name, None, file).unwrap()).unwrap(),
-            _ => StoredRecord::from_record(&flowhost_model::Record::new(&name, None, versions).unwrap()).unwrap(),
+            0 => new(flowhost_model::Record::new(&name, None, webhook, Timestamp::now()).unwrap()),
+            1 => StoredRecord::from_record(&flowhost_model::Record::new(&name, None, file, Timestamp::now()).unwrap()).unwrap(),
+            _ => StoredRecord::from_record(&flowhost_model::Record::new(&name, None, versions, Timestamp::now()).unwrap()).unwrap(),
         };
         let meta = &mut record.meta;
         meta.description = choices.maybe(text);
