@@ -18,6 +18,7 @@ mod view;
 mod webhooks;
 
 pub use list::{List, ListRequest};
+pub(crate) use list::one_of;
 pub use secrets::Resealed;
 pub use service::{Deletion, RecordView};
 

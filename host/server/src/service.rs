@@ -6,9 +6,10 @@ use std::sync::Arc;
 use axum::body::Body;
 use flowhost::{Code, Host, Problem};
 use http::header::X_CONTENT_TYPE_OPTIONS;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::Either;
 use hyper::body::Incoming;
+use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
 use crate::activity::Running;
@@ -66,8 +67,11 @@ impl Service {
         if let Some(over_tls) = over_tls {
             request.extensions_mut().insert(over_tls);
         }
-        // In a task of its own: a change that the store has taken must become effective, also if the client leaves.
-        match tokio::spawn(self.router.clone().oneshot(request.map(Body::new))).await {
+        let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
+        let task = tokio::spawn(self.router.clone().oneshot(request.map(Body::new)));
+        // What only reads ends when its client leaves. A change that the store has taken must become effective all the same.
+        let answer = if is_reading { AbortOnDropHandle::new(task).await } else { task.await };
+        match answer {
             Ok(Ok(answer)) => answer.map(Either::Right),
             Err(error) => {
                 tracing::error!(%error, "a request's task ended without an answer");
