@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigError};
+use crate::descriptors;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
 use crate::token;
@@ -94,6 +95,7 @@ async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
         Failure::new(Exit::Local, error.to_string()).next("docs/operating.md says where the keys for secrets belong")
     };
     let secret_keys = config.secret_keys(data).map_err(wrong_key)?;
+    descriptors::raise(&config);
     let host = Host::builder()
         .data(data)
         .workspace(&config.workspace)
