@@ -13,6 +13,7 @@ use crate::compile::{CompileLimits, Compiler};
 use crate::config::{self, Pooling};
 use crate::contract::Contract;
 use crate::error::{CompileError, EngineError, InvalidComponent};
+use crate::memory::{FlowMemory, GuestMemory};
 use crate::{State, handler, metadata, ticker, wasi};
 
 /// Instances beyond the executions that a host admits. A slot is free again only after its store is dropped, a moment
@@ -33,6 +34,7 @@ struct Shared {
     compiler: Compiler,
     limits: CompileLimits,
     compilations: Semaphore,
+    guests: Arc<GuestMemory>,
     is_pooled: bool,
 }
 
@@ -41,6 +43,8 @@ pub struct EngineBuilder {
     engine: wasmtime::Engine,
     linker: Linker<State>,
     contract: Contract,
+    instances: u32,
+    guest_bytes: u64,
     is_pooled: bool,
 }
 
@@ -49,6 +53,7 @@ pub struct EngineBuilder {
 pub struct Program {
     pub(crate) engine: wasmtime::Engine,
     pub(crate) flow: FlowPre<State>,
+    pub(crate) memory: Arc<FlowMemory>,
 }
 
 impl Engine {
@@ -67,7 +72,8 @@ impl Engine {
         let engine = pooled.map_or_else(|| wasmtime::Engine::new(&config::base()), Ok).map_err(refused)?;
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker).map_err(refused)?;
-        Ok(EngineBuilder { engine, linker, contract: Contract::default(), is_pooled })
+        let (contract, guest_bytes) = (Contract::default(), u64::MAX);
+        Ok(EngineBuilder { engine, linker, contract, instances, guest_bytes, is_pooled })
     }
 
     /// Whether instances come from a pool.
@@ -149,7 +155,8 @@ impl Engine {
             .map_err(|error| InvalidComponent::WrongImport(one_line(&error)))?;
         let flow = FlowPre::new(instance).map_err(|error| InvalidComponent::WrongExport(one_line(&error)))?;
         handler::check(component)?;
-        Ok(Program { engine: shared.engine.clone(), flow })
+        let memory = Arc::new(FlowMemory::new(shared.guests.clone()));
+        Ok(Program { engine: shared.engine.clone(), flow, memory })
     }
 }
 
@@ -166,6 +173,11 @@ impl EngineBuilder {
         add(&mut self.linker).map_err(|error| EngineError::Engine(format!("{error:#}")))
     }
 
+    /// How many bytes the memories and tables of all calls may take together. As much as they like unless set.
+    pub fn guest_bytes(&mut self, bytes: u64) {
+        self.guest_bytes = bytes;
+    }
+
     /// Starts the engine, with its artifacts in `folder`.
     pub fn build(self, folder: &Path, compiler: Compiler, limits: CompileLimits) -> Result<Engine, EngineError> {
         let cache = ArtifactCache::open(folder, &self.engine)
@@ -179,6 +191,7 @@ impl EngineBuilder {
             compiler,
             limits,
             compilations: Semaphore::new(limits.parallel.max(1)),
+            guests: Arc::new(GuestMemory::new(self.guest_bytes, self.instances)),
             is_pooled: self.is_pooled,
         };
         Ok(Engine { shared: Arc::new(shared) })

@@ -13,6 +13,7 @@ mod priority;
 mod record;
 mod record_type;
 mod schema;
+mod share;
 mod status;
 mod timestamp;
 mod types;
@@ -30,6 +31,7 @@ pub use record::{Body, InvalidName, Meta, NAME_LIMIT, Record, normalize_name};
 pub use record_type::{RecordType, UnknownRecordType};
 pub use schema::{Access, Class, Home, Kind, Property, SCHEMA_VERSION, TypeDefinition};
 pub use serde_json::value::RawValue;
+pub use share::is_fair_share;
 pub use status::{Status, UnknownStatus};
 pub use timestamp::Timestamp;
 pub use types::{

@@ -141,7 +141,7 @@ impl Host {
             None => response,
             // The form never changes. To look at a large response may take long.
             Some(form) => {
-                let turn = self.admission().check_turn().await?;
+                let turn = self.admission().check_turn(by.user_id).await?;
                 let fitting = tokio::task::spawn_blocking(move || {
                     let _turn = turn;
                     fitting(&form, response)

@@ -10,6 +10,7 @@ mod families;
 mod footprint;
 mod hoarders;
 mod hostile;
+mod pools;
 mod recovery;
 mod secrets;
 mod shutdown;

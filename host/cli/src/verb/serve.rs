@@ -107,6 +107,7 @@ async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
         .build()
         .await
         .map_err(|problem| Failure::new(Exit::Local, format!("the host cannot start: {}", problem.detail)))?;
+    show_memory(&host);
     let grace = config.server.drain_timeout;
     let server = match flowhost_server::bind(host.clone(), config.server).await {
         Ok(server) => server,
@@ -125,6 +126,15 @@ async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
     server.run(signals.first()).await;
     host.shutdown_within(grace).await;
     Ok(())
+}
+
+/// Shows the budgets of memory, and says where they do not fit the machine.
+fn show_memory(host: &Host) {
+    let budgets = &host.info().memory;
+    tracing::info!("memory at the most: {budgets}");
+    if let Some(advice) = budgets.advice(host.limits()) {
+        tracing::warn!("{advice}");
+    }
 }
 
 /// The program that runs, even where another one has taken its place in the file system since it was started.

@@ -76,7 +76,10 @@ impl Host {
         if query.limit == 0 {
             return Ok(List { items: Vec::new(), next: None });
         }
-        let page = self.store().query_executions(query).await?;
+        let page = {
+            let _turn = self.reading_turn(by).await;
+            self.store().query_executions(query).await?
+        };
         let mut items = page.executions;
         for execution in items.iter_mut().filter(|execution| !execution.status.is_ended()) {
             if let Some(live) = self.registry().get(execution.id) {

@@ -101,6 +101,7 @@ impl Host {
         if query.limit == 0 {
             return Ok(List { items: Vec::new(), next: None });
         }
+        let _turn = self.reading_turn(by).await;
         if record_type == RecordType::Webhook && !request.is_trash {
             return self.list_webhooks(by, query).await;
         }
