@@ -2,6 +2,7 @@
 
 mod client;
 mod config;
+mod descriptors;
 mod failure;
 mod output;
 mod token;

@@ -14,6 +14,7 @@ use crate::config::{self, Pooling};
 use crate::contract::Contract;
 use crate::error::{CompileError, EngineError, InvalidComponent};
 use crate::guest_threads::{GuestThreads, Pace};
+use crate::memory::{FlowMemory, GuestMemory};
 use crate::{State, handler, metadata, names, ticker, wasi};
 
 /// Instances beyond the executions that a host admits. A slot is free again only after its store is dropped, a moment
@@ -35,6 +36,7 @@ struct Shared {
     limits: CompileLimits,
     compilations: Semaphore,
     threads: Arc<GuestThreads>,
+    guests: Arc<GuestMemory>,
     is_pooled: bool,
 }
 
@@ -43,6 +45,8 @@ pub struct EngineBuilder {
     engine: wasmtime::Engine,
     linker: Linker<State>,
     contract: Contract,
+    instances: u32,
+    guest_bytes: u64,
     is_pooled: bool,
 }
 
@@ -53,6 +57,7 @@ pub struct Program {
     pub(crate) flow: FlowPre<State>,
     pub(crate) threads: Arc<GuestThreads>,
     pub(crate) pace: Arc<Pace>,
+    pub(crate) memory: Arc<FlowMemory>,
 }
 
 impl Engine {
@@ -71,7 +76,8 @@ impl Engine {
         let engine = pooled.map_or_else(|| wasmtime::Engine::new(&config::base()), Ok).map_err(refused)?;
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker).map_err(refused)?;
-        Ok(EngineBuilder { engine, linker, contract: Contract::default(), is_pooled })
+        let (contract, guest_bytes) = (Contract::default(), u64::MAX);
+        Ok(EngineBuilder { engine, linker, contract, instances, guest_bytes, is_pooled })
     }
 
     /// Whether instances come from a pool.
@@ -155,7 +161,8 @@ impl Engine {
         let flow = FlowPre::new(instance).map_err(|error| InvalidComponent::WrongExport(one_line(&error)))?;
         handler::check(component)?;
         let (engine, threads) = (shared.engine.clone(), shared.threads.clone());
-        Ok(Program { engine, flow, threads, pace: Arc::default() })
+        let memory = Arc::new(FlowMemory::new(shared.guests.clone()));
+        Ok(Program { engine, flow, threads, pace: Arc::default(), memory })
     }
 }
 
@@ -172,6 +179,11 @@ impl EngineBuilder {
         add(&mut self.linker).map_err(|error| EngineError::Engine(format!("{error:#}")))
     }
 
+    /// How many bytes the memories and tables of all calls may take together. As much as they like unless set.
+    pub fn guest_bytes(&mut self, bytes: u64) {
+        self.guest_bytes = bytes;
+    }
+
     /// Starts the engine, with its artifacts in `folder`.
     pub fn build(self, folder: &Path, compiler: Compiler, limits: CompileLimits) -> Result<Engine, EngineError> {
         let cache = ArtifactCache::open(folder, &self.engine)
@@ -186,6 +198,7 @@ impl EngineBuilder {
             limits,
             compilations: Semaphore::new(limits.parallel.max(1)),
             threads: Arc::new(GuestThreads::start().map_err(EngineError::Thread)?),
+            guests: Arc::new(GuestMemory::new(self.guest_bytes, self.instances)),
             is_pooled: self.is_pooled,
         };
         Ok(Engine { shared: Arc::new(shared) })

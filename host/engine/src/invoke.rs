@@ -56,7 +56,7 @@ impl Program {
     /// The call itself, which any thread may drive.
     async fn call(self, invocation: Invocation, input: String, meter: Arc<Meter>, signals: Arc<Signals>) -> Report {
         let budget = invocation.budget;
-        let mut store = Store::new(&self.engine, State::new(invocation, meter.clone()));
+        let mut store = Store::new(&self.engine, State::new(invocation, meter.clone(), self.memory.clone()));
         store.limiter(|state| &mut state.memory);
         // Above every budget of ours, so that what is too large is refused by us, with a reason.
         store.set_hostcall_fuel(budget.memory_bytes.max(budget.output_bytes).saturating_add(1 << 20));
@@ -74,6 +74,8 @@ impl Program {
         // Relative to the present tick, so as late as possible; 0 would make every call yield once.
         store.set_epoch_deadline(1);
 
+        // Beside the copy that the flow has in its own memory.
+        store.data().host_memory.take(input.len().saturating_mul(2));
         let ended = {
             let call = pin!(async {
                 let flow = self.flow.instantiate_async(&mut store).await?;
@@ -99,6 +101,7 @@ impl Program {
         let outcome = match ended {
             Ended::Cancelled => Outcome::Cancelled,
             Ended::TimeLimit => Outcome::TimeLimit,
+            Ended::Returned(_) if state.is_short() => Outcome::NoHostMemory,
             Ended::Returned(Ok(returned)) if size(&returned) > budget.output_bytes => {
                 Outcome::OutputLimit(LimitedOutput::Outputs)
             }

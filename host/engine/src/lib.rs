@@ -42,6 +42,7 @@ pub use invoke::Invocation;
 pub use journal::{Call, Divergence, Journal, Kept, Step};
 pub use log::{Log, LogFull};
 pub use mask::{Mask, Unmasked};
+pub use memory::{HeldMemory, HostMemory};
 pub use outcome::{Ending, FlowError, LimitedOutput, Outcome, Report, Suspended};
 pub use state::{Slots, State, WholeState};
 pub use wait::{Hold, Holder, Residence, StaysInMemory, WaitLimit, Waited};

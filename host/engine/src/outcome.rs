@@ -54,6 +54,8 @@ pub enum Outcome {
     TimeLimit,
     /// The flow wanted more memory than its budget.
     MemoryLimit,
+    /// The host has no memory for what the flow's budget allows. The same call may succeed at another time.
+    NoHostMemory,
     /// The flow gave the host more than its budget.
     OutputLimit(LimitedOutput),
     /// The call waits and has left memory. It goes on when it is run again with its journal.

@@ -10,7 +10,7 @@ use wasmtime::component::{HasData, ResourceTable};
 use crate::invoke::Invocation;
 use crate::journal::{Call, Journal, JournalFull};
 use crate::log::Log;
-use crate::memory::MemoryLimiter;
+use crate::memory::{FlowMemory, HostMemory, MemoryLimiter, NoHostMemory};
 use crate::meter::Meter;
 use crate::outcome::{LimitedOutput, Outcome};
 use crate::wait::{Holds, Residence};
@@ -28,6 +28,7 @@ pub struct State {
     pub(crate) meter: Arc<Meter>,
     pub(crate) holds: Arc<Holds>,
     pub(crate) memory: MemoryLimiter,
+    pub(crate) host_memory: HostMemory,
     pub(crate) wasi: Wasi,
     slots: Slots,
     ending: Option<Outcome>,
@@ -107,7 +108,7 @@ fn cut(text: &mut String, limit: usize) {
 struct Stopped;
 
 impl State {
-    pub(crate) fn new(invocation: Invocation, meter: Arc<Meter>) -> Self {
+    pub(crate) fn new(invocation: Invocation, meter: Arc<Meter>, flow_memory: Arc<FlowMemory>) -> Self {
         let Invocation { budget, log, seed, slots, clock, kept, residence } = invocation;
         let mut table = ResourceTable::new();
         table.set_max_capacity(budget.handles);
@@ -118,7 +119,8 @@ impl State {
             residence,
             meter,
             holds: Arc::default(),
-            memory: MemoryLimiter::new(budget.memory_bytes),
+            memory: MemoryLimiter::new(budget.memory_bytes, flow_memory.clone()),
+            host_memory: HostMemory::new(flow_memory),
             wasi: Wasi::new(seed),
             slots,
             ending: None,
@@ -131,6 +133,7 @@ impl State {
     ///
     /// Error: the journal does not fit, which ends the call.
     pub fn replay<T: DeserializeOwned>(&mut self, call: &Call) -> wasmtime::Result<Option<T>> {
+        self.end_if_short()?;
         match self.journal.replay(call) {
             Ok(None) => Ok(None),
             Ok(Some(told)) => match serde_json::from_slice(&told) {
@@ -153,11 +156,14 @@ impl State {
     /// Error: the journal is full, which ends the call.
     pub fn record<T: Serialize>(&mut self, call: Call, told: &T) -> wasmtime::Result<()> {
         let told = serde_json::to_vec(told)?;
+        self.host_memory.take(told.len());
+        self.end_if_short()?;
         self.journal.record(call, told).map_err(|JournalFull| self.end_with_output_limit(LimitedOutput::Journal))
     }
 
     /// [`State::replay`] of what [`State::record_bytes`] recorded.
     pub fn replay_bytes<E: DeserializeOwned>(&mut self, call: &Call) -> wasmtime::Result<Option<Result<Vec<u8>, E>>> {
+        self.end_if_short()?;
         let mut told = match self.journal.replay(call) {
             Ok(None) => return Ok(None),
             Ok(Some(told)) => told,
@@ -180,7 +186,23 @@ impl State {
             Err(refused) => (serde_json::to_vec(refused)?, REFUSAL),
         };
         entry.push(kind);
+        self.host_memory.take(entry.len());
+        self.end_if_short()?;
         self.journal.record(call, entry).map_err(|JournalFull| self.end_with_output_limit(LimitedOutput::Journal))
+    }
+
+    /// The memory that the host takes for this call beside its instance.
+    pub fn host_memory(&self) -> HostMemory {
+        self.host_memory.clone()
+    }
+
+    /// Whether the host has less memory than the call needs and its budget allows.
+    pub(crate) fn is_short(&self) -> bool {
+        self.memory.is_short() || self.host_memory.is_short()
+    }
+
+    fn end_if_short(&self) -> wasmtime::Result<()> {
+        if self.is_short() { Err(NoHostMemory.into()) } else { Ok(()) }
     }
 
     /// The value that a capability put into its slot for this execution.

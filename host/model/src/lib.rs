@@ -13,6 +13,7 @@ mod priority;
 mod record;
 mod record_type;
 mod schema;
+mod share;
 mod status;
 mod timestamp;
 mod types;
@@ -32,6 +33,7 @@ pub use schema::{
     Access, Class, Home, Kind, LONG_TEXT_BYTES, ORDERED_CHARACTERS, Property, SCHEMA_VERSION, TypeDefinition, is_shared,
 };
 pub use serde_json::value::RawValue;
+pub use share::is_fair_share;
 pub use status::{Status, UnknownStatus};
 pub use timestamp::Timestamp;
 pub use types::{

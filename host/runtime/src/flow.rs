@@ -104,7 +104,7 @@ impl ActiveVersion {
             return check(&schema, &what, input, checked);
         }
         let input = input.to_owned();
-        host.run_blocking(move || check(&schema, &what, &input, checked)).await?
+        host.run_blocking(self.flow.id, move || check(&schema, &what, &input, checked)).await?
     }
 }
 
@@ -191,7 +191,14 @@ impl Host {
         let metadata = self.engine().metadata(&component).map_err(flowhost_engine::CompileError::Invalid)?;
         check_metadata(metadata.as_ref())?;
         let cell = self.programs().cell(digest);
-        cell.get_or_try_init(|| self.engine().compile(digest, component.clone())).await?;
+        cell.get_or_try_init(|| async {
+            if let Some(program) = self.engine().load(digest).await? {
+                return Ok::<_, flowhost_engine::CompileError>(program);
+            }
+            let _turn = self.compiling_turn(by).await;
+            self.engine().compile(digest, component.clone()).await
+        })
+        .await?;
 
         let _writing = self.writing().await;
         let former = self.store().record_by_name(RecordType::Flow, name).await?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -16,14 +16,16 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::activity::{Activities, Deed};
 use crate::bootstrap::{self, Foundations};
+use crate::budgets::MemoryBudgets;
 use crate::capability::{self, Capability};
 use crate::data_folder;
-use crate::execution::{Admission, Ends, Events, LEASE, Queue, Registry, Residents, StopReason, Waker};
+use crate::execution::{Admission, Ends, Events, LEASE, Paused, Queue, Registry, Residents, StopReason, Waker};
 use crate::flow::Programs;
 use crate::identity::{ADMIN, Identity, Lockouts, Passwords, Sessions};
 use crate::limits::Limits;
 use crate::lock::Deciding;
 use crate::outgoing::{HttpPolicy, Outgoing};
+use crate::pool::{Place, Pool};
 use crate::problem::{Code, Problem};
 use crate::record::all_secrets;
 use crate::secret::{CalledKeys, SecretKeys, Secrets};
@@ -33,6 +35,9 @@ use crate::webhook::{Address, Route};
 
 /// Where compiled components are kept, in the data folder.
 const ARTIFACTS: &str = "artifacts";
+
+/// Lists that are read for users at once. One fewer than the store has connections that read: the executions need one, too.
+const READING: usize = 3;
 
 /// How often the store is told who was active.
 const SAVE_ACTIVITY: Duration = Duration::from_secs(60);
@@ -73,10 +78,13 @@ struct Shared {
     lockouts: Lockouts,
     passwords: Passwords,
     activities: Activities,
+    /// Lists that are read for users.
+    reading: Pool<RecordId>,
+    /// Components that are compiled for users.
+    compiling: Pool<RecordId>,
     outgoing: Outgoing,
     foundations: Foundations,
-    /// Paused executions in the store.
-    paused: AtomicU32,
+    paused: Paused,
     /// Components that this host could not make callable.
     unusable: std::sync::Mutex<HashSet<Digest>>,
     is_draining: AtomicBool,
@@ -105,6 +113,9 @@ pub struct HostInfo {
     pub interrupted: u64,
     /// Executions that wait in the store, and go on when their event comes.
     pub waiting: u64,
+    /// What the host may take of the machine's memory.
+    #[serde(skip)]
+    pub memory: MemoryBudgets,
 }
 
 /// What a host is made of.
@@ -211,6 +222,7 @@ impl HostBuilder {
 
     async fn build_or_fail(self) -> Result<Host, Problem> {
         let workspace = normalize_name(&self.workspace)?.to_owned();
+        let budgets = MemoryBudgets::new(&self.limits);
         let options = SqliteOptions {
             max_bytes: self.limits.data_bytes,
             list_limit: self.limits.list,
@@ -225,6 +237,7 @@ impl HostBuilder {
         for capability in &capabilities {
             builder.link(capability.interfaces(), |linker| capability.link(linker)).map_err(unusable)?;
         }
+        builder.guest_bytes(budgets.guests);
         let engine = builder.build(&self.data.join(ARTIFACTS), self.compiler, self.limits.compile).map_err(unusable)?;
 
         let foundations = bootstrap::ensure(&*store, &self.data, &workspace, self.clock.now()).await?;
@@ -241,7 +254,7 @@ impl HostBuilder {
         let ticket_key = signing_key(&*store, "ticket-key").await?;
         let session_key = signing_key(&*store, "session-key").await?;
         let activities = Activities::new(store.activities().await?);
-        let Recovered { again, interrupted, paused, waiting } = store.recover(self.clock.now()).await?;
+        let Recovered { again, interrupted, waiting, paused_of, .. } = store.recover(self.clock.now()).await?;
         let owner = store.hold_lease(None, self.clock.now().saturating_add(LEASE)).await?;
 
         let limits = self.limits;
@@ -253,13 +266,9 @@ impl HostBuilder {
                 recovered: again,
                 interrupted,
                 waiting,
+                memory: budgets,
             },
-            admission: Admission::new(
-                limits.executions,
-                limits.queued,
-                limits.admission_wait,
-                Residents::new(limits.unload),
-            ),
+            admission: Admission::new(&limits, Residents::new(limits.unload)),
             registry: Registry::default(),
             called_keys: CalledKeys::default(),
             queue: Queue::default(),
@@ -276,9 +285,11 @@ impl HostBuilder {
             lockouts: Lockouts::default(),
             passwords: Passwords::default(),
             activities,
+            reading: Pool::new(READING),
+            compiling: Pool::new(limits.compile.parallel.max(1)),
             outgoing: Outgoing::new(self.http, limits.http.clone()),
             foundations,
-            paused: AtomicU32::new(u32::try_from(paused).unwrap_or(u32::MAX)),
+            paused: Paused::new(limits.queued, paused_of),
             unusable: std::sync::Mutex::default(),
             limits,
             store,
@@ -415,15 +426,16 @@ impl Host {
     }
 
     /// Runs work that may compute for long, such as parsing megabytes, on a thread that serves nothing else. As much of it runs
-    /// at once as there are processors.
+    /// at once as there are processors, of which the user, webhook or flow that it is for takes half while others want them.
     ///
     /// # Errors
     /// `host.busy` if too much of it waits already.
     pub async fn run_blocking<T: Send + 'static>(
         &self,
+        taker: RecordId,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let turn = self.admission().check_turn().await?;
+        let turn = self.admission().check_turn(taker).await?;
         // With its turn, since it goes on where nobody waits for it any more.
         let running = tokio::task::spawn_blocking(move || {
             let _turn = turn;
@@ -525,21 +537,9 @@ impl Host {
         self.shared.lockouts.is_locked(user_name, self.now())
     }
 
-    /// Counts a paused execution of the store.
-    pub(crate) fn count_paused(&self) {
-        self.shared.paused.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a paused execution of the store unless there are `limit` already.
-    pub(crate) fn count_paused_within(&self, limit: u32) -> bool {
-        let add = |count| (count < limit).then_some(count + 1);
-        self.shared.paused.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
-    }
-
-    /// A paused execution of the store is none any more.
-    pub(crate) fn discount_paused(&self) {
-        let subtract = |count: u32| Some(count.saturating_sub(1));
-        let _always = self.shared.paused.fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract);
+    /// The paused executions of the store.
+    pub(crate) fn paused(&self) -> &Paused {
+        &self.shared.paused
     }
 
     pub(crate) fn workspace_id(&self) -> RecordId {
@@ -608,6 +608,16 @@ impl Host {
 
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.shared.store
+    }
+
+    /// A turn of a user to read a list from the store.
+    pub(crate) async fn reading_turn(&self, by: &Identity) -> Option<Place<RecordId>> {
+        self.shared.reading.take([by.user_id]).await
+    }
+
+    /// A turn of a user to have a component compiled.
+    pub(crate) async fn compiling_turn(&self, by: &Identity) -> Option<Place<RecordId>> {
+        self.shared.compiling.take([by.user_id]).await
     }
 
     pub(crate) fn outgoing(&self) -> &Outgoing {

@@ -13,6 +13,11 @@ pub struct Limits {
     pub executions: u32,
     /// Accepted asynchronous executions that wait for their turn; beyond it a call is refused as `host.busy`.
     pub queued: u32,
+    /// Bytes that executions in the queue hold in memory together; those for which there is no room wait in the store alone.
+    pub queue_bytes: u64,
+    /// Bytes that the memories and tables of all flows take together. Half of the machine's memory unless set, and no more than
+    /// all executions can take.
+    pub guest_bytes: Option<u64>,
     /// How long a call waits for a free slot before it is refused as `host.busy`.
     pub admission_wait: Duration,
     /// How long a synchronous call waits for the end of its execution.
@@ -93,6 +98,8 @@ impl Default for Limits {
             budget: Budget::default(),
             executions: 200,
             queued: 10_000,
+            queue_bytes: 32 << 20,
+            guest_bytes: None,
             admission_wait: Duration::from_secs(5),
             wait: Duration::from_secs(30),
             body_stall: Duration::from_secs(30),

@@ -141,12 +141,7 @@ impl Host {
             None => response,
             // The form never changes. To look at a large response may take long.
             Some(form) => {
-                let turn = self.admission().check_turn().await?;
-                let fitting = tokio::task::spawn_blocking(move || {
-                    let _turn = turn;
-                    fitting(&form, response)
-                });
-                fitting.await.map_err(Problem::host)??
+                self.run_blocking(by.user_id, move || fitting(&form, response)).await??
             }
         };
         let _writing = self.writing().await;

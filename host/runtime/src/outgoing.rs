@@ -17,8 +17,8 @@ mod share;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use flowhost_model::RecordId;
 use ipnet::IpNet;
-use tokio::sync::Semaphore;
 
 pub use allow_list::{AllowList, InvalidLine};
 pub(crate) use exchange::Response;
@@ -31,6 +31,7 @@ use self::address::Addresses;
 use self::client::Connections;
 use self::resolver::{Resolver, SystemLookup};
 use crate::limits::HttpLimits;
+use crate::pool::Pool;
 
 /// Where the flows of a host may send requests. Nowhere unless set.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +51,16 @@ pub(crate) struct Outgoing {
     addresses: Arc<Addresses>,
     connections: Connections,
     /// The exchanges that the host may have at once.
-    parallel: Semaphore,
+    parallel: Pool<Taker, 2>,
+}
+
+/// Whose exchanges and look-ups share the host's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Taker {
+    /// The flow that asks.
+    Flow(RecordId),
+    /// The server that is asked, or the name that is looked up.
+    Host(String),
 }
 
 impl Outgoing {
@@ -64,7 +74,7 @@ impl Outgoing {
         let resolver = Resolver { lookup: Arc::new(SystemLookup::default()), addresses: addresses.clone() };
         Self {
             connections: Connections::new(resolver, limits.connect, policy.ca_file.clone()),
-            parallel: Semaphore::new(limits.host_parallel as usize),
+            parallel: Pool::new(limits.host_parallel as usize),
             addresses,
             limits,
             policy,

@@ -131,13 +131,13 @@ impl Api {
         Reading { room, caller, head, limit, timeout: self.bodies.timeout }.read(request.into_body()).await
     }
 
-    /// The JSON body of a request about a record.
-    async fn json<T: DeserializeOwned + Send + 'static>(&self, request: Request) -> Result<T, Problem> {
+    /// The JSON body of a user's request about a record.
+    async fn json<T: DeserializeOwned + Send + 'static>(&self, by: &Identity, request: Request) -> Result<T, Problem> {
         let (body, _taken) = self.record_bytes(request).await?;
         if body.len() <= PARSED_AT_ONCE {
             return from_json(&body);
         }
-        self.host.run_blocking(move || from_json(&body)).await?
+        self.host.run_blocking(by.user_id, move || from_json(&body)).await?
     }
 
     /// The JSON body of a login.

@@ -137,6 +137,8 @@ pub struct Recovered {
     pub interrupted: u64,
     /// How many are paused, and stay so.
     pub paused: u64,
+    /// How many of these each user answers for.
+    pub paused_of: Vec<(Option<RecordId>, u64)>,
     /// How many wait, and go on when their event comes.
     pub waiting: u64,
 }

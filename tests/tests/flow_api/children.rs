@@ -286,7 +286,7 @@ fn children_are_limited_in_number_and_in_depth() {
 }
 
 #[test]
-fn children_that_wait_for_a_slot_have_as_many_places_as_the_host_has() {
+fn children_of_one_flow_that_wait_have_half_of_the_places() {
     let host = Setup::new().set("executions", 1).set("queued", 5).start();
     host.deploy("outputs");
     host.deploy("wait-forever");
@@ -297,9 +297,9 @@ fn children_that_wait_for_a_slot_have_as_many_places_as_the_host_has() {
         let plan = json!({ "flow": flow, "input": {}, "detached": detached });
         let execution = endless.call(&host, &plan).send().ok();
         let outputs = &execution["output_value"];
-        assert_eq!((&outputs["code"], &outputs["started"]), (&json!("host.busy"), &json!(5)), "{outputs}");
+        assert_eq!((&outputs["code"], &outputs["started"]), (&json!("host.busy"), &json!(3)), "{outputs}");
         // Those who begin or end leave their places to others.
-        until_children(&host, text(&execution, "id"), 5, status);
+        until_children(&host, text(&execution, "id"), 3, status);
     }
 }
 

@@ -336,7 +336,8 @@ fn a_body_is_sent_while_it_is_written() {
 
 #[test]
 fn executions_that_write_their_bodies_leave_half_of_the_slots_to_others() {
-    let host = Setup::new().set("executions", 2).start();
+    // Half of them are two, and one flow has half of these.
+    let host = Setup::new().set("executions", 4).start();
     let webhook = webhook(&host, "respond", "respond");
     let mut first = start(&host, &webhook, json!([start_body(), write("begun"), sleep(DAY)]));
     first.until_arrived("begun");

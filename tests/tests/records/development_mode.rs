@@ -62,6 +62,21 @@ fn only_so_many_wait_for_somebody() {
 }
 
 #[test]
+fn paused_calls_of_one_user_leave_places_to_others() {
+    let host = Setup::new().set("development_ms", 0).set("queued", 4).start();
+    let flooded = development(&host, "dev-flooded", "echo");
+    for _ in 0..2 {
+        paused(&flooded.call(&host, &json!({})).send());
+    }
+    flooded.call(&host, &json!({})).send().problem(429, "webhook.busy");
+    let host = host.crash();
+    flooded.call(&host, &json!({})).send().problem(429, "webhook.busy");
+    host.user("kevin");
+    host.set("client.webhook.dev-other", "flow_name: echo\nuser_name: kevin\nmode: dev").ok();
+    paused(&host.post("/api/latest/webhook/default/dev-other", "").send());
+}
+
+#[test]
 fn it_is_resumed_by_hand() {
     let host = impatient();
     let webhook = development(&host, "dev-resume", "echo");

@@ -81,7 +81,7 @@ fn two_hundred_callers_at_once_are_served_or_told_to_come_back() {
         if answer.status == 200 {
             served += 1;
         } else {
-            answer.problem(503, "host.busy");
+            answer.problem(429, "flow.busy");
         }
     }
     assert!(served > 0);

@@ -12,6 +12,7 @@ mod footprint;
 mod greed;
 mod hoarders;
 mod hostile;
+mod pools;
 mod recovery;
 mod secrets;
 mod shutdown;

@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigError};
+use crate::descriptors;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
 use crate::token;
@@ -95,6 +96,7 @@ async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
         Failure::new(Exit::Local, format!("{error}; docs/operating.md says where the keys for secrets belong"))
     };
     let secret_keys = config.secret_keys(data).map_err(wrong_key)?;
+    descriptors::raise(&config);
     let host = Host::builder()
         .data(data)
         .workspace(&config.workspace)
@@ -106,6 +108,7 @@ async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
         .build()
         .await
         .map_err(|problem| Failure::new(Exit::Local, format!("the host cannot start: {}", problem.detail)))?;
+    show_memory(&host);
     let grace = config.server.drain_timeout;
     let is_protected = config.server.listen.ip().to_canonical().is_loopback()
         || config.server.is_public_tls()
@@ -134,6 +137,15 @@ async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
     server.run(signals.first()).await;
     host.shutdown_within(grace).await;
     Ok(())
+}
+
+/// Shows the budgets of memory, and says where they do not fit the machine.
+fn show_memory(host: &Host) {
+    let budgets = &host.info().memory;
+    tracing::info!("memory at the most: {budgets}");
+    if let Some(advice) = budgets.advice(host.limits()) {
+        tracing::warn!("{advice}");
+    }
 }
 
 /// The program that runs, even where another one has taken its place in the file system since it was started.

@@ -13,7 +13,6 @@ use flowhost_model::{
 };
 use flowhost_store::{Awaits, ReturnWhen, Write};
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{Linker, Resource};
 
 use super::asking;
@@ -22,7 +21,7 @@ use super::drafts::{DRAFTS_BYTES, Texts};
 use super::refusal::{INPUT_BYTES, NAME_BYTES, Told, fits, or_refuse, refusal, shown};
 use super::sleep::LONGEST;
 use crate::capability::Capability;
-use crate::execution::{Lineage, Live, Start, priority_of};
+use crate::execution::{Lineage, Live, QueuePlace, Start, priority_of};
 use crate::host::Host;
 use crate::webhook::FlowTarget;
 
@@ -112,7 +111,7 @@ fn child_of(live: &Live, child: &str) -> Told<RecordId> {
 }
 
 /// The child that a draft becomes, and its place among those that wait for a slot, unless it is refused.
-async fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<(Live, OwnedSemaphorePermit)> {
+async fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<(Live, QueuePlace)> {
     let limits = host.limits();
     if parent.child_count() >= limits.children as usize {
         let detail = format!("an execution starts at most {} children", limits.children);
@@ -148,7 +147,7 @@ async fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<(Live, OwnedSem
         });
     }
     version.check_input(host, &input).await?;
-    let place = host.admission().child_place()?;
+    let place = host.admission().child_place(parent.start.flow.id)?;
     let start = Start {
         priority: priority_of(draft.priority, &version),
         flow: version.flow,

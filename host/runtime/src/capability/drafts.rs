@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flowhost_engine::State;
+use flowhost_engine::{HostMemory, State};
 
 use super::bindings::flowhost::flow::types::HostError;
 use super::refusal::{INPUT_BYTES, Told};
@@ -32,42 +32,52 @@ impl Default for Room {
 /// Bytes that something takes of a room, until it is dropped.
 pub(super) struct Held {
     room: Room,
+    /// The host's, which all executions share.
+    memory: HostMemory,
     bytes: usize,
 }
 
 impl Held {
     /// Nothing yet.
-    pub(super) fn of(room: Room) -> Self {
-        Self { room, bytes: 0 }
+    pub(super) fn of(room: Room, memory: HostMemory) -> Self {
+        Self { room, memory, bytes: 0 }
     }
 
     /// Nothing yet, of the room for all drafts of an execution.
     pub(super) fn of_drafts(state: &mut State) -> Self {
-        Self::of(state.slot_or_default::<Room>().clone())
+        Self::of(state.slot_or_default::<Room>().clone(), state.host_memory())
     }
 
     /// Nothing yet, of the same room.
     pub(super) fn another(&self) -> Self {
-        Self::of(self.room.clone())
+        Self::of(self.room.clone(), self.memory.clone())
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes so many bytes more; false where there is no room for them.
+    /// Takes so many bytes more; false where there is no room for them. Where it is the host that has no memory for them, the
+    /// call ends in a moment.
     pub(super) fn grow(&mut self, by: usize) -> bool {
         let take = |room: usize| room.checked_sub(by);
-        let is_taken = self.room.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
-        if is_taken {
-            self.bytes += by;
+        if self.room.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
+            return false;
+        }
+        self.bytes += by;
+        let is_taken = self.memory.take(by);
+        if !is_taken {
+            self.bytes -= by;
+            self.room.0.fetch_add(by, Ordering::Relaxed);
         }
         is_taken
     }
 
     /// Gives back what it takes beyond so many bytes.
     pub(super) fn shrink_to(&mut self, bytes: usize) {
-        self.room.0.fetch_add(self.bytes.saturating_sub(bytes), Ordering::Relaxed);
+        let less = self.bytes.saturating_sub(bytes);
+        self.room.0.fetch_add(less, Ordering::Relaxed);
+        self.memory.give_back(less);
         self.bytes = self.bytes.min(bytes);
     }
 
@@ -125,7 +135,7 @@ mod tests {
     use super::*;
 
     fn texts(room: &Room) -> Texts {
-        Texts { held: Held::of(room.clone()), refused: None }
+        Texts { held: Held::of(room.clone(), HostMemory::unlimited()), refused: None }
     }
 
     fn refuse(text: &str) -> HostError {

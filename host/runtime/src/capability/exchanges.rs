@@ -58,7 +58,7 @@ impl Drafted {
     /// Room for a body that grows.
     pub(super) fn new(state: &mut State) -> wasmtime::Result<Self> {
         let bounds = bounds(state)?;
-        Ok(Self { held: Held::of(bounds.draft_room.clone()), limit: bounds.body_bytes })
+        Ok(Self { held: Held::of(bounds.draft_room.clone(), state.host_memory()), limit: bounds.body_bytes })
     }
 
     /// Makes room for so many more bytes; false where there is none, or the body is too large.
@@ -125,7 +125,7 @@ fn bounds(state: &mut State) -> wasmtime::Result<Arc<Bounds>> {
     let limits = host.outgoing().limits();
     let body_bytes = usize::try_from(limits.body_bytes).unwrap_or(usize::MAX);
     let bounds = Arc::new(Bounds {
-        share: Share::new(limits, state.journal.room()),
+        share: Share::new(limits, state.journal.room(), state.host_memory()),
         draft_room: DraftRoom::new(body_bytes.saturating_mul(BODIES)),
         body_bytes,
         holder: state.holder(),

@@ -166,7 +166,7 @@ impl response::Host for State {
         }
         let (host, live) = asking(self)?;
         let place = if host.caller_takes_body(&live, answer.status) {
-            let Some(place) = host.admission().streaming_place() else {
+            let Some(place) = host.admission().streaming_place(live.start.flow.id) else {
                 let refused = refusal("response.too-many-bodies", TOO_MANY_BODIES);
                 self.record(call, &Err::<(), HostError>(refused.clone()))?;
                 return Ok(Err(refused));

@@ -51,7 +51,7 @@ impl Host {
             return Ok(());
         }
         if execution.status == Status::Paused {
-            self.discount_paused();
+            self.paused().discount(execution.user_id);
         }
         end::cancel(&mut execution, self.now());
         self.end_in_store(execution).await

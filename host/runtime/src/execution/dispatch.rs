@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use flowhost_model::{RecordId, Status};
 use flowhost_store::{ExecutionRow, Ticket};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::queue::Holding;
 use super::run::{Held, TRY_AGAIN_AFTER};
-use super::{Counted, INACTIVE, Live, Loaded, Queued, Registered, Slot, StopReason};
+use super::{Counted, INACTIVE, Live, Loaded, QueuePlace, Queued, Registered, Slot, StopReason};
 use crate::host::{Host, WeakHost};
 
 /// How many executions are claimed at once.
@@ -58,18 +57,24 @@ impl Host {
         self.snapshot().flow_options(flow).and_then(|options| options.max_executions)
     }
 
-    /// Puts a new execution that the store has into the queue.
-    pub(crate) fn enqueue(&self, live: Arc<Live>, place: OwnedSemaphorePermit, counted: Option<Counted>) {
-        let program = self.programs().cell(live.start.flow.digest);
-        let loaded = Loaded { registered: self.registry().add(live.clone()), program, live: live.clone() };
-        let queued = Queued::new(live.ticket(), Some(loaded));
+    /// Puts a new execution that the store has into the queue. It waits in memory where there is room for it, else in the
+    /// store alone until it has a slot.
+    pub(crate) fn enqueue(&self, live: Arc<Live>, place: QueuePlace, counted: Option<Counted>) {
+        let loaded = self.admission().waiting_bytes().hold(&live).map(|held| {
+            let program = self.programs().cell(live.start.flow.digest);
+            Loaded { registered: self.registry().add(live.clone()), program, live: live.clone(), held }
+        });
+        if let Some(key) = live.start.key.as_ref().filter(|_| loaded.is_none()) {
+            self.called_keys().keep(live.id, key.clone());
+        }
+        let queued = Queued::new(live.ticket(), loaded);
         let counted = counted.or_else(|| self.count(&queued.ticket));
         self.queue().push(Queued { place: Some(place), counted, ..queued });
     }
 
     /// Puts a child that the store has into the queue; in development mode only while its user is active. One with a large
     /// input waits for its turn in the store: a parent may start many of them.
-    pub(crate) fn enqueue_child(&self, child: Arc<Live>, place: OwnedSemaphorePermit) {
+    pub(crate) fn enqueue_child(&self, child: Arc<Live>, place: QueuePlace) {
         /// The largest input, in bytes, that waits in memory.
         const WAITS_IN_MEMORY: usize = 256 << 10;
         let is_small = child.start.input.get().len() <= WAITS_IN_MEMORY;
@@ -85,7 +90,7 @@ impl Host {
     pub(crate) async fn enqueue_ticket(&self, ticket: Ticket, is_woken: bool) {
         if !ticket.is_productive && !self.is_active(ticket.user_id) {
             match self.store().pause_execution(ticket.id, INACTIVE.to_owned()).await {
-                Ok(()) => self.count_paused(),
+                Ok(()) => self.paused().count(ticket.user_id),
                 Err(flowhost_store::Error::NotFound) => {}
                 Err(error) => tracing::error!(execution = %ticket.id, %error, "an execution could not be paused"),
             }
@@ -184,8 +189,21 @@ async fn dispatch(host: WeakHost) {
         let Some(admission) = host.upgrade().map(|host| host.admission().clone()) else { return };
         let Some(slot) = admission.queued_slot().await else { return };
         let Some(host) = host.upgrade() else { return };
-        if let Some((queued, holding)) = queue.pop(|flow| host.flow_limit(flow)) {
+        if let Some((queued, holding)) = queue.pop_for(|flow| host.flow_limit(flow), |flow| slot.fits(flow)) {
+            let slot = slot.named(queued.ticket.flow_id);
             tokio::spawn(async move { host.run_queued(queued, holding, slot).await });
+            continue;
+        }
+        drop(host);
+        slot.give_back();
+        if queue.is_empty() {
+            continue;
+        }
+        // The flows of all that is ready have their share of the slots: until one of them leaves its own, or others come.
+        let _wanted = admission.residents().want();
+        tokio::select! {
+            () = admission.freed() => {}
+            () = queue.changed() => {}
         }
     }
 }

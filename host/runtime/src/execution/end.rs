@@ -57,6 +57,10 @@ pub(crate) fn ended(live: &Live, outcome: Outcome, now: Timestamp) -> Execution 
             let limit = live.start.budget.memory_bytes;
             failure(Code::FlowMemoryLimit, format!("the flow wanted more memory than its {limit} bytes"))
         }
+        Outcome::NoHostMemory => {
+            let message = "the host has no memory left for the flow; try again";
+            failure(Code::HostBusy, message.to_owned())
+        }
         Outcome::OutputLimit(what) => output_limit(what),
         Outcome::Diverged(divergence) => diverged(&divergence),
         Outcome::JournalDamaged(reason) => {

@@ -11,9 +11,10 @@ use std::time::Instant;
 use flowhost_engine::Program;
 use flowhost_model::{Priority, RecordId};
 use flowhost_store::Ticket;
-use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit, oneshot};
+use tokio::sync::{Notify, OnceCell, oneshot};
 
-use super::{Counted, Live, Registered};
+use super::waiting_bytes::HeldBytes;
+use super::{Counted, Live, QueuePlace, Registered};
 
 /// Every so many turns begin with the least urgent, so that nothing waits for ever.
 const FAIR_TURN: u64 = 16;
@@ -27,7 +28,7 @@ pub(crate) struct Queued {
     pub(crate) is_woken: bool,
     pub(crate) since: Instant,
     /// Held until it begins.
-    pub(crate) place: Option<OwnedSemaphorePermit>,
+    pub(crate) place: Option<QueuePlace>,
     /// Held until it ends or leaves memory.
     pub(crate) counted: Option<Counted>,
     /// The limit for which it was set aside, and that has room for it now.
@@ -40,6 +41,11 @@ impl Queued {
         let (is_woken, since) = (false, Instant::now());
         Self { ticket, loaded, is_woken, since, place: None, counted: None, called_by: None }
     }
+
+    /// Whether it came from the store: what was accepted here holds a place.
+    fn is_brought(&self) -> bool {
+        self.loaded.is_none() && self.place.is_none()
+    }
 }
 
 /// An execution in memory that has not begun.
@@ -47,6 +53,9 @@ pub(crate) struct Loaded {
     pub(crate) live: Arc<Live>,
     pub(crate) registered: Registered,
     pub(crate) program: Arc<OnceCell<Program>>,
+    /// Its share of the memory for what waits, held until it begins.
+    #[expect(dead_code, reason = "held")]
+    pub(crate) held: HeldBytes,
 }
 
 /// What at most so many executions at once have in common.
@@ -151,10 +160,25 @@ impl Queue {
         self.0.unclaimed.notified().await;
     }
 
-    /// Takes the execution whose turn it is. `limit_of` says how many executions of a flow may run.
-    pub(crate) fn pop(&self, limit_of: impl Fn(RecordId) -> Option<u32>) -> Option<(Queued, Holding)> {
+    /// Whether none is ready.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().ready == 0
+    }
+
+    /// Ready when something came into the queue since the last call, or it was closed. To be called by one task.
+    pub(crate) async fn changed(&self) {
+        self.0.filled.notified().await;
+    }
+
+    /// Takes the execution whose turn it is among those whose flow has a share of the slots left. `limit_of` says how many
+    /// executions of a flow may run, `has_share` whether a flow may have another slot.
+    pub(crate) fn pop_for(
+        &self,
+        limit_of: impl Fn(RecordId) -> Option<u32>,
+        has_share: impl Fn(RecordId) -> bool,
+    ) -> Option<(Queued, Holding)> {
         let mut callers = Callers::new();
-        let popped = self.lock().pop(limit_of, &mut callers);
+        let popped = self.lock().pop(limit_of, has_share, &mut callers);
         self.tell(callers);
         popped.map(|(queued, limits)| (queued, Holding { queue: self.clone(), limits }))
     }
@@ -182,6 +206,11 @@ impl Queue {
         let removed = self.lock().remove(id, &mut callers);
         self.tell(callers);
         removed
+    }
+
+    #[cfg(test)]
+    fn pop(&self, limit_of: impl Fn(RecordId) -> Option<u32>) -> Option<(Queued, Holding)> {
+        self.pop_for(limit_of, |_| true)
     }
 
     /// As if an execution had been taken that is not in memory.
@@ -277,7 +306,7 @@ impl Inner {
         if waiting.is_empty() {
             level.turns.push_back(lane);
         }
-        self.brought += usize::from(queued.loaded.is_none());
+        self.brought += usize::from(queued.is_brought());
         if is_first {
             waiting.push_front(queued)
         } else {
@@ -286,7 +315,7 @@ impl Inner {
         self.ready += 1;
     }
 
-    fn next(&mut self) -> Option<Queued> {
+    fn next(&mut self, has_share: &impl Fn(RecordId) -> bool) -> Option<Queued> {
         if self.ready == 0 {
             return None;
         }
@@ -296,10 +325,10 @@ impl Inner {
         if is_fair {
             order.reverse();
         }
-        let queued = order.into_iter().find_map(|level| self.levels[level].next());
+        let queued = order.into_iter().find_map(|level| self.levels[level].next(has_share));
         if let Some(queued) = &queued {
             self.ready -= 1;
-            self.brought -= usize::from(queued.loaded.is_none());
+            self.brought -= usize::from(queued.is_brought());
         }
         queued
     }
@@ -307,9 +336,10 @@ impl Inner {
     fn pop(
         &mut self,
         limit_of: impl Fn(RecordId) -> Option<u32>,
+        has_share: impl Fn(RecordId) -> bool,
         callers: &mut Callers,
     ) -> Option<(Queued, Vec<Limited>)> {
-        while let Some(mut queued) = self.next() {
+        while let Some(mut queued) = self.next(&has_share) {
             let called_by = queued.called_by.take();
             if let Some(limit) = called_by.as_ref().and_then(|limited| self.limits.get_mut(limited)) {
                 limit.called = limit.called.saturating_sub(1);
@@ -367,7 +397,7 @@ impl Inner {
                     level.turns.retain(|known| *known != lane);
                 }
                 self.ready -= 1;
-                self.brought -= usize::from(queued.loaded.is_none());
+                self.brought -= usize::from(queued.is_brought());
                 if let Some(limited) = queued.called_by.take() {
                     if let Some(limit) = self.limits.get_mut(&limited) {
                         limit.called = limit.called.saturating_sub(1);
@@ -438,8 +468,10 @@ impl Limit {
 }
 
 impl Level {
-    fn next(&mut self) -> Option<Queued> {
-        let lane = self.turns.pop_front()?;
+    fn next(&mut self, has_share: &impl Fn(RecordId) -> bool) -> Option<Queued> {
+        let first = |lane| self.lanes.get(lane).and_then(VecDeque::front);
+        let turn = self.turns.iter().position(|lane| first(lane).is_some_and(|one| has_share(one.ticket.flow_id)))?;
+        let lane = self.turns.remove(turn)?;
         let waiting = self.lanes.get_mut(&lane)?;
         let queued = waiting.pop_front();
         if waiting.is_empty() {
@@ -490,6 +522,20 @@ mod tests {
         let late = push(&queue, ticket(other, Priority::Normal));
         assert_eq!(pop(&queue).unwrap().0, first);
         assert_eq!(pop(&queue).unwrap().0, late);
+    }
+
+    #[test]
+    fn flow_with_its_share_of_slots_is_passed_over_and_keeps_its_turn() {
+        let queue = Queue::default();
+        let (stuck, other) = (RecordId::new(), RecordId::new());
+        let first = push(&queue, ticket(stuck, Priority::High));
+        let second = push(&queue, ticket(other, Priority::Low));
+        let third = push(&queue, ticket(other, Priority::Low));
+        let pop_others = || queue.pop_for(|_| None, |flow| flow != stuck).map(|(queued, _)| queued.ticket.id);
+        assert_eq!((pop_others(), pop_others(), pop_others()), (Some(second), Some(third), None));
+        assert!(!queue.is_empty());
+        assert_eq!(pop(&queue).unwrap().0, first);
+        assert!(queue.is_empty());
     }
 
     #[test]

@@ -84,7 +84,10 @@ impl Host {
         if query.limit == 0 {
             return Ok(List { items: Vec::new(), next: None });
         }
-        let page = self.store().query_executions(query.clone()).await?;
+        let page = {
+            let _turn = self.reading_turn(by).await;
+            self.store().query_executions(query.clone()).await?
+        };
         let mut list = List { items: page.executions, next: page.next };
         self.bring_up_to_date(&mut list.items, query.parts).await?;
         self.end_page(&mut list, query).await?;

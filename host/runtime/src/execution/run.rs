@@ -28,6 +28,12 @@ const RECORD_AFTER: Duration = Duration::from_secs(1);
 /// How long after the store had no room for an execution that nobody waits for it is asked again.
 pub(super) const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// How long after an execution found no memory it is run again: longer and longer, a quarter of its age.
+const MEMORY_AGAIN_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+
+/// What the log of an execution says that found no memory.
+const NO_MEMORY: &str = "The host has no memory left for the flow. It is run again in a moment.";
+
 /// What an execution holds while it is in memory, beside its slot.
 pub(crate) struct Held {
     pub(crate) registered: Registered,
@@ -151,16 +157,33 @@ impl Host {
                 let due = due.filter(|_| limit.is_relative);
                 leaving(Status::Waiting, live.execution().status_message, limit.until, due)
             }
-            (Outcome::Cancelled | Outcome::Suspended(_), Some(StopReason::Pause)) => {
+            (Outcome::Cancelled | Outcome::Suspended(_) | Outcome::NoHostMemory, Some(StopReason::Pause)) => {
                 leaving(Status::Paused, Some(super::PAUSED.to_owned()), None, None)
             }
-            (Outcome::Cancelled | Outcome::Suspended(_), Some(StopReason::HandBack)) if live.is_durable() => {
+            (Outcome::Cancelled | Outcome::Suspended(_) | Outcome::NoHostMemory, Some(StopReason::HandBack))
+                if live.is_durable() =>
+            {
                 note_hand_back(live);
+                leaving(Status::Scheduled, None, None, None)
+            }
+            (Outcome::NoHostMemory, None) if live.is_durable() => {
+                live.log_host(LogLevel::Warn, NO_MEMORY);
                 leaving(Status::Scheduled, None, None, None)
             }
             (Outcome::Suspended(_), Some(StopReason::Cancel | StopReason::HandBack)) => Run::Ended(Outcome::Cancelled),
             (outcome, _) => Run::Ended(outcome),
         }
+    }
+
+    /// Has the store's executions that nobody owns claimed after a while.
+    fn claim_again_later(&self, live: &Live) {
+        let (shortest, longest) = MEMORY_AGAIN_AFTER;
+        let pause = (self.now().since(live.created_at) / 4).clamp(shortest, longest);
+        let queue = self.queue().clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            queue.note_unclaimed();
+        });
     }
 
     /// Puts an execution that leaves memory into the store.
@@ -216,8 +239,11 @@ impl Host {
         match kept {
             Ok(true) => self.enqueue_ticket(live.ticket(), false).await,
             Ok(false) => {
+                if leaving.status == Status::Scheduled && live.stop.reason().is_none() {
+                    self.claim_again_later(live);
+                }
                 if leaving.status == Status::Paused {
-                    self.count_paused();
+                    self.paused().count(live.start.user_id);
                 }
                 if let Some(wake_at) = suspension.row.execution.wake_at {
                     self.waker().wake_by(wake_at);
@@ -238,7 +264,7 @@ impl Host {
             Some(StopReason::Pause) if leaving.status == Status::Waiting => {
                 let paused = self.store().pause_waiting(live.id, super::PAUSED.to_owned()).await;
                 if paused.is_ok() {
-                    self.count_paused();
+                    self.paused().count(live.start.user_id);
                 }
             }
             _ => {}

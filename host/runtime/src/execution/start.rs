@@ -13,6 +13,7 @@ use crate::flow::ActiveVersion;
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::limits::Budget;
+use crate::pool::NoPlace;
 use crate::problem::{Code, Problem};
 use crate::secret::CalledKey;
 use crate::webhook::{FlowTarget, IncomingRequest};
@@ -85,7 +86,7 @@ impl Host {
                 freed.map_err(|_| Problem::new(Code::HostDraining, "the host is about to stop"))?
             }
         };
-        Ok((self.admission().slot().await?, holding))
+        Ok((self.admission().slot(version.flow.id).await?, holding))
     }
 
     /// A new execution in memory.
@@ -136,13 +137,16 @@ impl Host {
 
     /// Commits an execution to the store and lets it run when there is a slot.
     pub(crate) async fn accept(&self, start: Start, counted: Option<Counted>) -> Result<RecordId, Problem> {
-        let place = self.admission().queue_place()?;
+        let (webhook, flow) = (start.webhook.as_ref().map(|webhook| webhook.id), start.flow.id);
+        let place = self.admission().queue_place(webhook, flow)?;
+        let turn = self.admission().accepting_turn(webhook, flow, start.input.get().len()).await;
         let live = Arc::new(self.admit(start)?);
         let id = live.id;
         let host = self.clone();
         // In a task of its own: what the store has taken must run, also if the caller leaves before the answer.
         let accepted = tokio::spawn(async move {
             live.record(host.store(), host.owner_id()).await?;
+            drop(turn);
             host.enqueue(live, place, counted);
             Ok(id)
         });
@@ -151,9 +155,16 @@ impl Host {
 
     /// Commits an execution to the store, where it waits for somebody to resume it.
     pub(crate) async fn accept_paused(&self, start: Start) -> Result<RecordId, Problem> {
-        if !self.count_paused_within(self.limits().queued) {
-            return Err(Problem::new(Code::HostBusy, "too many paused executions wait for somebody to resume them"));
-        }
+        let user = start.user_id;
+        self.paused().enter(user).map_err(|none| match none {
+            NoPlace::Full => {
+                Problem::new(Code::HostBusy, "too many paused executions wait for somebody to resume them")
+            }
+            NoPlace::Share => {
+                let detail = "too many paused executions of the webhook's user wait for somebody to resume them";
+                Problem::new(Code::WebhookBusy, detail)
+            }
+        })?;
         let live = self.admit(start)?;
         let mut execution = live.execution();
         execution.status = Status::Paused;
@@ -162,7 +173,7 @@ impl Host {
         row.owner = None;
         let recorded = self.store().insert_execution(row).await;
         if recorded.is_err() {
-            self.discount_paused();
+            self.paused().discount(user);
         }
         Ok(recorded.map(|()| live.id)?)
     }

@@ -34,9 +34,9 @@ impl Host {
     ///
     /// Problem: `record.conflict` where it has ended.
     pub async fn pause(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
-        self.steerable(by, id).await?;
+        let user = self.steerable(by, id).await?.user_id;
         for _ in 0..PAUSES {
-            self.pause_once(id).await?;
+            self.pause_once(id, user).await?;
             let execution = self.execution(id).await?;
             match execution.status {
                 Status::Paused => return Ok(execution),
@@ -56,7 +56,7 @@ impl Host {
         ))
     }
 
-    async fn pause_once(&self, id: RecordId) -> Result<(), Problem> {
+    async fn pause_once(&self, id: RecordId, user: Option<RecordId>) -> Result<(), Problem> {
         self.queue().until_loaded(id).await;
         let queued = self.queue().remove(id);
         if let Some(live) = self.registry().get(id).filter(|_| queued.is_none()) {
@@ -66,7 +66,7 @@ impl Host {
         }
         match self.store().pause_execution(id, super::PAUSED.to_owned()).await {
             Ok(()) => {
-                self.count_paused();
+                self.paused().count(user);
                 drop(queued);
                 self.superseded(id).await;
             }
@@ -89,9 +89,10 @@ impl Host {
             let detail = format!("the execution is {}, not PAUSED", execution.status);
             return Err(Problem::new(Code::RecordConflict, detail));
         }
-        let place = self.admission().queue_place()?;
+        let webhook = execution.webhook.as_ref().map(|webhook| webhook.id);
+        let place = self.admission().queue_place(webhook, execution.flow.id)?;
         let ticket = self.store().resume_execution(self.owner_id(), id).await?;
-        self.discount_paused();
+        self.paused().discount(ticket.user_id);
         // By hand, so whether or not its user was active.
         self.push_ticket(ticket, false, Some(place));
         self.execution(id).await

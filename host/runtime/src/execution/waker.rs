@@ -136,9 +136,9 @@ impl Host {
         let mut after = None;
         loop {
             let waiting = self.store().waiting_in_development(after, BATCH).await?;
-            for (id, _) in waiting.iter().filter(|(_, user)| !self.is_active(*user)) {
+            for (id, user) in waiting.iter().filter(|(_, user)| !self.is_active(*user)) {
                 match self.store().pause_waiting(*id, super::INACTIVE.to_owned()).await {
-                    Ok(()) => self.count_paused(),
+                    Ok(()) => self.paused().count(*user),
                     // It goes on at this moment.
                     Err(flowhost_store::Error::NotFound) => {}
                     Err(error) => return Err(error),

@@ -12,13 +12,14 @@ use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use url::{Host as UrlHost, Url};
 
-use super::Outgoing;
 use super::allow_list::LineFor;
 use super::base64_bytes::Base64Bytes;
 use super::failure::Failure;
 use super::log::{log_ended, shown};
 use super::request::{Request, check_address};
+use super::resolver::ASKING;
 use super::share::{Share, Turn};
+use super::{Outgoing, Taker};
 use crate::execution::Live;
 use crate::host::Host;
 use crate::secret::Part;
@@ -143,7 +144,10 @@ impl Outgoing {
         let limit = self.limits.time.min(left);
         let in_time = tokio::time::timeout(limit, async {
             hop.waits_for = Some(WaitsFor::Host);
-            let _turn = self.parallel.acquire().await.map_err(|_| closed())?;
+            let port = hop.url.port_or_known_default().unwrap_or_default();
+            let server = format!("{}:{port}", hop.url.host_str().unwrap_or_default());
+            let takers = [Taker::Flow(live.start.flow.id), Taker::Host(server)];
+            let _turn = self.parallel.take(takers).await.ok_or_else(closed)?;
             hop.waits_for = None;
             hop.began = Instant::now();
             self.follow(host, live, request, share, hop).await
@@ -168,7 +172,7 @@ impl Outgoing {
             self.permit_hop(host, live, &hop.method, &hop.url)?;
             let (sent, secret) = hop.revealed(host, live)?;
             let name = hop.url.host_str().unwrap_or_default();
-            let response = self.connections.send(sent, name).await?;
+            let response = ASKING.scope(live.start.flow.id, self.connections.send(sent, name)).await?;
             if request.redirects == 0 {
                 return self.receive(host, &hop.url, response, share).await;
             }
@@ -197,21 +201,29 @@ impl Outgoing {
         let limit = usize::try_from(self.limits.body_bytes).unwrap_or(usize::MAX);
         let (parts, body) = response.into_parts();
         let name = url.host_str().unwrap_or_default();
-        let read = Limited::new(body, limit).collect().await.map_err(|error| {
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             if error.is::<http_body_util::LengthLimitError>() {
                 Failure::new(Failure::TOO_LARGE, format!("the body of the response has more than {limit} bytes"))
             } else {
                 Failure::of(&*error, name)
             }
-        })?;
-        let body = read.to_bytes();
+        };
+        let (mut limited, mut memory, mut body) = (Limited::new(body, limit), share.memory(), Vec::new());
+        while let Some(frame) = limited.frame().await {
+            let Ok(data) = frame.map_err(failed)?.into_data() else { continue };
+            if !memory.grow(data.len()) {
+                // Its flow is not told: it ends in a moment.
+                return Err(Failure::new(Failure::CONNECTION_FAILED, "the host has no memory left for the response"));
+            }
+            body.extend_from_slice(&data);
+        }
         let value = |value: &HeaderValue| Base64Bytes(value.as_bytes().to_vec());
         let response = Response {
             status: parts.status.as_u16(),
             // A server may have led the request to an address with a value that the flow never had.
             url: host.secrets().mask(url.to_string()),
             headers: parts.headers.iter().map(|(name, one)| (name.as_str().to_owned(), value(one))).collect(),
-            body: Base64Bytes(body.into()),
+            body: Base64Bytes(body),
         };
         share.take_room(&response)?;
         Ok(response)

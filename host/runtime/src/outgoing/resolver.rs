@@ -6,12 +6,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::vec;
 
+use flowhost_model::RecordId;
 use futures_util::future::BoxFuture;
 use hyper_util::client::legacy::connect::dns::Name;
-use tokio::sync::Semaphore;
 use tower_service::Service;
 
+use super::Taker;
 use super::address::Addresses;
+use crate::pool::Pool;
+
+tokio::task_local! {
+    /// The flow whose request a connection is made for: connections know nothing of flows.
+    pub(super) static ASKING: RecordId;
+}
 
 /// Finds the addresses of a name.
 pub(super) trait Lookup: Send + Sync + 'static {
@@ -26,22 +33,24 @@ const LOOKUPS: usize = 32;
 
 /// Asks the system.
 pub(super) struct SystemLookup {
-    turns: Arc<Semaphore>,
+    /// By flow, or by name where the flow is not known.
+    turns: Pool<Taker>,
     ask: fn(&str) -> io::Result<Vec<IpAddr>>,
 }
 
 impl Default for SystemLookup {
     fn default() -> Self {
         let ask = |name: &str| Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect());
-        Self { turns: Arc::new(Semaphore::new(LOOKUPS)), ask }
+        Self { turns: Pool::new(LOOKUPS), ask }
     }
 }
 
 impl Lookup for SystemLookup {
     fn lookup(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         let (turns, ask) = (self.turns.clone(), self.ask);
+        let taker = ASKING.try_with(|flow| Taker::Flow(*flow)).unwrap_or_else(|_| Taker::Host(name.clone()));
         Box::pin(async move {
-            let turn = turns.acquire_owned().await.map_err(io::Error::other)?;
+            let turn = turns.take([taker]).await.ok_or_else(|| io::Error::other("the host is about to end"))?;
             let asked = tokio::task::spawn_blocking(move || {
                 let _turn = turn;
                 ask(&name)
@@ -142,16 +151,40 @@ mod tests {
             drop(GATE.lock().unwrap());
             Ok(vec![IpAddr::from([10, 0, 0, 1])])
         };
-        let lookup = SystemLookup { turns: Arc::new(Semaphore::new(1)), ask };
+        let lookup = SystemLookup { turns: Pool::new(1), ask };
         let closed = GATE.lock().unwrap();
         let mut gone = lookup.lookup("a.example".to_owned());
         assert!((&mut gone).now_or_never().is_none());
         drop(gone);
-        assert_eq!(lookup.turns.available_permits(), 0);
+        assert!(lookup.turns.is_full());
         let mut next = lookup.lookup("b.example".to_owned());
         assert!((&mut next).now_or_never().is_none());
         drop(closed);
         assert_eq!(next.await.unwrap(), [IpAddr::from([10, 0, 0, 1])]);
+    }
+
+    #[tokio::test]
+    async fn flow_whose_names_never_resolve_leaves_lookups_to_others() {
+        static GATE: Mutex<()> = Mutex::new(());
+        let ask = |name: &str| {
+            if name == "dead.example" {
+                drop(GATE.lock());
+            }
+            Ok(vec![IpAddr::from([10, 0, 0, 1])])
+        };
+        let lookup = SystemLookup { turns: Pool::new(4), ask };
+        let closed = GATE.lock().unwrap();
+        let (dead, alive) = (RecordId::new(), RecordId::new());
+        let mut stuck: Vec<_> =
+            (0..9).map(|_| ASKING.sync_scope(dead, || lookup.lookup("dead.example".to_owned()))).collect();
+        for lookup in &mut stuck {
+            assert!(lookup.now_or_never().is_none());
+        }
+        ASKING.sync_scope(alive, || lookup.lookup("alive.example".to_owned())).await.unwrap();
+        drop(closed);
+        for lookup in stuck {
+            lookup.await.unwrap();
+        }
     }
 
     #[tokio::test]

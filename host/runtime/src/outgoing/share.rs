@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
+use flowhost_engine::{HeldMemory, HostMemory};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -29,6 +30,8 @@ pub(crate) struct Share {
     room: AtomicUsize,
     /// Microseconds that its exchanges may still take, together.
     time: AtomicU64,
+    /// For the responses that are read.
+    memory: HostMemory,
 }
 
 /// A turn that may have to be waited for; dropping it gives the place up.
@@ -49,11 +52,12 @@ pub(super) struct Spending<'a> {
 }
 
 impl Share {
-    pub(crate) fn new(limits: &HttpLimits, room: usize) -> Self {
+    pub(crate) fn new(limits: &HttpLimits, room: usize, memory: HostMemory) -> Self {
         Self {
             turns: Arc::new(Semaphore::new(limits.parallel as usize)),
             room: AtomicUsize::new(room),
             time: AtomicU64::new(micros(limits.total)),
+            memory,
         }
     }
 
@@ -70,6 +74,11 @@ impl Share {
             let message = "the responses of this execution together are more than its journal holds (`journal_bytes`)";
             Failure::new(Failure::TOO_LARGE, message)
         })
+    }
+
+    /// The memory of a response while it is read: none yet.
+    pub(super) fn memory(&self) -> HeldMemory {
+        self.memory.held()
     }
 
     /// A turn. Those who ask first have theirs first, whenever they wait for it.
@@ -134,7 +143,7 @@ mod tests {
 
     #[test]
     fn room_is_what_the_journal_has_and_is_taken_by_responses() {
-        let share = Share::new(&HttpLimits::default(), 1_000_000);
+        let share = Share::new(&HttpLimits::default(), 1_000_000, HostMemory::unlimited());
         share.take_room(&response(300_000)).unwrap();
         share.lower_room(2_000_000);
         share.take_room(&response(300_000)).unwrap();
@@ -145,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn turns_come_in_the_order_in_which_they_were_asked_for() {
-        let share = Share::new(&HttpLimits { parallel: 1, ..HttpLimits::default() }, 0);
+        let share = Share::new(&HttpLimits { parallel: 1, ..HttpLimits::default() }, 0, HostMemory::unlimited());
         let [first, second, third] = [share.turn(), share.turn(), share.turn()];
         assert!(third.come().now_or_never().is_none());
         let third = share.turn();
@@ -157,7 +166,8 @@ mod tests {
 
     #[test]
     fn the_time_of_exchanges_is_counted() {
-        let share = Share::new(&HttpLimits { total: Duration::from_millis(1), ..HttpLimits::default() }, 0);
+        let limits = HttpLimits { total: Duration::from_millis(1), ..HttpLimits::default() };
+        let share = Share::new(&limits, 0, HostMemory::unlimited());
         let (left, spending) = share.spend();
         assert_eq!(left, Duration::from_millis(1));
         while spending.since.elapsed() < Duration::from_millis(1) {

@@ -121,6 +121,7 @@ impl Host {
         if query.limit == 0 {
             return Ok(List { items: Vec::new(), next: None });
         }
+        let _turn = self.reading_turn(by).await;
         let mut list = if record_type == RecordType::Webhook && !request.is_trash {
             // Those that are settings are put in order by what the records hold.
             self.list_webhooks(by, RecordQuery { with_bodies: true, ..query }).await?

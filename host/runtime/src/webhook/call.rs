@@ -174,7 +174,7 @@ impl Host {
         let header_key = header_key.and_then(|key| key.to_str().ok()).map(str::to_owned);
         let (in_query, in_header) = (query_key.is_some(), header_key.is_some());
         // A body that is no JSON is an error of its own, but not one that a caller without the key is told of.
-        let payload = match self.parse_payload(&headers, body, expected).await {
+        let payload = match self.parse_payload(route, &headers, body).await {
             Err(problem) if expected.is_some() && !in_query && !in_header => {
                 tracing::debug!(detail = %problem.detail, "a call without a key had a malformed body");
                 return Err(unauthorized());
@@ -213,13 +213,14 @@ impl Host {
     }
 
     /// Parses a payload; a large one where no thread that serves others waits for it.
-    async fn parse_payload(&self, headers: &HeaderMap, body: Bytes, key: Option<Digest>) -> Result<Payload, Problem> {
+    async fn parse_payload(&self, route: &Route, headers: &HeaderMap, body: Bytes) -> Result<Payload, Problem> {
+        let key = route.key_digest;
         if body.len() <= PARSED_AT_ONCE {
             return payload::parse(headers, body, key).await;
         }
         let headers = headers.get(CONTENT_TYPE).into_iter().map(|value| (CONTENT_TYPE, value.clone())).collect();
         let runtime = Handle::current();
-        self.run_blocking(move || runtime.block_on(payload::parse(&headers, body, key))).await?
+        self.run_blocking(route.webhook.id, move || runtime.block_on(payload::parse(&headers, body, key))).await?
     }
 
     /// The user that answers for the webhook's executions.

@@ -22,6 +22,12 @@ pub struct IncomingRequest {
 }
 
 impl IncomingRequest {
+    /// How many bytes it takes in memory, about.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        self.body.len() + self.path.len() + self.query.as_ref().map_or(0, String::len) + headers.sum::<usize>()
+    }
+
     pub(crate) fn to_record(&self) -> RequestRecord {
         RequestRecord {
             method: self.method.to_string(),

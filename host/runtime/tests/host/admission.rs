@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::fixture::{Fixture, limits};
 
-/// What 200 calls at once come to, where two run at a time: those that ended well, and those that were told to come back.
+/// What 200 calls of one flow at once come to, where its share is two at a time: those that ended well, and those that were told to come back.
 async fn two_hundred_at_once(admission_wait: Duration) -> (usize, usize) {
-    let limits = Limits { executions: 2, admission_wait, ..limits() };
+    let limits = Limits { executions: 4, admission_wait, ..limits() };
     let fixture = Fixture::with(&["sleeper"], limits).await;
     let calls: Vec<_> = (0..200)
         .map(|_| {
@@ -22,7 +22,7 @@ async fn two_hundred_at_once(admission_wait: Duration) -> (usize, usize) {
         match call.await.unwrap() {
             Ok(_) => served += 1,
             Err(problem) => {
-                assert_eq!(problem.code, Code::HostBusy, "{}", problem.detail);
+                assert_eq!(problem.code, Code::FlowBusy, "{}", problem.detail);
                 assert!(problem.retry_after.is_some() && problem.execution.is_none());
                 refused += 1;
             }
@@ -46,8 +46,8 @@ async fn calls_beyond_the_limit_have_their_turn_where_they_may_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn accepted_executions_beyond_the_limit_wait_and_a_full_queue_refuses() {
-    let limits = Limits { executions: 2, queued: 3, ..crate::fixture::patient() };
+async fn accepted_executions_beyond_the_share_wait_and_then_are_refused() {
+    let limits = Limits { executions: 2, queued: 6, ..crate::fixture::patient() };
     let fixture = Fixture::with(&["spin"], limits).await;
     let first = fixture.host.call_async("spin", json!(null)).await.unwrap();
     fixture.until(first, |execution| execution.started_at.is_some()).await;
@@ -56,7 +56,7 @@ async fn accepted_executions_beyond_the_limit_wait_and_a_full_queue_refuses() {
         waiting.push(fixture.host.call_async("spin", json!(null)).await.unwrap());
     }
     let problem = fixture.host.call_async("spin", json!(null)).await.unwrap_err();
-    assert_eq!(problem.code, Code::HostBusy);
+    assert_eq!(problem.code, Code::FlowBusy);
     // One that waits can be cancelled and makes room.
     fixture.cancel(waiting[1]).await;
     fixture.until(waiting[1], |execution| execution.status.is_ended()).await;

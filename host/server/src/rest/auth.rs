@@ -61,7 +61,7 @@ pub(super) async fn create_token(
     let by = writer(&api.host, &headers)?;
     let parameters = Parameters::parse(request.uri().query(), &[])?;
     let user = resolve(&api.host, &by, RecordType::User, &segment, &parameters).await?;
-    let token: NewToken = api.json(request).await?;
+    let token: NewToken = api.json(&by, request).await?;
     Ok(parameters.content("token", json!(api.host.create_token(&by, user, token).await?), None))
 }
 

@@ -61,7 +61,7 @@ async fn create(record_type: RecordType, api: Shared, headers: HeaderMap, reques
     }
     let by = writer(&api.host, &headers)?;
     let parameters = Parameters::parse(request.uri().query(), &[])?;
-    let members: Map<String, Value> = api.json(request).await?;
+    let members: Map<String, Value> = api.json(&by, request).await?;
     let view = api.host.create_record(&by, record_type, members).await?;
     Ok(parameters.record(record_type, view)?)
 }
@@ -89,7 +89,7 @@ async fn update(
     let by = writer(&api.host, &headers)?;
     let parameters = Parameters::parse(request.uri().query(), &[])?;
     let id = resolve(&api.host, &by, record_type, &name, &parameters).await?;
-    let members: Map<String, Value> = api.json(request).await?;
+    let members: Map<String, Value> = api.json(&by, request).await?;
     let view = api.host.update_record(&by, record_type, id, members, if_match(&headers)?).await?;
     Ok(parameters.record(record_type, view)?)
 }
@@ -106,7 +106,7 @@ async fn set_setting(api: Shared, Path(name): Path<String>, headers: HeaderMap, 
     };
     let (body, _taken) = api.record_bytes(request).await?;
     // Also a short one: what YAML means may be far longer than what it says.
-    let value = api.host.run_blocking(move || value_of(&body)).await??;
+    let value = api.host.run_blocking(by.user_id, move || value_of(&body)).await??;
     let value = Map::from_iter([("value".to_owned(), value)]);
     let view = match known {
         Some(id) => api.host.update_record(&by, record_type, id, value, if_match(&headers)?).await?,

@@ -66,6 +66,8 @@ pub async fn recovery_leaves_what_is_paused(store: &dyn Store) {
     }
     let recovered = store.recover(Timestamp(5)).await.unwrap();
     assert_eq!((recovered.paused, recovered.interrupted, recovered.again), (2, 0, 1));
+    assert_eq!(recovered.paused_of.iter().map(|(_, count)| count).sum::<u64>(), 2);
+    assert!([&durable, &other].iter().all(|one| recovered.paused_of.iter().any(|(user, _)| *user == one.user_id)));
     let owner = store.hold_lease(None, Timestamp(5)).await.unwrap();
     for execution in [durable, other] {
         assert_same(&store.execution(execution.id).await.unwrap().unwrap(), &execution);

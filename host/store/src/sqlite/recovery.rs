@@ -40,10 +40,12 @@ pub(super) fn recover(connection: &Connection, now: Timestamp) -> Result<Recover
     )?;
     schedule_cancelled(connection)?;
     owners::delete(connection)?;
+    let paused_of = paused_of(connection)?;
     Ok(Recovered {
         again: again as u64,
         interrupted,
-        paused: count(connection, Status::Paused)?,
+        paused: paused_of.iter().map(|(_, count)| count).sum(),
+        paused_of,
         waiting: count(connection, Status::Waiting)?,
     })
 }
@@ -84,6 +86,18 @@ fn schedule_cancelled(connection: &Connection) -> Result<()> {
     let scheduled = statement.query_map([status_number(Status::Scheduled)], |row| row.get(0))?;
     let scheduled: Vec<i64> = scheduled.collect::<rusqlite::Result<_>>()?;
     scheduled.into_iter().try_for_each(|seq| waits::forget(connection, seq))
+}
+
+/// How many paused executions each user answers for.
+fn paused_of(connection: &Connection) -> Result<Vec<(Option<RecordId>, u64)>> {
+    let mut statement = connection.prepare(
+        "SELECT user_id, COUNT(*) FROM execution INDEXED BY execution_by_status WHERE status = ? GROUP BY user_id",
+    )?;
+    let read = |row: &rusqlite::Row<'_>| {
+        let (user, count): (Option<[u8; 16]>, i64) = (row.get(0)?, row.get(1)?);
+        Ok((user.map(RecordId::from_bytes), count.cast_unsigned()))
+    };
+    Ok(statement.query_map([status_number(Status::Paused)], read)?.collect::<rusqlite::Result<_>>()?)
 }
 
 /// How many have the status, by the index alone.
