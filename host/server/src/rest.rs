@@ -23,7 +23,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use bytes::Bytes;
 use flowhost::model::{RecordType, definition};
-use flowhost::{Code, Host, Problem};
+use flowhost::{Code, Host, Identity, Problem};
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::json;

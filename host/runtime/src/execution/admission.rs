@@ -234,8 +234,6 @@ impl Admission {
     }
 }
 
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

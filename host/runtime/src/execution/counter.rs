@@ -47,6 +47,11 @@ impl Counter {
             self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < limit).then_some(count + 1));
         entered.is_ok().then(|| Counted(self.clone()))
     }
+
+    /// Whether one more could be counted now.
+    pub(crate) fn has_room(&self, limit: Option<u32>) -> bool {
+        limit.is_none_or(|limit| self.0.load(Ordering::Relaxed) < limit)
+    }
 }
 
 impl Drop for Counted {

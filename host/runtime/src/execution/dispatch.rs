@@ -47,7 +47,7 @@ impl Host {
     }
 
     /// Puts an execution that the store has into the queue.
-    pub(super) fn push_ticket(&self, ticket: Ticket, is_woken: bool, place: Option<OwnedSemaphorePermit>) {
+    pub(super) fn push_ticket(&self, ticket: Ticket, is_woken: bool, place: Option<QueuePlace>) {
         let counted = self.count(&ticket);
         self.queue().push(Queued { is_woken, place, counted, ..Queued::new(ticket, None) });
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flowhost_model::{Actor, ActorKind, Digest, Execution, ExecutionLocation, RawValue, RecordId, Status};
+use flowhost_model::{Actor, ActorKind, Execution, ExecutionLocation, RawValue, RecordId, Status};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use tokio::runtime::Handle;
