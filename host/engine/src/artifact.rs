@@ -4,6 +4,8 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use data_encoding::HEXLOWER;
 use flowhost_model::Digest;
@@ -11,6 +13,8 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use crate::config::WASMTIME_VERSION;
+use crate::error::CompileError;
+use crate::host_memory;
 
 /// An artifact's file begins with the SHA-256 of the rest: wasmtime does not notice flipped bits.
 const CHECKSUM_BYTES: usize = 32;
@@ -19,28 +23,30 @@ const CHECKSUM_BYTES: usize = 32;
 ///
 /// A file is named by the component's digest and by everything that its code depends on: the engine's settings, this
 /// machine's processor and the wasmtime release. One that is stale or damaged is a miss.
+///
+/// Nothing fails because the folder cannot be used: programs are then used from memory, and compiled again after the next
+/// start. The log says so once, and once more when the folder can be used again.
 #[derive(Clone, Debug)]
 pub struct ArtifactCache {
     folder: PathBuf,
     /// Names the engine; the same for all artifacts that it can load.
     engine_key: String,
+    /// Whether the last artifact could not be kept. Written by whichever thread keeps one.
+    is_failing: Arc<AtomicBool>,
 }
 
 impl ArtifactCache {
-    /// Opens or makes the folder and removes what another engine left there.
-    pub(crate) fn open(folder: &Path, engine: &wasmtime::Engine) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+    /// Opens or makes the folder and removes what another engine, or a process that was killed, left there.
+    pub(crate) fn open(folder: &Path, engine: &wasmtime::Engine) -> Self {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let engine_key = format!("{WASMTIME_VERSION}-{:016x}", hasher.finish());
-        let cache = Self { folder: folder.to_owned(), engine_key };
-        cache.remove_foreign()?;
-        Ok(cache)
-    }
-
-    /// Where unfinished files of the compiler go: on the same file system, so that a rename finishes them.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+        let cache = Self { folder: folder.to_owned(), engine_key, is_failing: Arc::default() };
+        let opened = fs::create_dir_all(folder).and_then(|()| cache.remove_foreign());
+        if let Err(error) = opened {
+            cache.note_failure(&error);
+        }
+        cache
     }
 
     /// Whether there is an artifact of this component, whole or not.
@@ -48,23 +54,52 @@ impl ArtifactCache {
         self.path(digest).exists()
     }
 
-    /// The component, if its artifact is here and whole.
-    pub(crate) fn load(&self, engine: &wasmtime::Engine, digest: Digest) -> Option<Component> {
-        let file = fs::read(self.path(digest)).ok()?;
-        let (checksum, artifact) = file.split_at_checked(CHECKSUM_BYTES)?;
+    /// Returns the component, or `None` if its artifact is not here or not whole.
+    ///
+    /// # Errors
+    /// [`CompileError::Exhausted`] if the host has no memory for it.
+    pub(crate) fn load(&self, engine: &wasmtime::Engine, digest: Digest) -> Result<Option<Component>, CompileError> {
+        let file = match fs::read(self.path(digest)) {
+            Ok(file) => file,
+            Err(error) if host_memory::is_io_exhausted(&error) => {
+                return Err(CompileError::Exhausted(error.to_string()));
+            }
+            Err(_) => return Ok(None),
+        };
+        let Some((checksum, artifact)) = file.split_at_checked(CHECKSUM_BYTES) else { return Ok(None) };
         if Sha256::digest(artifact).as_slice() != checksum {
             tracing::warn!(%digest, "a damaged artifact was ignored; the component is compiled again");
-            return None;
+            return Ok(None);
         }
         // SAFETY: the bytes are what `store` wrote, in a folder that belongs to this host, for an engine of the same
         // settings and release.
         #[allow(unsafe_code)]
         let component = unsafe { Component::deserialize(engine, artifact) };
-        component.inspect_err(|error| tracing::warn!(%digest, %error, "an artifact was ignored")).ok()
+        match component {
+            Ok(component) => Ok(Some(component)),
+            // To compile it again would take more memory still.
+            Err(error) if host_memory::is_exhausted(&error) => Err(CompileError::Exhausted(error.to_string())),
+            Err(error) => {
+                tracing::warn!(%digest, %error, "an artifact was ignored");
+                Ok(None)
+            }
+        }
     }
 
-    /// Keeps an artifact. A file appears whole or not at all.
-    pub(crate) fn store(&self, digest: Digest, artifact: &[u8]) -> io::Result<()> {
+    /// Keeps an artifact if the folder can be used. A file appears whole or not at all.
+    pub(crate) fn store(&self, digest: Digest, artifact: &[u8]) {
+        match self.write(digest, artifact) {
+            Ok(()) if self.is_failing.swap(false, Ordering::Relaxed) => {
+                tracing::info!(folder = %self.folder.display(), "compiled programs are kept again");
+            }
+            Ok(()) => {}
+            Err(error) => self.note_failure(&error),
+        }
+    }
+
+    fn write(&self, digest: Digest, artifact: &[u8]) -> io::Result<()> {
+        // It may have been deleted while the host runs.
+        fs::create_dir_all(&self.folder)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(&Sha256::digest(artifact))?;
         file.write_all(artifact)?;
@@ -72,18 +107,89 @@ impl ArtifactCache {
         Ok(())
     }
 
+    fn note_failure(&self, error: &io::Error) {
+        if !self.is_failing.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                folder = %self.folder.display(),
+                %error,
+                "compiled programs cannot be kept: they are used from memory, and compiled again after the next start; \
+                 make the folder writable, or make room on its disk"
+            );
+        }
+    }
+
     fn path(&self, digest: Digest) -> PathBuf {
         self.folder.join(format!("{}.{}.artifact", HEXLOWER.encode(&digest.0), self.engine_key))
     }
 
+    /// Removes every other file, and tries them all.
     fn remove_foreign(&self) -> io::Result<()> {
         let own = format!(".{}.artifact", self.engine_key);
+        let mut removed = Ok(());
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             if !entry.file_name().to_string_lossy().ends_with(&own) && entry.file_type()?.is_file() {
-                fs::remove_file(entry.path())?;
+                removed = removed.and(fs::remove_file(entry.path()));
             }
         }
-        Ok(())
+        removed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    const DIGEST: Digest = Digest([7; 32]);
+
+    fn engine() -> wasmtime::Engine {
+        wasmtime::Engine::new(&config::base()).unwrap()
+    }
+
+    fn artifact(engine: &wasmtime::Engine) -> Vec<u8> {
+        engine.precompile_component(b"\0asm\x0d\0\x01\0").unwrap()
+    }
+
+    #[test]
+    fn artifact_is_loaded_until_a_bit_flips() {
+        let (folder, engine) = (tempfile::tempdir().unwrap(), engine());
+        let cache = ArtifactCache::open(folder.path(), &engine);
+        assert!(cache.load(&engine, DIGEST).unwrap().is_none());
+        cache.store(DIGEST, &artifact(&engine));
+        assert!(cache.contains(DIGEST) && cache.load(&engine, DIGEST).unwrap().is_some());
+        let mut bytes = fs::read(cache.path(DIGEST)).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(cache.path(DIGEST), bytes).unwrap();
+        assert!(cache.load(&engine, DIGEST).unwrap().is_none());
+    }
+
+    #[test]
+    fn files_of_others_are_removed_at_the_start() {
+        let (folder, engine) = (tempfile::tempdir().unwrap(), engine());
+        let cache = ArtifactCache::open(folder.path(), &engine);
+        cache.store(DIGEST, &artifact(&engine));
+        for left in [".tmpAb12cD", "0707.47.0.0-00.artifact"] {
+            fs::write(folder.path().join(left), "left behind").unwrap();
+        }
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        let cache = ArtifactCache::open(folder.path(), &engine);
+        assert!(cache.contains(DIGEST));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert!(!cache.is_failing.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn folder_that_cannot_be_used_fails_nothing() {
+        let (folder, engine) = (tempfile::tempdir().unwrap(), engine());
+        let place = folder.path().join("artifacts");
+        fs::write(&place, "a file").unwrap();
+        let cache = ArtifactCache::open(&place, &engine);
+        cache.store(DIGEST, &artifact(&engine));
+        assert!(cache.is_failing.load(Ordering::Relaxed) && !cache.contains(DIGEST));
+        assert!(cache.load(&engine, DIGEST).unwrap().is_none());
+        fs::remove_file(&place).unwrap();
+        cache.store(DIGEST, &artifact(&engine));
+        assert!(!cache.is_failing.load(Ordering::Relaxed) && cache.contains(DIGEST));
     }
 }

@@ -5,12 +5,13 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTableError;
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use crate::bindings::flowhost::flow::types;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::engine::Program;
+use crate::host_memory;
 use crate::journal::Kept;
 use crate::log::Log;
 use crate::meter::{Meter, Metered};
@@ -139,8 +140,8 @@ fn failed(state: &mut State, error: &wasmtime::Error) -> Outcome {
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
         return Outcome::OutputLimit(LimitedOutput::Handles);
     }
-    if error.is::<PoolConcurrencyLimitError>() {
-        return Outcome::HostFault(format!("{error:#}"));
+    if let Some(outcome) = host_memory::exhausted(error) {
+        return outcome;
     }
     // The names in it are the component's own, and as long as it likes.
     let trace = error.downcast_ref::<WasmBacktrace>().map(|trace| shortened(trace.to_string()));

@@ -14,6 +14,7 @@ mod contract;
 mod engine;
 mod error;
 mod handler;
+mod host_memory;
 mod invoke;
 mod journal;
 mod log;

@@ -41,6 +41,8 @@ enum Run {
     Ended(Outcome),
     /// It leaves memory, and goes on later.
     Left(Leaving),
+    /// The host has no memory for it: it leaves, and is tried again after a pause.
+    Postponed(Leaving),
     /// The store had the last word before it ran.
     Superseded,
 }
@@ -54,6 +56,13 @@ struct Leaving {
     due: Option<Instant>,
     first: u64,
     entries: Vec<JournalEntry>,
+}
+
+impl Leaving {
+    /// An execution that waits for nothing but its turn.
+    fn scheduled(first: u64, entries: Vec<JournalEntry>) -> Self {
+        Self { status: Status::Scheduled, message: None, wake_at: None, due: None, first, entries }
+    }
 }
 
 impl Host {
@@ -92,7 +101,12 @@ impl Host {
             }
             Err(problem) => {
                 live.begin(self.now(), queue_wait);
-                Run::Ended(end::without_program(problem))
+                match end::without_program(problem) {
+                    Outcome::HostExhausted(_) if live.is_durable() && live.stop.reason().is_none() => {
+                        Run::Postponed(Leaving::scheduled(0, Vec::new()))
+                    }
+                    outcome => Run::Ended(outcome),
+                }
             }
         };
         drop(slot);
@@ -100,6 +114,10 @@ impl Host {
         match run {
             Run::Ended(outcome) => self.finish(&live, outcome, held).await,
             Run::Left(leaving) => self.leave(&live, leaving, held).await,
+            Run::Postponed(leaving) => {
+                self.leave(&live, leaving, held).await;
+                self.claim_after(TRY_AGAIN_AFTER);
+            }
             Run::Superseded => drop(held),
         }
     }
@@ -151,12 +169,19 @@ impl Host {
                 let due = due.filter(|_| limit.is_relative);
                 leaving(Status::Waiting, live.execution().status_message, limit.until, due)
             }
-            (Outcome::Cancelled | Outcome::Suspended(_), Some(StopReason::Pause)) => {
+            (Outcome::Cancelled | Outcome::Suspended(_) | Outcome::HostExhausted(_), Some(StopReason::Pause)) => {
                 leaving(Status::Paused, Some(super::PAUSED.to_owned()), None, None)
             }
-            (Outcome::Cancelled | Outcome::Suspended(_), Some(StopReason::HandBack)) if live.is_durable() => {
+            (Outcome::Cancelled | Outcome::Suspended(_) | Outcome::HostExhausted(_), Some(StopReason::HandBack))
+                if live.is_durable() =>
+            {
                 note_hand_back(live);
                 leaving(Status::Scheduled, None, None, None)
+            }
+            (Outcome::HostExhausted(reason), None) if live.is_durable() => {
+                tracing::warn!(execution = %live.id, %reason, "the host has no memory for an execution; it runs again later");
+                let (first, entries) = journal.take_pending();
+                Run::Postponed(Leaving::scheduled(first, entries))
             }
             (Outcome::Suspended(_), Some(StopReason::Cancel | StopReason::HandBack)) => Run::Ended(Outcome::Cancelled),
             (outcome, _) => Run::Ended(outcome),
