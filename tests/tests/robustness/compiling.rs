@@ -94,8 +94,8 @@ fn unwritable_artifacts_are_told_once_and_fail_no_call() {
     fs::remove_dir_all(&artifacts).unwrap();
     fs::write(&artifacts, "not a folder").unwrap();
     let host = host.restart();
-    for webhook in [former, host.webhook("echo", "echo"), host.webhook("signup", "signup")] {
-        webhook.call(&host, &json!({ "name": "a", "email": "a@example.com" })).send().ok();
+    for webhook in [former, host.webhook("echo", "echo")] {
+        webhook.call(&host, &json!({})).send().ok();
     }
     let told = "compiled programs cannot be kept";
     assert_eq!(host.log().matches(told).count(), 1, "{}", host.log());
@@ -104,6 +104,18 @@ fn unwritable_artifacts_are_told_once_and_fail_no_call() {
     host.deploy("exit");
     assert!(host.log().contains("compiled programs are kept again"), "{}", host.log());
     assert_eq!(fs::read_dir(&artifacts).unwrap().count(), 1);
+}
+
+#[test]
+fn deployment_on_a_full_disk_is_refused_as_such() {
+    let host = Setup::new().set("data_bytes", 4 << 20).start();
+    let ballast = json!({ "ballast": "x".repeat(20_000) }).to_string();
+    let mut names = (0..1_000).map(|number| format!("ballast-{number}"));
+    let refused = names.find_map(|name| Some(host.set(&name, &ballast)).filter(|answer| answer.status >= 400));
+    refused.expect("the disk is full some time").problem(503, "host.storage-full");
+    let answer = host.deploy_as("hello", component("hello"));
+    assert_eq!(answer.problem(503, "host.storage-full")["fault"], "host");
+    host.read("flow/hello?by=name").problem(404, "record.not-found");
 }
 
 #[test]
