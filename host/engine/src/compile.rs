@@ -13,6 +13,7 @@ use std::num::NonZero;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -264,16 +265,16 @@ fn worker(arguments: &[String]) -> Result<(), CompileError> {
         return Err(CompileError::Host("expected a size, a number of bytes and a number of seconds".into()));
     };
     let number = |text: &String| text.parse::<u64>().map_err(|error| CompileError::Host(error.to_string()));
-    limit_process(number(memory)?, number(seconds)?).map_err(|error| host_failed(error.into()))?;
+    let (size, memory, seconds) = (number(size)?, number(memory)?, number(seconds)?);
     // Not being allowed to be nice is no reason not to work.
     let _niceness = rustix::process::nice(NICENESS);
     let mut component = Vec::new();
-    let size = number(size)?;
     io::stdin().take(size).read_to_end(&mut component).map_err(host_failed)?;
     if component.len() as u64 != size {
         return Err(CompileError::Host("the component is not whole".into()));
     }
     end_with_host().map_err(host_failed)?;
+    limit_process(memory, seconds).map_err(|error| host_failed(error.into()))?;
     let engine = wasmtime::Engine::new(&config::base()).map_err(|error| CompileError::Host(error.to_string()))?;
     let artifact = precompile(&engine, &component)?;
     let mut stdout = io::stdout().lock();
@@ -283,7 +284,7 @@ fn worker(arguments: &[String]) -> Result<(), CompileError> {
 
 /// Sets the limits that the system keeps for this process.
 fn limit_process(memory: u64, seconds: u64) -> rustix::io::Result<()> {
-    // What the process has before it begins (its program, what its allocator set aside) is not the component's doing.
+    // What the process has before it compiles (its program, the component, what its allocator set aside) is not counted.
     let memory = address_space().saturating_add(memory);
     let limit = |current: u64, maximum: u64| Rlimit { current: Some(current), maximum: Some(maximum) };
     rustix::process::setrlimit(Resource::As, limit(memory, memory))?;
@@ -293,10 +294,13 @@ fn limit_process(memory: u64, seconds: u64) -> rustix::io::Result<()> {
     rustix::process::setrlimit(Resource::Fsize, limit(0, 0))
 }
 
-/// Ends this process when its host does not hold the other end of standard input any more.
+/// Ends this process when its host does not hold the other end of standard input any more. Returns when the thread that
+/// watches it has all the memory that it needs, which the allocator reserves by the dozens of megabytes.
 fn end_with_host() -> io::Result<()> {
-    let watch = || {
+    let (begun, has_begun) = mpsc::channel();
+    let watch = move || {
         let mut stdin = io::stdin().lock();
+        let _begun = begun.send(());
         loop {
             match stdin.read(&mut [0]) {
                 Ok(0) => break,
@@ -307,7 +311,9 @@ fn end_with_host() -> io::Result<()> {
         // Whatever the other threads are in the middle of, nobody waits for it.
         let _ended = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
     };
-    thread::Builder::new().name("host-watch".into()).stack_size(WATCH_STACK).spawn(watch).map(drop)
+    thread::Builder::new().name("host-watch".into()).stack_size(WATCH_STACK).spawn(watch)?;
+    let _begun = has_begun.recv();
+    Ok(())
 }
 
 /// The address space of this process in bytes; 0 where the system does not tell.

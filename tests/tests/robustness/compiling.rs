@@ -76,9 +76,11 @@ fn compiler_ends_when_its_host_is_killed() {
         let mut names = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("comm")).ok());
         names.any(|name| name.trim() == "host-watch").then_some(worker)
     });
-    let limits = fs::read_to_string(format!("/proc/{worker}/limits")).unwrap();
-    let limited = |what: &str| limits.lines().any(|line| line.starts_with(what) && !line.contains("unlimited"));
-    assert!(limited("Max cpu time") && limited("Max address space") && limited("Max file size"), "{limits}");
+    until("the compiler has its limits", || {
+        let limits = fs::read_to_string(format!("/proc/{worker}/limits")).unwrap();
+        let limited = |what: &str| limits.lines().any(|line| line.starts_with(what) && !line.contains("unlimited"));
+        ["Max cpu time", "Max address space", "Max file size"].into_iter().all(limited).then_some(())
+    });
     host.kill();
     let (_, ended) = waitpid(Pid::from_raw(worker), WaitOptions::empty()).unwrap().unwrap();
     assert_eq!(ended.terminating_signal(), Some(Signal::KILL.as_raw()), "{ended:?}");
