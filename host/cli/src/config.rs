@@ -146,6 +146,7 @@ const NUMBERS: &[Number] = numbers! {
     compile_component_bytes: u64 = limits.compile.component_bytes, 8, 1 << 30;
     compile_time_ms: duration = limits.compile.time, 1, LONGEST_MS;
     compile_memory_bytes: u64 = limits.compile.memory_bytes, 256 << 20, 1 << 40;
+    compile_artifact_bytes: u64 = limits.compile.artifact_bytes, 1 << 20, 4 << 30;
     compile_parallel: usize = limits.compile.parallel, 1, 64;
     http_body_bytes: u64 = limits.http.body_bytes, 0, BODY_BYTES_CAP;
     http_time_ms: duration = limits.http.time, 1, LONGEST_MS;

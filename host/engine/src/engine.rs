@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use flowhost_model::{Digest, FlowMetadata};
+use flowhost_model::{Digest, FlowMetadata, bounded_line};
 use tokio::sync::Semaphore;
 use wasmtime::component::{Component, Linker};
 
@@ -15,11 +15,14 @@ use crate::contract::Contract;
 use crate::error::{CompileError, EngineError, InvalidComponent};
 use crate::guest_threads::{GuestThreads, Pace};
 use crate::memory::{FlowMemory, GuestMemory};
-use crate::{State, handler, metadata, names, ticker, wasi};
+use crate::{State, handler, host_memory, metadata, names, ticker, wasi};
 
 /// Instances beyond the executions that a host admits. A slot is free again only after its store is dropped, a moment
 /// after the execution has ended.
 const SPARE_INSTANCES: u32 = 16;
+
+/// The longest reason that is told of a component that does not link, in bytes.
+const REASON_LIMIT: usize = 2_000;
 
 /// Compiles flows and makes them callable. Cheap to clone.
 #[derive(Clone)]
@@ -109,11 +112,10 @@ impl Engine {
     pub async fn load(&self, digest: Digest) -> Result<Option<Program>, CompileError> {
         let engine = self.clone();
         let loaded = tokio::task::spawn_blocking(move || {
-            let component = engine.shared.cache.load(&engine.shared.engine, digest);
+            let component = engine.shared.cache.load(&engine.shared.engine, digest)?;
             component.map(|component| engine.link(&component)).transpose()
         });
-        let program = loaded.await.map_err(|error| CompileError::Host(error.to_string()))?;
-        Ok(program?)
+        loaded.await.map_err(|error| CompileError::Host(error.to_string()))?
     }
 
     /// Checks a component, compiles it, keeps the artifact, and links it. Nothing is kept of one that is refused.
@@ -126,7 +128,7 @@ impl Engine {
         }
         let shared = &self.shared;
         let permit = shared.compilations.acquire().await.map_err(|error| CompileError::Host(error.to_string()))?;
-        let compiled = shared.compiler.compile(&shared.engine, component, shared.cache.folder(), shared.limits).await?;
+        let compiled = shared.compiler.compile(&shared.engine, component, shared.limits).await?;
         drop(permit);
         let engine = self.clone();
         let linked = tokio::task::spawn_blocking(move || engine.adopt(digest, &compiled)).await;
@@ -142,23 +144,19 @@ impl Engine {
         #[allow(unsafe_code)]
         let component = unsafe { Component::deserialize(&shared.engine, artifact) };
         // What was just compiled is in order; it does not load where it does not fit into an instance's place in the pool.
-        let component = component.map_err(|error| InvalidComponent::BeyondSandbox(one_line(&error)))?;
+        let component = component.map_err(|error| refused(&error, InvalidComponent::BeyondSandbox))?;
         let program = self.link(&component)?;
         // A flow runs without its artifact on disk; the next start then compiles it again.
-        if let Err(error) = shared.cache.store(digest, artifact) {
-            tracing::warn!(%digest, %error, "the compiled component could not be kept");
-        }
+        shared.cache.store(digest, artifact);
         Ok(program)
     }
 
-    fn link(&self, component: &Component) -> Result<Program, InvalidComponent> {
+    fn link(&self, component: &Component) -> Result<Program, CompileError> {
         let shared = &self.shared;
         check_resources(component)?;
-        let instance = shared
-            .linker
-            .instantiate_pre(component)
-            .map_err(|error| InvalidComponent::WrongImport(one_line(&error)))?;
-        let flow = FlowPre::new(instance).map_err(|error| InvalidComponent::WrongExport(one_line(&error)))?;
+        let instance =
+            shared.linker.instantiate_pre(component).map_err(|error| refused(&error, InvalidComponent::WrongImport))?;
+        let flow = FlowPre::new(instance).map_err(|error| refused(&error, InvalidComponent::WrongExport))?;
         handler::check(component)?;
         let (engine, threads) = (shared.engine.clone(), shared.threads.clone());
         let memory = Arc::new(FlowMemory::new(shared.guests.clone()));
@@ -186,8 +184,7 @@ impl EngineBuilder {
 
     /// Starts the engine, with its artifacts in `folder`.
     pub fn build(self, folder: &Path, compiler: Compiler, limits: CompileLimits) -> Result<Engine, EngineError> {
-        let cache = ArtifactCache::open(folder, &self.engine)
-            .map_err(|error| EngineError::Cache { folder: folder.display().to_string(), error })?;
+        let cache = ArtifactCache::open(folder, &self.engine);
         ticker::start(&self.engine).map_err(EngineError::Thread)?;
         let shared = Shared {
             engine: self.engine,
@@ -222,6 +219,9 @@ fn check_resources(component: &Component) -> Result<(), InvalidComponent> {
     Ok(())
 }
 
-fn one_line(error: &wasmtime::Error) -> String {
-    format!("{error:#}").replace('\n', " ")
+/// Why wasmtime refuses a component: the host has no memory for it, or the component is at fault. The names in the text are
+/// the component's own.
+fn refused(error: &wasmtime::Error, invalid: impl FnOnce(String) -> InvalidComponent) -> CompileError {
+    let reason = bounded_line(format_args!("{error:#}"), REASON_LIMIT);
+    if host_memory::is_exhausted(error) { CompileError::Exhausted(reason) } else { invalid(reason).into() }
 }

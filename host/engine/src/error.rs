@@ -7,14 +7,6 @@ pub enum EngineError {
     /// wasmtime refuses the configuration, or an interface is linked twice.
     #[error("the WebAssembly engine cannot start: {0}")]
     Engine(String),
-    /// The artifact cache's folder cannot be used.
-    #[error("the artifact cache `{folder}` cannot be used: {error}")]
-    Cache {
-        /// The folder.
-        folder: String,
-        /// What the system says.
-        error: std::io::Error,
-    },
     /// The epoch thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -96,7 +88,10 @@ pub enum CompileError {
     /// The component is at fault.
     #[error(transparent)]
     Invalid(#[from] InvalidComponent),
-    /// The host is: no room for the artifact, no process for the compiler.
+    /// The host has no memory or no process for it. The same component may compile later.
+    #[error("the host has no memory to compile the component: {0}")]
+    Exhausted(String),
+    /// The host failed.
     #[error("the component could not be compiled: {0}")]
     Host(String),
 }

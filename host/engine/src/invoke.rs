@@ -5,13 +5,14 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTableError;
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use crate::bindings::flowhost::flow::types;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::engine::Program;
 use crate::guest_threads::Signals;
+use crate::host_memory;
 use crate::journal::Kept;
 use crate::log::Log;
 use crate::meter::{Meter, Metered};
@@ -23,6 +24,9 @@ use crate::wasi::LogBudgetExceeded;
 
 /// Handles that wasmtime counts beyond ours: those to resources of the guest's own. Ours are refused first, with a reason.
 const GUEST_HANDLES: usize = 10_000;
+
+/// Why a call ended that found no memory within the host's budget for all flows.
+const NO_MEMORY_LEFT: &str = "the flows that run have all the memory that `guest_bytes` permits";
 
 /// What a call is given beside its input.
 pub struct Invocation {
@@ -101,7 +105,7 @@ impl Program {
         let outcome = match ended {
             Ended::Cancelled => Outcome::Cancelled,
             Ended::TimeLimit => Outcome::TimeLimit,
-            Ended::Returned(_) if state.is_short() => Outcome::NoHostMemory,
+            Ended::Returned(_) if state.is_short() => Outcome::HostExhausted(NO_MEMORY_LEFT.to_owned()),
             Ended::Returned(Ok(returned)) if size(&returned) > budget.output_bytes => {
                 Outcome::OutputLimit(LimitedOutput::Outputs)
             }
@@ -152,8 +156,8 @@ fn failed(state: &mut State, error: &wasmtime::Error) -> Outcome {
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
         return Outcome::OutputLimit(LimitedOutput::Handles);
     }
-    if error.is::<PoolConcurrencyLimitError>() {
-        return Outcome::HostFault(format!("{error:#}"));
+    if let Some(outcome) = host_memory::exhausted(error) {
+        return outcome;
     }
     let trace = error.downcast_ref::<WasmBacktrace>().map(trace::text);
     if let Some((message, place)) = state.take_panic() {

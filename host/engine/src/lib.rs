@@ -15,6 +15,7 @@ mod engine;
 mod error;
 mod guest_threads;
 mod handler;
+mod host_memory;
 mod invoke;
 mod journal;
 mod log;

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowhost_model::is_fair_share;
-use wasmtime::{ResourceLimiter, Result};
+use wasmtime::{Error, ResourceLimiter, Result};
 
 use crate::config::CORE_INSTANCES_PER_COMPONENT;
+use crate::host_memory;
 
 /// What one element of a table costs: a pointer.
 const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
@@ -253,6 +254,15 @@ impl ResourceLimiter for MemoryLimiter {
         self.take(desired.saturating_sub(current).saturating_mul(TABLE_ELEMENT_BYTES))
     }
 
+    // Told that a growth within its budget failed, the guest would abort, or return an error, and be blamed for it.
+    fn memory_grow_failed(&mut self, error: Error) -> Result<()> {
+        if host_memory::is_exhausted(&error) { Err(error) } else { Ok(()) }
+    }
+
+    fn table_grow_failed(&mut self, error: Error) -> Result<()> {
+        if host_memory::is_exhausted(&error) { Err(error) } else { Ok(()) }
+    }
+
     // A pool has places for as many; without one, this keeps what instances themselves take within bounds.
     fn instances(&self) -> usize {
         CORE_INSTANCES_PER_COMPONENT as usize
@@ -287,6 +297,15 @@ mod tests {
         assert!(!limiter.memory_growing(0, 100, None).unwrap());
         assert!(limiter.denied());
         assert_eq!(limiter.used(), 920);
+    }
+
+    #[test]
+    fn growth_that_the_host_has_no_memory_for_ends_the_call() {
+        let mut limiter = limiter(1000);
+        let mapping = || Error::from(rustix::io::Errno::NOMEM).context("mprotect");
+        assert!(limiter.memory_grow_failed(mapping()).is_err());
+        assert!(limiter.table_grow_failed(mapping()).is_err());
+        assert!(limiter.memory_grow_failed(wasmtime::format_err!("Memory maximum size exceeded")).is_ok());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What a flow says about itself: a custom section of its component, read when it is uploaded.
 
-use flowhost_model::{FlowMetadata, normalize_name};
+use flowhost_model::{FlowMetadata, bounded_line, normalize_name};
 use wasmparser::{Parser, Payload};
 
+use crate::contract::malformed;
 use crate::error::InvalidComponent;
 
 /// The section's name. Toolchains leave it in the core module that the component is made of.
@@ -15,6 +16,9 @@ const LIMIT: usize = 64 << 10;
 const TITLE_LIMIT: usize = 200;
 const DESCRIPTION_LIMIT: usize = 10_000;
 
+/// The longest reason that is told, in bytes. It may repeat what the section holds.
+const REASON_LIMIT: usize = 500;
+
 /// The most hosts, and the most secrets.
 const LIST_LIMIT: usize = 100;
 
@@ -22,7 +26,7 @@ const LIST_LIMIT: usize = 100;
 pub(crate) fn read(component: &[u8]) -> Result<Option<FlowMetadata>, InvalidComponent> {
     let mut found = None;
     for payload in Parser::new(0).parse_all(component) {
-        let payload = payload.map_err(|error| InvalidComponent::Malformed(error.to_string()))?;
+        let payload = payload.map_err(|error| malformed(&error))?;
         if let Payload::CustomSection(section) = payload
             && section.name() == SECTION
             && found.replace(section.data()).is_some()
@@ -34,7 +38,8 @@ pub(crate) fn read(component: &[u8]) -> Result<Option<FlowMetadata>, InvalidComp
     if data.len() > LIMIT {
         return Err(wrong(format!("it has {} bytes, at most {LIMIT} are allowed", data.len())));
     }
-    let metadata: FlowMetadata = serde_json::from_slice(data).map_err(|error| wrong(error.to_string()))?;
+    let metadata: FlowMetadata =
+        serde_json::from_slice(data).map_err(|error| wrong(bounded_line(error, REASON_LIMIT)))?;
     check(&metadata)?;
     Ok(Some(metadata))
 }

@@ -4,6 +4,7 @@
 //! make, each with the one definition that validation, API and documentation come from ([`definition`]), and the one that
 //! the host makes, the [`Execution`] with its log.
 
+mod bounded_text;
 mod execution;
 mod filter;
 mod id;
@@ -18,6 +19,7 @@ mod status;
 mod timestamp;
 mod types;
 
+pub use bounded_text::{bounded_line, bounded_text};
 pub use execution::{
     Actor, ActorKind, ConcurrencyLimit, Execution, Failure, FlowRef, LogLevel, LogLine, LogSource, RequestRecord,
     WebhookRef,

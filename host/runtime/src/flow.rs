@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flowhost_engine::{Engine, Program};
 use flowhost_model::{
     Digest, Flow, FlowMetadata, FlowOptions, FlowRef, FlowVersion, Operation, RawValue, Record, RecordId, RecordType,
+    bounded_line,
 };
 use flowhost_store::{Expected, RecordWrite, Store, StoredRecord, Write};
 use serde_json::Value;
@@ -22,6 +23,9 @@ use crate::record::{RecordView, may_read};
 /// The largest input, in bytes, that is held against its schema right where it is: what is larger may take long, and others
 /// wait for the thread.
 const CHECKED_AT_ONCE: usize = 16 << 10;
+
+/// The longest reason that is told of what a flow says about itself, in bytes. It may repeat what the flow says.
+const REASON_LIMIT: usize = 1_000;
 
 /// What a deployment did.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -50,7 +54,10 @@ pub struct Missing {
 /// Refuses what a flow says about itself where nothing can come of it.
 fn check_metadata(metadata: Option<&FlowMetadata>) -> Result<(), Problem> {
     let hosts = metadata.iter().flat_map(|metadata| &metadata.hosts);
-    let wrong = |error| flowhost_engine::InvalidComponent::Metadata(format!("`hosts`: {error}"));
+    let wrong = |error| {
+        let reason = bounded_line(format_args!("`hosts`: {error}"), REASON_LIMIT);
+        flowhost_engine::InvalidComponent::Metadata(reason)
+    };
     AllowList::new(hosts).map_err(wrong).map_err(flowhost_engine::CompileError::Invalid)?;
     let schemas = metadata
         .iter()
@@ -100,7 +107,8 @@ impl ActiveVersion {
     async fn check(&self, host: &Host, input: &RawValue, checked: fn(&Value) -> &Value) -> Result<(), Problem> {
         let Some(schema) = self.input_schema.clone() else { return Ok(()) };
         let what = format!("the input does not fit the flow `{}`", self.flow.name);
-        if input.get().len() <= CHECKED_AT_ONCE {
+        let size = input.get().len();
+        if size <= CHECKED_AT_ONCE && schema.is_quick(size) {
             return check(&schema, &what, input, checked);
         }
         let input = input.to_owned();
@@ -185,11 +193,8 @@ impl Host {
             }
             None => self.permit(by, Operation::Create, RecordType::Flow, Some(self.default_project()))?,
         }
-        let digest = Digest(Sha256::digest(&component).into());
         let size = component.len() as u64;
-        self.engine().check(&component).map_err(flowhost_engine::CompileError::Invalid)?;
-        let metadata = self.engine().metadata(&component).map_err(flowhost_engine::CompileError::Invalid)?;
-        check_metadata(metadata.as_ref())?;
+        let (component, digest, metadata) = self.examine(component).await?;
         let cell = self.programs().cell(digest);
         cell.get_or_try_init(|| async {
             if let Some(program) = self.engine().load(digest).await? {
@@ -234,6 +239,20 @@ impl Host {
         let added = Write::FlowVersion { version: version.clone(), component };
         self.activate(by, &mut flow, &version, expected, Some(added), commit_message).await?;
         Ok(Deployed { flow, version, is_new_flow, is_unchanged: false })
+    }
+
+    /// Checks a component and reads what it says about itself. Returns it with both.
+    async fn examine(&self, component: Vec<u8>) -> Result<(Vec<u8>, Digest, Option<FlowMetadata>), Problem> {
+        let engine = self.engine().clone();
+        // It is as large as its author likes, and calls need the thread that this is called on.
+        let examined = tokio::task::spawn_blocking(move || -> Result<_, Problem> {
+            engine.check(&component).map_err(flowhost_engine::CompileError::Invalid)?;
+            let metadata = engine.metadata(&component).map_err(flowhost_engine::CompileError::Invalid)?;
+            check_metadata(metadata.as_ref())?;
+            let digest = Digest(Sha256::digest(&component).into());
+            Ok((component, digest, metadata))
+        });
+        examined.await.map_err(Problem::host)?
     }
 
     /// Makes an earlier version of a flow the active one again.
@@ -331,10 +350,15 @@ impl Host {
             None => {
                 let digest = version.flow.digest;
                 let program = self.programs().get(digest, &version.program).await;
-                if program.is_ok() {
-                    self.unusable().remove(&digest);
-                } else {
-                    self.unusable().insert(digest);
+                match &program {
+                    Ok(_) => {
+                        self.unusable().remove(&digest);
+                    }
+                    // Of a host without memory nothing follows for the component.
+                    Err(problem) if problem.code == Code::HostBusy => {}
+                    Err(_) => {
+                        self.unusable().insert(digest);
+                    }
                 }
                 // It was valid when it was uploaded: that it is not any more is nothing a caller can mend.
                 program.map_err(|problem| match problem.code {

@@ -4,7 +4,9 @@
 //! a schema makes for each value is limited when it is compiled.
 
 use std::collections::HashMap;
+use std::io;
 
+use flowhost_model::bounded_text;
 use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -19,11 +21,26 @@ const DEPTH_LIMIT: usize = 64;
 /// twice to the next would stand for a trillion.
 const WORK_LIMIT: u64 = 2_000;
 
+/// How often more the library looks at what is within a schema that has `unevaluatedProperties` or `unevaluatedItems`: once for
+/// itself, and once or twice for the keyword. Within each other they multiply: eighteen levels in 800 bytes took four seconds
+/// for `{"a":1}`, and each two more seven times as long.
+const UNEVALUATED_FACTOR: u64 = 3;
+
+/// The most that holding a value against a schema may take, in schemas and the like times places of the value: a few seconds.
+const VALUE_WORK_LIMIT: u64 = 50_000_000;
+
+/// What a regular expression and a place of a value are worth, as steps of that work, and how many bytes of a text one is.
+const PATTERN_WORK: u64 = 4;
+const TEXT_BYTES_OF_STEP: u64 = 32;
+
+/// The most that is done right where a value arrives, as [`VALUE_WORK_LIMIT`] counts: some milliseconds.
+const WORK_AT_ONCE: u64 = 1 << 20;
+
 /// How many regular expressions a schema may have, and how much memory each may take, in bytes.
 const PATTERNS_LIMIT: usize = 100;
 const PATTERN_BYTES: usize = 256 << 10;
 
-/// How many violations are told at once, and the most characters of what is said about one, and of its place.
+/// How many violations are told at once, and the most bytes of what is said about one, and of its place.
 const VIOLATIONS: usize = 20;
 const REASON_LIMIT: usize = 500;
 
@@ -58,7 +75,7 @@ pub struct Violation {
 ///
 /// Error: why it is none, or none that can be used here.
 pub(crate) fn compile(schema: &Value) -> Result<Schema, String> {
-    let size = schema.to_string().len();
+    let size = text_length(schema);
     if size > SIZE_LIMIT {
         return Err(format!("the schema has {size} bytes, at most {SIZE_LIMIT} are allowed"));
     }
@@ -68,16 +85,21 @@ pub(crate) fn compile(schema: &Value) -> Result<Schema, String> {
     let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES);
     let built = jsonschema::options().offline().with_pattern_options(patterns).build(schema);
     built.map(|validator| Schema { validator, cost, has_alternatives }).map_err(|error| {
-        let place = error.instance_path().to_string();
+        let place = bounded_text(error.instance_path(), REASON_LIMIT);
         let place = if place.is_empty() { String::new() } else { format!("`{place}`: ") };
-        format!("{place}{}", shortened(error.to_string()))
+        format!("{place}{}", bounded_text(error, REASON_LIMIT))
     })
 }
 
 impl Schema {
     /// What of the value does not fit, the first of it where that is or could be much; nothing where all of it does.
     pub(crate) fn violations(&self, value: &Value) -> Vec<Violation> {
-        match self.way(value) {
+        let size = Size::of(value);
+        if self.cost.work.saturating_mul(size.steps()) > VALUE_WORK_LIMIT {
+            let reason = "the value is too large for the host to check it against this schema";
+            return vec![Violation { place: String::new(), reason: reason.to_owned() }];
+        }
+        match self.way(&size) {
             Way::All => self.validator.iter_errors(value).take(VIOLATIONS).map(Violation::from).collect(),
             Way::First => self.validator.validate(value).err().map(Violation::from).into_iter().collect(),
             Way::Whether if self.validator.is_valid(value) => Vec::new(),
@@ -88,10 +110,14 @@ impl Schema {
         }
     }
 
-    /// How violations of this value can be looked for.
-    fn way(&self, value: &Value) -> Way {
-        let mut size = Size::default();
-        size.count(value, 0);
+    /// Whether a value of so many bytes of JSON is checked in some milliseconds at the most. What takes longer must not be
+    /// checked on a thread that others wait for.
+    pub(crate) fn is_quick(&self, bytes: usize) -> bool {
+        self.cost.work.saturating_mul(bytes as u64) <= WORK_AT_ONCE
+    }
+
+    /// How violations of a value of this size can be looked for.
+    fn way(&self, size: &Size) -> Way {
         let paths = self.cost.violations.saturating_mul(size.paths);
         if self.cost.bytes.saturating_mul(size.places).saturating_add(paths) <= COLLECTED_BYTES {
             Way::All
@@ -120,17 +146,34 @@ struct Size {
     places: u64,
     /// The length of all their pointers together.
     paths: u64,
+    /// The length of all texts together, names of members among them.
+    texts: u64,
 }
 
 impl Size {
+    fn of(value: &Value) -> Self {
+        let mut size = Self::default();
+        size.count(value, 0);
+        size
+    }
+
+    /// How often a schema that stands for one is looked at.
+    fn steps(&self) -> u64 {
+        self.places + self.texts / TEXT_BYTES_OF_STEP
+    }
+
     fn count(&mut self, value: &Value, path: u64) {
         self.places += 1;
         self.paths = self.paths.saturating_add(path);
         match value {
             Value::Array(items) => items.iter().for_each(|item| self.count(item, path + 8)),
             Value::Object(members) => {
-                members.iter().for_each(|(name, member)| self.count(member, path + 1 + name.len() as u64));
+                for (name, member) in members {
+                    self.texts += name.len() as u64;
+                    self.count(member, path + 1 + name.len() as u64);
+                }
             }
+            Value::String(text) => self.texts += text.len() as u64,
             _ => {}
         }
     }
@@ -138,15 +181,28 @@ impl Size {
 
 impl From<ValidationError<'_>> for Violation {
     fn from(error: ValidationError<'_>) -> Self {
-        Self { place: shortened(error.instance_path().to_string()), reason: shortened(error.to_string()) }
+        // Both may repeat all of the value.
+        Self { place: bounded_text(error.instance_path(), REASON_LIMIT), reason: bounded_text(error, REASON_LIMIT) }
     }
 }
 
-fn shortened(text: String) -> String {
-    match text.char_indices().nth(REASON_LIMIT) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+/// The length of a value as text, in bytes.
+fn text_length(value: &Value) -> usize {
+    struct Length(usize);
+    impl io::Write for Length {
+        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+            self.0 += piece.len();
+            Ok(piece.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
+    let mut length = Length(0);
+    // Neither a value nor the counter fails.
+    let _counted = serde_json::to_writer(&mut length, value);
+    length.0
 }
 
 /// What holding a value against a schema may cost, references followed.
@@ -154,6 +210,8 @@ fn shortened(text: String) -> String {
 struct Cost {
     /// How many schemas it stands for.
     schemas: u64,
+    /// How many schemas, values to compare with and the like each place of a value may be held against.
+    work: u64,
     /// How many violations one place of a value may be told of, and how much they take in bytes.
     violations: u64,
     bytes: u64,
@@ -163,6 +221,7 @@ impl Cost {
     fn plus(self, other: Self) -> Self {
         Self {
             schemas: self.schemas.saturating_add(other.schemas),
+            work: self.work.saturating_add(other.work),
             violations: self.violations.saturating_add(other.violations),
             bytes: self.bytes.saturating_add(other.bytes),
         }
@@ -170,17 +229,19 @@ impl Cost {
 
     /// What a keyword costs by itself.
     fn of_keyword(keyword: &str, value: &Value) -> Self {
-        let (violations, copied) = match keyword {
+        let (violations, work, copied) = match keyword {
             // One for each name.
             "required" | "dependentRequired" | "dependencies" => {
-                let mut size = Size::default();
-                size.count(value, 0);
-                (size.places, value.to_string().len() as u64)
+                let names = Size::of(value).places;
+                (names, names, text_length(value) as u64)
             }
-            "not" | "pattern" => (1, value.to_string().len() as u64),
-            _ => (1, 0),
+            "not" => (1, 0, text_length(value) as u64),
+            "pattern" => (1, PATTERN_WORK, text_length(value) as u64),
+            "patternProperties" => (1, PATTERN_WORK * value.as_object().map_or(0, Map::len) as u64, 0),
+            "enum" | "const" => (1, Size::of(value).places, 0),
+            _ => (1, 0, 0),
         };
-        Self { schemas: 0, violations, bytes: violations * VIOLATION_BYTES + copied * COPY_FACTOR }
+        Self { schemas: 0, work, violations, bytes: violations * VIOLATION_BYTES + copied * COPY_FACTOR }
     }
 }
 
@@ -196,7 +257,7 @@ struct Survey<'a> {
 impl<'a> Survey<'a> {
     /// What this schema costs.
     fn cost(&mut self, schema: &'a Value, depth: usize) -> Result<Cost, String> {
-        let mut cost = Cost { schemas: 1, violations: 1, bytes: VIOLATION_BYTES };
+        let mut cost = Cost { schemas: 1, work: 1, violations: 1, bytes: VIOLATION_BYTES };
         let Value::Object(members) = schema else { return Ok(cost) };
         match self.costs.get(&std::ptr::from_ref(schema)) {
             Some(Some(cost)) => return Ok(*cost),
@@ -211,9 +272,13 @@ impl<'a> Survey<'a> {
             self.has_alternatives |= matches!(keyword.as_str(), "anyOf" | "oneOf");
             let within = self.of_keyword(schema, keyword, value, depth + 1)?;
             cost = cost.plus(within).plus(Cost::of_keyword(keyword, value));
-            if cost.schemas > WORK_LIMIT {
-                return Err(format!("the schema stands for more than {WORK_LIMIT} schemas"));
-            }
+            refuse_beyond_limit(cost)?;
+        }
+        for _ in ["unevaluatedProperties", "unevaluatedItems"].iter().filter(|keyword| members.contains_key(**keyword))
+        {
+            cost.schemas = cost.schemas.saturating_mul(UNEVALUATED_FACTOR);
+            cost.work = cost.work.saturating_mul(UNEVALUATED_FACTOR);
+            refuse_beyond_limit(cost)?;
         }
         self.costs.insert(schema, Some(cost));
         Ok(cost)
@@ -226,6 +291,7 @@ impl<'a> Survey<'a> {
                 let pointer = reference.strip_prefix('#').filter(|pointer| !pointer.contains('%'));
                 let target = pointer.and_then(|pointer| self.root.pointer(pointer));
                 let missing = || {
+                    let reference = bounded_text(reference, REASON_LIMIT);
                     format!("`$ref`: `{reference}` leads nowhere; it must be a place in the schema, as `#/$defs/name`")
                 };
                 self.cost(target.ok_or_else(missing)?, depth)
@@ -285,6 +351,13 @@ impl<'a> Survey<'a> {
     }
 }
 
+fn refuse_beyond_limit(cost: Cost) -> Result<(), String> {
+    if cost.schemas > WORK_LIMIT {
+        return Err(format!("the schema stands for more than {WORK_LIMIT} schemas"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -322,9 +395,10 @@ mod tests {
     #[test]
     fn of_a_value_that_could_have_too_many_violations_the_first_is_told() {
         let compiled = |schema: Value| compile(&schema).unwrap();
+        let way = |schema: &Schema, value: &Value| schema.way(&Size::of(value));
         let (many, few) = (json!(vec![0; 500_000]), json!(vec![0; 1_000]));
         let items = compiled(json!({ "items": { "type": "null" } }));
-        assert_eq!((items.way(&few), items.way(&many)), (Way::All, Way::First));
+        assert_eq!((way(&items, &few), way(&items, &many)), (Way::All, Way::First));
         let found = items.violations(&many);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].place, "/0");
@@ -333,19 +407,19 @@ mod tests {
         for keyword in ["anyOf", "oneOf"] {
             let alternatives = compiled(json!({ "properties": { "a": { keyword: either } } }));
             let many = json!({ "a": many });
-            assert_eq!(alternatives.way(&many), Way::Whether);
+            assert_eq!(way(&alternatives, &many), Way::Whether);
             assert_eq!(alternatives.violations(&many).len(), 1);
             assert!(alternatives.violations(&json!({ "a": vec!["a"; 500_000] })).is_empty());
         }
         // What a violation has a copy of counts, and so does its place.
         let excluded = compiled(json!({ "items": { "not": { "enum": vec![0; 5_000] } } }));
-        assert_eq!(excluded.way(&few), Way::First);
+        assert_eq!(way(&excluded, &few), Way::First);
         let pattern = compiled(json!({ "items": { "pattern": "a".repeat(2_000) } }));
-        assert_eq!(pattern.way(&few), Way::First);
+        assert_eq!(way(&pattern, &few), Way::First);
         let names: Vec<String> = (0..1_000).map(|number| number.to_string()).collect();
         let required = compiled(json!({ "items": { "required": names } }));
-        assert_eq!(required.way(&few), Way::First);
-        assert_eq!(items.way(&json!({ "x".repeat(100_000): few })), Way::First);
+        assert_eq!(way(&required, &few), Way::First);
+        assert_eq!(way(&items, &json!({ "x".repeat(100_000): few })), Way::First);
     }
 
     #[test]
@@ -411,6 +485,49 @@ mod tests {
         };
         assert!(compile(&chain(50)).is_ok());
         assert!(compile(&chain(1_000)).unwrap_err().contains("deeper"));
+    }
+
+    #[test]
+    fn unevaluated_keywords_within_each_other_are_limited() {
+        for (wrap, keyword, value) in [
+            ("allOf", "unevaluatedProperties", json!({ "a": 1 })),
+            ("anyOf", "unevaluatedProperties", json!({ "a": 1 })),
+            ("oneOf", "unevaluatedProperties", json!({ "a": 1 })),
+            ("allOf", "unevaluatedItems", json!([1])),
+        ] {
+            let nested = |levels: usize| {
+                let inmost = json!({ "properties": { "a": { "type": "integer" } }, "prefixItems": [true] });
+                (0..levels).fold(inmost, |schema, _| json!({ wrap: [schema], keyword: false }))
+            };
+            assert!(compile(&nested(5)).unwrap().violations(&value).is_empty());
+            assert!(compile(&nested(8)).unwrap_err().contains("stands for more"), "{wrap} {keyword}");
+        }
+        let conditional = |levels: usize| {
+            let inmost = json!({ "properties": { "a": true } });
+            (0..levels).fold(inmost, |schema, _| json!({ "if": schema, "unevaluatedProperties": false }))
+        };
+        assert!(compile(&conditional(5)).is_ok() && compile(&conditional(8)).is_err());
+    }
+
+    #[test]
+    fn value_that_would_take_too_long_is_not_checked() {
+        let options: Vec<Value> = (0..5_000).map(|number| json!({ "a": number })).collect();
+        let schema = compile(&json!({ "items": { "enum": options } })).unwrap();
+        let items = |count: usize| json!(vec![json!({ "a": 0 }); count]);
+        assert!(schema.violations(&items(1_000)).is_empty());
+        let refused = schema.violations(&items(25_000));
+        assert!(refused.len() == 1 && refused[0].reason.contains("too large"), "{refused:?}");
+        assert!(!schema.is_quick(1_000) && compile(&json!({ "type": "object" })).unwrap().is_quick(16 << 10));
+        let pattern = compile(&json!({ "patternProperties": { "^(a|b)*x$": false, "c": true } })).unwrap();
+        assert!(pattern.violations(&json!({ "ab": "x".repeat(1 << 20) })).is_empty());
+    }
+
+    #[test]
+    fn long_value_is_told_cut() {
+        let schema = compile(&json!({ "additionalProperties": { "type": "null" } })).unwrap();
+        let found = schema.violations(&json!({ "n".repeat(100_000): "x".repeat(1 << 20) }));
+        assert!(found[0].place.len() < REASON_LIMIT + 10 && found[0].reason.len() < REASON_LIMIT + 10);
+        assert!(found[0].place.starts_with("/nnn") && found[0].reason.ends_with('…'));
     }
 
     #[test]

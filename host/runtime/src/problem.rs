@@ -271,6 +271,10 @@ impl From<flowhost_engine::CompileError> for Problem {
     fn from(error: flowhost_engine::CompileError) -> Self {
         match error {
             flowhost_engine::CompileError::Invalid(invalid) => Self::new(Code::ComponentInvalid, invalid.to_string()),
+            flowhost_engine::CompileError::Exhausted(reason) => {
+                tracing::warn!(%reason, "the host has no memory for a flow's program");
+                Self::new(Code::HostBusy, "the host has no memory for the flow's program; try again later")
+            }
             other => Self::host(other),
         }
     }

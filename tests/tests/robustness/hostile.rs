@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// A flow, what it is called with, and how it ends.
 type Hostile = (&'static str, &'static str, u16, &'static str);
 
-const HOSTILE: [Hostile; 14] = [
+const HOSTILE: [Hostile; 15] = [
     ("spin", "null", 500, "flow.cpu-limit"),
     ("spin-hostcalls", "null", 500, "flow.cpu-limit"),
     ("start-loop", "null", 500, "flow.cpu-limit"),
@@ -21,6 +21,7 @@ const HOSTILE: [Hostile; 14] = [
     ("big-output", r#"{"bytes":2000000}"#, 500, "flow.output-limit"),
     ("big-output", r#"{"bytes":2000000,"set":true}"#, 500, "flow.output-limit"),
     ("handle-flood", "null", 500, "flow.output-limit"),
+    ("poll-flood", r#"{"polled":1000000}"#, 500, "flow.trap"),
     ("deep-recursion", "null", 500, "flow.trap"),
     ("trap", "null", 500, "flow.trap"),
     ("exit", "0", 500, "flow.trap"),

@@ -3,29 +3,11 @@
 use flowhost_tests::Host;
 use serde_json::json;
 
+use crate::written;
+
 /// A flow that answers its number.
 fn numbered(number: usize) -> Vec<u8> {
-    let outputs = format!(r#"{{\22number\22:{number:03}.5}}"#);
-    wat::parse_str(format!(
-        r#"(component
-            (import "flowhost:flow/types@1.0.0" (instance $types
-                (type $record (record (field "message" string) (field "code" (option string))
-                    (field "details" (option string)) (field "retryable" bool)))
-                (export "flow-error" (type (eq $record)))))
-            (alias export $types "flow-error" (type $flow-error))
-            (core module $module
-                (memory (export "memory") 1)
-                (data (i32.const 16) "\00\00\00\00\20\00\00\00\10\00\00\00")
-                (data (i32.const 32) "{outputs}")
-                (func (export "run") (param i32 i32) (result i32) i32.const 16)
-                (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 4096))
-            (core instance $instance (instantiate $module))
-            (func $run (param "input" string) (result (result string (error $flow-error)))
-                (canon lift (core func $instance "run") (memory $instance "memory") (realloc (func $instance "realloc"))))
-            (instance $handler (export "run" (func $run)))
-            (export "flowhost:flow/handler@1.0.0" (instance $handler)))"#
-    ))
-    .unwrap()
+    written::flow(&written::returning(&format!(r#"{{"number":{number}.5}}"#), ""))
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `wasi:clocks`: the time of the execution's journal, which stands still between journal points.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,22 +32,24 @@ impl Pollable for Timer {
 }
 
 /// The timers that a flow holds, by the number of their pollable, with the times that they stand for.
+///
+/// A map, since a flow may hold thousands and poll all of them at once.
 #[derive(Default)]
-pub(super) struct Timers(Vec<(u32, Instant)>);
+pub(super) struct Timers(HashMap<u32, Instant>);
 
 impl Timers {
     fn insert(&mut self, pollable: u32, until: Instant) {
-        self.0.push((pollable, until));
+        self.0.insert(pollable, until);
     }
 
     /// Forgets a pollable that is dropped.
     pub(super) fn remove(&mut self, pollable: u32) {
-        self.0.retain(|(known, _)| *known != pollable);
+        self.0.remove(&pollable);
     }
 
     /// The time that a pollable stands for; none for what is no timer.
     pub(super) fn get(&self, pollable: u32) -> Option<Instant> {
-        self.0.iter().find(|(known, _)| *known == pollable).map(|(_, until)| *until)
+        self.0.get(&pollable).copied()
     }
 }
 

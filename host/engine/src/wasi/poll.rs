@@ -49,6 +49,13 @@ impl Host for State {
     async fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
         // A guest may poll what is ready for ever; the tick that bounds its CPU time cannot reach it inside of the host.
         tokio::task::yield_now().await;
+        // One that names its handles again and again would make work without end for the host, which counts as no step of
+        // the guest's.
+        let (count, limit) = (pollables.len(), self.table.max_capacity());
+        if count > limit {
+            let message = format!("polled {count} pollables at once; a flow may hold {limit}");
+            return Err(self.end(Outcome::Trap { message, trace: None }));
+        }
         let call = Call::new("wasi:io/poll.poll", &pollables.len());
         let since = self.journal.now();
         if let Some(ready) = self.replay(&call)? {

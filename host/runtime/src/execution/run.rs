@@ -62,6 +62,13 @@ struct Leaving {
     entries: Vec<JournalEntry>,
 }
 
+impl Leaving {
+    /// An execution that waits for nothing but its turn.
+    fn scheduled(first: u64, entries: Vec<JournalEntry>) -> Self {
+        Self { status: Status::Scheduled, message: None, wake_at: None, due: None, first, entries }
+    }
+}
+
 impl Host {
     /// Runs an execution in a slot, as a task of its own. The receiver gets its end after that is recorded, or before that what its
     /// flow answers; dropping the receiver does not end the execution.
@@ -98,7 +105,12 @@ impl Host {
             }
             Err(problem) => {
                 live.begin(self.now(), queue_wait);
-                Run::Ended(end::without_program(problem))
+                match end::without_program(problem) {
+                    Outcome::HostExhausted(_) if live.is_durable() && live.stop.reason().is_none() => {
+                        Run::Left(Leaving::scheduled(0, Vec::new()))
+                    }
+                    outcome => Run::Ended(outcome),
+                }
             }
         };
         drop(slot);
@@ -157,16 +169,17 @@ impl Host {
                 let due = due.filter(|_| limit.is_relative);
                 leaving(Status::Waiting, live.execution().status_message, limit.until, due)
             }
-            (Outcome::Cancelled | Outcome::Suspended(_) | Outcome::NoHostMemory, Some(StopReason::Pause)) => {
+            (Outcome::Cancelled | Outcome::Suspended(_) | Outcome::HostExhausted(_), Some(StopReason::Pause)) => {
                 leaving(Status::Paused, Some(super::PAUSED.to_owned()), None, None)
             }
-            (Outcome::Cancelled | Outcome::Suspended(_) | Outcome::NoHostMemory, Some(StopReason::HandBack))
+            (Outcome::Cancelled | Outcome::Suspended(_) | Outcome::HostExhausted(_), Some(StopReason::HandBack))
                 if live.is_durable() =>
             {
                 note_hand_back(live);
                 leaving(Status::Scheduled, None, None, None)
             }
-            (Outcome::NoHostMemory, None) if live.is_durable() => {
+            (Outcome::HostExhausted(reason), None) if live.is_durable() => {
+                tracing::warn!(execution = %live.id, %reason, "the host has no memory for an execution; it runs again later");
                 live.log_host(LogLevel::Warn, NO_MEMORY);
                 leaving(Status::Scheduled, None, None, None)
             }
