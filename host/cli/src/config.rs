@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use flowhost::{AllowList, BODY_BYTES_CAP, HttpPolicy, IpNet, Limits, SecretKeys};
-use flowhost_server::ServerOptions;
+use flowhost_server::{AccessLogTarget, ServerOptions};
 
 /// The file in the data folder.
 const FILE: &str = "config.toml";
@@ -158,10 +159,10 @@ const NUMBERS: &[Number] = numbers! {
 };
 
 /// Keys whose value is text.
-const TEXTS: [&str; 4] = ["listen", "workspace", "http_ca_file", "secret_key_file"];
+const TEXTS: [&str; 5] = ["listen", "workspace", "http_ca_file", "secret_key_file", "access_log"];
 
 /// Keys whose value is a list of texts; in a variable or a flag there are commas between them.
-const LISTS: [&str; 2] = ["http_allow", "http_private"];
+const LISTS: [&str; 3] = ["http_allow", "http_private", "trusted_proxies"];
 
 impl Config {
     /// The configuration of a data folder, its file and the process's environment.
@@ -194,10 +195,14 @@ impl Config {
                 let allow: Result<AllowList, _> = value.parse();
                 self.http.allow = allow.map_err(|error| wrong(format!("`http_allow`: {error}")))?;
             }
-            "http_private" => {
-                let networks = value.split(',').map(str::trim).filter(|network| !network.is_empty());
-                let networks = networks.map(|network| parsed(key, network, "networks such as 10.0.0.0/8", place));
-                self.http.private = networks.collect::<Result<Vec<IpNet>, _>>()?;
+            "http_private" => self.http.private = networks(key, value, place)?,
+            "trusted_proxies" => self.server.trusted_proxies = networks(key, value, place)?,
+            "access_log" => {
+                self.server.access_log = match value {
+                    "" => None,
+                    "-" => Some(AccessLogTarget::StandardError),
+                    file => Some(AccessLogTarget::File(file.into())),
+                };
             }
             "secret_key_file" => self.secret_key_file = Some(PathBuf::from(value)).filter(|_| !value.is_empty()),
             _ => {
@@ -295,6 +300,17 @@ fn number(key: &str) -> Option<&'static Number> {
 fn parsed<T: FromStr>(key: &str, value: &str, expected: &str, place: &str) -> Result<T, ConfigError> {
     let wrong = |_| ConfigError { place: place.to_owned(), what: format!("`{key}` must be {expected}, not `{value}`") };
     value.parse().map_err(wrong)
+}
+
+/// The networks of a list. An address alone is a network of one.
+fn networks(key: &str, value: &str, place: &str) -> Result<Vec<IpNet>, ConfigError> {
+    let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items
+        .map(|item| match item.parse::<IpAddr>() {
+            Ok(address) => Ok(IpNet::from(address)),
+            Err(_) => parsed(key, item, "networks such as 10.0.0.0/8", place),
+        })
+        .collect()
 }
 
 fn unknown(key: &str) -> String {

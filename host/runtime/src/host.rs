@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::activity::{Activities, Deed};
+use crate::audit::Audit;
 use crate::bootstrap::{self, Foundations};
 use crate::capability::{self, Capability};
 use crate::execution::{Admission, Ends, Events, LEASE, Queue, Registry, Residents, StopReason, Waker};
@@ -28,7 +29,7 @@ use crate::record::all_secrets;
 use crate::secret::{CalledKeys, SecretKeys, Secrets};
 use crate::snapshot::Snapshot;
 use crate::ticket::Tickets;
-use crate::webhook::{Address, Route};
+use crate::webhook::{Address, Guesses, Route};
 
 /// Where compiled components are kept, in the data folder.
 const ARTIFACTS: &str = "artifacts";
@@ -71,6 +72,8 @@ struct Shared {
     sessions: Sessions,
     lockouts: Lockouts,
     passwords: Passwords,
+    guesses: Guesses,
+    audit: Audit,
     activities: Activities,
     outgoing: Outgoing,
     foundations: Foundations,
@@ -251,6 +254,8 @@ impl HostBuilder {
             sessions: Sessions::new(session_key, limits.session),
             lockouts: Lockouts::default(),
             passwords: Passwords::default(),
+            guesses: Guesses::default(),
+            audit: Audit::default(),
             activities,
             outgoing: Outgoing::new(self.http, limits.http.clone()),
             foundations,
@@ -280,6 +285,7 @@ impl HostBuilder {
         host.start_waker();
         host.compile_missing();
         host.keep_activity();
+        host.keep_audit();
         Ok(host)
     }
 }
@@ -414,6 +420,7 @@ impl Host {
         ends.close();
         events.close();
         self.save_activity().await;
+        self.shared.audit.flush();
         if let Err(error) = self.shared.store.release_owner(self.shared.owner).await {
             tracing::warn!(%error, "the executions of this host could not be released; the next start takes them over");
         }
@@ -444,6 +451,20 @@ impl Host {
 
     pub(crate) fn lockouts(&self) -> &Lockouts {
         &self.shared.lockouts
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> &Audit {
+        &self.shared.audit
+    }
+
+    /// Whether there is a user of this name, who can log in or not.
+    pub fn is_user(&self, name: &str) -> bool {
+        self.snapshot().user_named(name).is_some()
+    }
+
+    pub(crate) fn guesses(&self) -> &Guesses {
+        &self.shared.guesses
     }
 
     pub(crate) fn is_locked_out(&self, user_name: &str) -> bool {

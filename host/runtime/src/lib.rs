@@ -8,9 +8,12 @@
 mod access;
 mod activity;
 mod actor;
+pub mod audit;
 mod bootstrap;
+mod caller;
 pub mod capability;
 mod execution;
+mod failure_counts;
 mod flow;
 mod host;
 mod identity;
@@ -29,6 +32,7 @@ mod ticket;
 pub mod webhook;
 
 pub use access::{Access, Reach};
+pub use caller::CallerNetwork;
 pub use capability::{Capability, ExecutionContext};
 pub use execution::{CutOff, ExecutionView, FileBody, FlowAnswer, FlowBody, StreamedBody};
 pub use flow::{Deployed, Missing};

@@ -1,6 +1,7 @@
 //! Webhook calls: from a request to an execution.
 
 mod call;
+mod guesses;
 mod incoming;
 mod key;
 pub mod login;
@@ -9,6 +10,7 @@ mod query;
 mod route;
 
 pub use call::{Called, WebhookRequest};
+pub(crate) use guesses::Guesses;
 pub use incoming::IncomingRequest;
 pub(crate) use key::digest as key_digest;
 pub(crate) use query::fields as query_fields;

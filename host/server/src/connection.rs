@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -93,13 +94,13 @@ impl Connections {
     }
 
     /// Serves a connection until its client leaves, it is idle too long, or `stop` is ready and its requests have ended.
-    pub(crate) async fn serve(self, stream: TcpStream, stop: impl Future<Output = ()>) {
+    pub(crate) async fn serve(self, stream: TcpStream, peer: IpAddr, stop: impl Future<Output = ()>) {
         // Answers are written whole; waiting for more to send would cost 40 ms with a delayed acknowledgement.
         let _delayed = stream.set_nodelay(true);
         let activity = Arc::new(Activity::new());
         let service = service_fn(|request| {
             let (service, activity) = (self.service.clone(), activity.clone());
-            async move { Ok::<_, Infallible>(service.answer(request, activity.begin()).await) }
+            async move { Ok::<_, Infallible>(service.answer(request, peer, activity.begin()).await) }
         });
         let mut connection = pin!(self.protocol.serve_connection(TokioIo::new(stream), service));
         let mut stop = pin!(stop);

@@ -3,8 +3,10 @@
 //! [`bind`] takes an address, [`Server::run`] serves until it is told to stop. Webhook calls go straight to the host; the
 //! REST API is a router beside them. All of it is built on what the library `flowhost` makes public.
 
+mod access_log;
 mod answer;
 mod body;
+mod caller_address;
 mod connection;
 mod flow_answer;
 mod options;
@@ -13,6 +15,7 @@ mod server;
 mod service;
 mod webhook;
 
+pub use access_log::AccessLogTarget;
 pub use options::ServerOptions;
 pub use rest::openapi_document;
 pub use server::{Server, ServerError, bind};

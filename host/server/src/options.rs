@@ -3,6 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use flowhost::IpNet;
+
+use crate::AccessLogTarget;
+
 /// Where a server listens, and its limits.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
@@ -18,6 +22,11 @@ pub struct ServerOptions {
     pub idle_timeout: Duration,
     /// How long running requests may take to end after the server was told to stop.
     pub drain_timeout: Duration,
+    /// Where a line for each request goes; nowhere unless set. Refusals are in the host's audit log all the same.
+    pub access_log: Option<AccessLogTarget>,
+    /// The networks of reverse proxies whose `X-Forwarded-For` or `Forwarded` names the caller. Without any, the caller is the
+    /// peer of the connection.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl Default for ServerOptions {
@@ -33,6 +42,8 @@ impl Default for ServerOptions {
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
             drain_timeout: Duration::from_secs(10),
+            access_log: None,
+            trusted_proxies: Vec::new(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod message;
 mod openapi;
 mod parameters;
 mod record;
+mod requester;
 mod secret;
 mod token;
 mod webhook;
@@ -28,6 +29,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::{answer, body};
+
+pub(crate) use requester::with_requester;
 
 pub use openapi::document as openapi_document;
 

@@ -2,20 +2,21 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowhost::Host;
+use flowhost::{Code, Host, Problem};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::ServerOptions;
+use crate::access_log::AccessLog;
 use crate::connection::Connections;
 use crate::service::Service;
+use crate::{ServerOptions, webhook};
 
 /// Clients beyond the limit that are told so at once. Beyond these the system's own queue has to do.
 const TURNED_AWAY_AT_ONCE: usize = 100;
@@ -54,6 +55,12 @@ pub enum ServerError {
         /// What the system says.
         error: io::Error,
     },
+    /// The file of the access log cannot be opened.
+    #[error("cannot write the access log: {error}; `access_log` names its file")]
+    AccessLog {
+        /// What the system says.
+        error: io::Error,
+    },
 }
 
 /// A server that has its address and does not serve yet.
@@ -62,6 +69,7 @@ pub struct Server {
     address: SocketAddr,
     host: Host,
     options: ServerOptions,
+    access_log: Option<AccessLog>,
 }
 
 /// Takes the address.
@@ -70,7 +78,9 @@ pub async fn bind(host: Host, options: ServerOptions) -> Result<Server, ServerEr
     let failed = |error| ServerError::Listen { address: listen, error };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    Ok(Server { listener, address, host, options })
+    let access_log = options.access_log.as_ref().map(AccessLog::open).transpose();
+    let access_log = access_log.map_err(|error| ServerError::AccessLog { error })?;
+    Ok(Server { listener, address, host, options, access_log })
 }
 
 impl Server {
@@ -82,8 +92,10 @@ impl Server {
     /// Serves until `shutdown` is ready. Then refuses new executions, lets requests under way end, answers those that come
     /// meanwhile that it is about to stop, and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, host, options, .. } = self;
-        let connections = Connections::new(Service::new(host.clone(), options.clone()), options.clone());
+        let Self { listener, host, options, access_log, .. } = self;
+        let access_log = access_log.map(Arc::new);
+        let service = Service::new(host.clone(), options.clone(), access_log.clone());
+        let connections = Connections::new(service, options.clone());
         let places = Arc::new(Semaphore::new(options.max_connections));
         let away = Arc::new(Semaphore::new(TURNED_AWAY_AT_ONCE));
         let stop = CancellationToken::new();
@@ -95,17 +107,19 @@ impl Server {
                 () = shutdown.as_mut() => break,
                 accepted = accept(&listener, &away) => accepted,
             };
-            let (stream, leaving) = accepted;
+            let (stream, peer, leaving) = accepted;
             match places.clone().try_acquire_owned() {
                 Ok(place) => {
                     let stopped = stop.clone().cancelled_owned();
                     let connections = connections.clone();
                     tasks.spawn(async move {
-                        connections.serve(stream, stopped).await;
+                        connections.serve(stream, peer, stopped).await;
                         drop(place);
                     });
                 }
                 Err(_) => {
+                    let problem = Problem::new(Code::HostBusy, "the host has as many connections as it may");
+                    let _told = webhook::refused(&host, peer, None, problem);
                     tasks.spawn(async move {
                         let _told = tokio::time::timeout(TURN_AWAY_TIME, turn_away(stream)).await;
                         drop(leaving);
@@ -128,8 +142,8 @@ impl Server {
                     break;
                 }
                 // Whoever comes now is told to come back, and whoever asks whether calls are taken that they are not.
-                (stream, place) = accept(&listener, &away) => {
-                    let served = connections.clone().serve(stream, over.clone().cancelled_owned());
+                (stream, peer, place) = accept(&listener, &away) => {
+                    let served = connections.clone().serve(stream, peer, over.clone().cancelled_owned());
                     late.spawn(async move {
                         served.await;
                         drop(place);
@@ -141,6 +155,9 @@ impl Server {
         over.cancel();
         late.close();
         let _left = tokio::time::timeout(LATE_TIME, late.wait()).await;
+        if let Some(access_log) = access_log {
+            let _closed = tokio::task::spawn_blocking(move || access_log.close()).await;
+        }
     }
 }
 
@@ -148,12 +165,12 @@ impl Server {
 async fn accept(
     listener: &TcpListener,
     away: &Arc<Semaphore>,
-) -> (TcpStream, Option<tokio::sync::OwnedSemaphorePermit>) {
+) -> (TcpStream, IpAddr, Option<tokio::sync::OwnedSemaphorePermit>) {
     loop {
         // The semaphore is never closed.
         let leaving = away.clone().acquire_owned().await.ok();
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, leaving),
+            Ok((stream, peer)) => return (stream, peer.ip(), leaving),
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");

@@ -1,8 +1,10 @@
 //! Webhook calls over HTTP.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use flowhost::audit::{AuditEntry, AuditEvent};
 use flowhost::model::{Answer, RecordId};
 use flowhost::webhook::{Address, Called, METHODS, WebhookRequest};
 use flowhost::{ExecutionView, Host, Problem};
@@ -51,6 +53,7 @@ pub(crate) async fn answer(
     address: Address,
     path: String,
     request: Request<Incoming>,
+    caller: IpAddr,
     body_timeout: Duration,
     running: Running,
 ) -> Response<AnswerBody> {
@@ -62,7 +65,7 @@ pub(crate) async fn answer(
     if !METHODS.contains(request.method()) {
         return answer::method_not_allowed(ALLOWED).map(Either::Left);
     }
-    let mut answer = match call(host, address, path, request, body_timeout, running).await {
+    let mut answer = match call(host, address, path, request, caller, body_timeout, running).await {
         Ok(answer) => answer,
         Err(problem) => answer::problem(&problem).map(Either::Left),
     };
@@ -76,12 +79,14 @@ async fn call(
     address: Address,
     path: String,
     request: Request<Incoming>,
+    caller: IpAddr,
     body_timeout: Duration,
     running: Running,
 ) -> Result<Response<AnswerBody>, Problem> {
-    let route = host.webhook_route(&address)?;
+    let route = host.webhook_route(&address).map_err(|problem| refused(host, caller, None, problem))?;
     let (mut head, incoming) = request.into_parts();
-    let body = body::read(incoming, host.webhook_body_limit(&route), body_timeout).await?;
+    let body = body::read(incoming, host.webhook_body_limit(&route), body_timeout).await;
+    let body = body.map_err(|problem| refused(host, caller, Some(route.name()), problem))?;
     // HTTP/2 has the name that was called beside its headers; flows find it where HTTP/1.1 has it.
     if let Some(authority) = head.uri.authority()
         && !head.headers.contains_key(HOST)
@@ -90,13 +95,14 @@ async fn call(
         head.headers.insert(HOST, name);
     }
     // A body may take its time; the call is judged by what holds when it is there.
-    let route = host.webhook_route(&address)?;
+    let route = host.webhook_route(&address).map_err(|problem| refused(host, caller, None, problem))?;
     let request = WebhookRequest {
         method: head.method,
         path,
         query: head.uri.query().map(str::to_owned),
         headers: head.headers,
         body,
+        caller: Some(caller),
     };
     let answer = match host.call_webhook(&route, request).await? {
         Called::Answered { id, answer } => return Ok(flow_answer::of(id, *answer, running)),
@@ -125,6 +131,19 @@ async fn call(
         }
     };
     Ok(answer.map(Either::Left))
+}
+
+/// Tells the audit log of a call that is refused before the host is asked to make it.
+pub(crate) fn refused(host: &Host, caller: IpAddr, webhook: Option<&str>, problem: Problem) -> Problem {
+    host.audit().record(&AuditEntry {
+        event: AuditEvent::CallRefused(problem.code),
+        user: None,
+        webhook,
+        address: Some(caller),
+        request: None,
+        record: None,
+    });
+    problem
 }
 
 #[cfg(test)]

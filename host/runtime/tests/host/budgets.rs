@@ -102,6 +102,7 @@ async fn a_flow_that_keeps_every_handle_is_ended() {
         query: None,
         headers: HeaderMap::new(),
         body: Bytes::new(),
+        caller: None,
     };
     let problem = fixture.host.call_webhook(&route, request).await.unwrap_err();
     assert_eq!(problem.code, Code::FlowOutputLimit);
