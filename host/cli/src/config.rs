@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use flowhost::{AllowList, BODY_BYTES_CAP, HttpPolicy, IpNet, Limits, SecretKeys};
-use flowhost_server::ServerOptions;
+use flowhost_server::{AccessLogTarget, ServerOptions};
 
 /// The file in the data folder.
 const FILE: &str = "config.toml";
@@ -164,7 +164,7 @@ const NUMBERS: &[Number] = numbers! {
 };
 
 /// Keys whose value is text.
-const TEXTS: [&str; 5] = ["listen", "workspace", "http_ca_file", "public_url", "secret_key_file"];
+const TEXTS: [&str; 6] = ["listen", "workspace", "http_ca_file", "public_url", "secret_key_file", "access_log"];
 
 /// Keys whose value is a list of texts; in a variable or a flag there are commas between them.
 const LISTS: [&str; 3] = ["http_allow", "http_private", "trusted_proxies"];
@@ -207,6 +207,13 @@ impl Config {
                     return Err(wrong("`public_url` must be a URL such as https://flows.example.com".into()));
                 }
                 self.server.public_url = Some(value.to_owned()).filter(|url| !url.is_empty());
+            }
+            "access_log" => {
+                self.server.access_log = match value {
+                    "" => None,
+                    "-" => Some(AccessLogTarget::StandardError),
+                    file => Some(AccessLogTarget::File(file.into())),
+                };
             }
             "trusted_proxies" => self.server.trusted_proxies = networks(key, value, place)?,
             "secret_key_file" => self.secret_key_file = Some(PathBuf::from(value)).filter(|_| !value.is_empty()),

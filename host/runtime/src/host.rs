@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::activity::{Activities, Deed};
+use crate::audit::Audit;
 use crate::bootstrap::{self, Foundations};
 use crate::budgets::MemoryBudgets;
 use crate::capability::{self, Capability};
@@ -31,7 +32,7 @@ use crate::record::all_secrets;
 use crate::secret::{CalledKeys, SecretKeys, Secrets};
 use crate::snapshot::Snapshot;
 use crate::ticket::Tickets;
-use crate::webhook::{Address, Route};
+use crate::webhook::{Address, Guesses, Route};
 
 /// Where compiled components are kept, in the data folder.
 const ARTIFACTS: &str = "artifacts";
@@ -77,6 +78,8 @@ struct Shared {
     sessions: Sessions,
     lockouts: Lockouts,
     passwords: Passwords,
+    guesses: Guesses,
+    audit: Audit,
     activities: Activities,
     /// Lists that are read for users.
     reading: Pool<RecordId>,
@@ -284,6 +287,8 @@ impl HostBuilder {
             sessions: Sessions::new(session_key, limits.session),
             lockouts: Lockouts::default(),
             passwords: Passwords::default(),
+            guesses: Guesses::default(),
+            audit: Audit::default(),
             activities,
             reading: Pool::new(READING),
             compiling: Pool::new(limits.compile.parallel.max(1)),
@@ -315,6 +320,7 @@ impl HostBuilder {
         host.start_waker();
         host.compile_missing();
         host.keep_activity();
+        host.keep_audit();
         Ok(host)
     }
 }
@@ -486,6 +492,7 @@ impl Host {
         ends.close();
         events.close();
         self.save_activity().await;
+        self.shared.audit.flush();
         if let Err(error) = self.shared.store.release_owner(self.shared.owner).await {
             tracing::warn!(%error, "the executions of this host could not be released; the next start takes them over");
         }
@@ -531,6 +538,20 @@ impl Host {
 
     pub(crate) fn lockouts(&self) -> &Lockouts {
         &self.shared.lockouts
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> &Audit {
+        &self.shared.audit
+    }
+
+    /// Whether there is a user of this name, who can log in or not.
+    pub fn is_user(&self, name: &str) -> bool {
+        self.snapshot().user_named(name).is_some()
+    }
+
+    pub(crate) fn guesses(&self) -> &Guesses {
+        &self.shared.guesses
     }
 
     pub(crate) fn is_locked_out(&self, user_name: &str) -> bool {

@@ -7,6 +7,7 @@ mod login;
 mod password;
 mod session;
 mod tokens;
+mod turns;
 
 use flowhost_model::RecordId;
 

@@ -10,12 +10,14 @@
 mod access;
 mod activity;
 mod actor;
+pub mod audit;
 mod bootstrap;
 mod budgets;
 mod caller;
 pub mod capability;
 mod data_folder;
 mod execution;
+mod failure_counts;
 mod flow;
 mod host;
 mod identity;

@@ -74,6 +74,10 @@ codes! {
     WebhookNotFound = "webhook.not-found", 404, Caller, false, "No such webhook";
     /// The key is missing or wrong.
     WebhookUnauthorized = "webhook.unauthorized", 401, Caller, false, "Not authorised to call the webhook";
+    /// A key was presented, and it is wrong.
+    WebhookKeyWrong = "webhook.unauthorized", 401, Caller, false, "Not authorised to call the webhook";
+    /// Too many wrong keys came from the caller's network.
+    WebhookLockedOut = "webhook.locked-out", 429, Caller, true, "Too many wrong keys";
     /// The login that the webhook wants is missing or wrong.
     WebhookLoginWanted = "webhook.unauthorized", 401, Caller, false, "Not authorised to call the webhook";
     /// The webhook has as many executions as it may have.
@@ -176,6 +180,22 @@ impl Code {
         self.info().name
     }
 
+    /// Whether a flow failed and did not choose the words itself.
+    pub(crate) fn is_flow_failure(self) -> bool {
+        matches!(
+            self,
+            Self::FlowPanic
+                | Self::FlowTrap
+                | Self::FlowCpuLimit
+                | Self::FlowMemoryLimit
+                | Self::FlowOutputLimit
+                | Self::FlowJournalLimit
+                | Self::FlowTimeLimit
+                | Self::ExecutionDiverged
+                | Self::JournalDamaged
+        )
+    }
+
     /// The code with this name; the first where two have it.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str() == name)
@@ -202,6 +222,9 @@ pub struct Problem {
     pub execution: Option<Box<Execution>>,
     /// What does not fit its schema, where that is the problem.
     pub violations: Vec<Violation>,
+    /// Whether the execution is shown without what is the business of those who may read it: its input, its outputs and
+    /// the flow's version.
+    pub is_discreet: bool,
     /// What the host's log says and callers are not told.
     reason: Option<String>,
 }
@@ -214,7 +237,8 @@ impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let info = code.info();
         let retry_after = matches!(info.status, 429 | 503).then_some(RETRY_AFTER);
-        Self { code, detail: detail.into(), retry_after, execution: None, violations: Vec::new(), reason: None }
+        let detail = detail.into();
+        Self { code, detail, retry_after, execution: None, violations: Vec::new(), is_discreet: false, reason: None }
     }
 
     /// A problem of what does not fit its schema. The first violation is told in words, too.
@@ -230,6 +254,21 @@ impl Problem {
     /// The same problem, about this execution.
     pub fn with_execution(mut self, execution: Execution) -> Self {
         self.execution = Some(Box::new(execution));
+        self
+    }
+
+    /// Returns the problem as its caller may see it. If the flow failed without choosing the words itself, a caller who may not
+    /// read the execution learns that it failed, by which limit if it was one, and the execution's id.
+    pub(crate) fn for_caller(mut self, may_read: impl FnOnce(&Execution) -> bool) -> Self {
+        let Some(execution) = self.execution.as_deref() else { return self };
+        if !self.code.is_flow_failure() && self.code != Code::HostError || may_read(execution) {
+            return self;
+        }
+        if matches!(self.code, Code::FlowPanic | Code::FlowTrap | Code::ExecutionDiverged | Code::JournalDamaged) {
+            self.detail =
+                format!("the flow failed; execution {} has the reason, for those who may read it", execution.id);
+        }
+        self.is_discreet = true;
         self
     }
 
@@ -288,6 +327,9 @@ impl From<flowhost_model::InvalidName> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use flowhost_model::{RecordId, Timestamp};
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -301,7 +343,38 @@ mod tests {
         }
         names.sort_unstable();
         names.dedup();
-        // `request.too-large` is 413 for a body and 431 for header fields; `webhook.unauthorized` asks for a key or a login.
-        assert_eq!(names.len(), Code::ALL.len() - 2);
+        // `request.too-large` is 413 for a body and 431 for header fields; `webhook.unauthorized` says of a key that it is missing
+        // or wrong, and of a login.
+        assert_eq!(names.len(), Code::ALL.len() - 3);
+    }
+
+    #[test]
+    fn inside_of_a_failed_flow_is_for_those_who_may_read_it() {
+        let secret = "panicked at src/main.rs:7: the password is x";
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let flow = json!({ "id": RecordId::new(), "name": "f", "version": 1, "digest": digest });
+        let execution = json!({
+            "id": RecordId::new(), "flow": flow, "webhook": null, "status": "ENDED_ERROR", "status_message": secret,
+            "failure": { "code": "flow.panic", "message": secret, "retryable": false }, "is_productive": true, "attempt": 1,
+            "is_durable": false, "input_value": "the input", "output_value": {}, "created_at": Timestamp(0),
+            "started_at": null, "ended_at": null,
+        });
+        let execution: Execution = serde_json::from_str(&execution.to_string()).unwrap();
+        let shown = |code, may_read| {
+            let problem = Problem::new(code, secret).with_execution(execution.clone()).for_caller(|_| may_read);
+            let view = serde_json::to_string(&crate::ExecutionView::of_problem(&problem)).unwrap();
+            (problem.detail, view)
+        };
+        let (detail, view) = shown(Code::FlowPanic, false);
+        assert!(!detail.contains("main.rs") && detail.contains(&execution.id.to_string()), "{detail}");
+        assert!(!view.contains("main.rs") && !view.contains("the input") && !view.contains("digest"), "{view}");
+        assert!(view.contains(&execution.id.to_string()) && view.contains("ENDED_ERROR"), "{view}");
+        let (detail, view) = shown(Code::FlowPanic, true);
+        assert!(detail == secret && view.contains("main.rs") && view.contains("the input"), "{view}");
+        // A limit's text shows nothing of the flow; its own error is its answer.
+        let (detail, view) = shown(Code::FlowCpuLimit, false);
+        assert!(detail == secret && !view.contains("the input"), "{view}");
+        let (detail, view) = shown(Code::FlowError, false);
+        assert!(detail == secret && view.contains("the input"), "{view}");
     }
 }

@@ -14,6 +14,10 @@ pub(crate) const WEBHOOK_PREFIX: &str = "client.webhook.";
 /// What stands for a key when a setting is read back. Written back, it keeps the key.
 pub(crate) const MASK: &str = "********";
 
+/// The shortest key, in characters, unless `options.allow_short_key` is set. Of random letters and digits, that is more than can
+/// be guessed at any rate.
+pub(crate) const KEY_LEAST: usize = 16;
+
 /// The longest key, in characters.
 pub(crate) const KEY_LIMIT: usize = 128;
 
@@ -99,16 +103,23 @@ pub(crate) fn take_key(value: &mut Value, former: Option<Digest>) -> Result<Opti
             Err(invalid(format!("`key`: {MASK} stands for the key that a setting has, and this one has none")))
         }
         Some(MASK) => Ok(former),
-        Some(key) => Ok(Some(check_key(key)?)),
+        Some(key) => Ok(Some(check_key(key, &webhook.options)?)),
     }
 }
 
 /// The digest of a key that may be set.
-pub(crate) fn check_key(key: &str) -> Result<Digest, Problem> {
+pub(crate) fn check_key(key: &str, options: &WebhookOptions) -> Result<Digest, Problem> {
     if key.is_empty() {
         return Err(invalid("`key`: it must not be empty"));
     }
-    if key.chars().count() > KEY_LIMIT {
+    let length = key.chars().count();
+    if length < KEY_LEAST && !options.allow_short_key {
+        return Err(invalid(format!(
+            "`key`: it has {length} characters, and at least {KEY_LEAST} are needed; use a long random key, or set \
+             `options.allow_short_key` if the sender cannot"
+        )));
+    }
+    if length > KEY_LIMIT {
         return Err(invalid(format!("`key`: it has at most {KEY_LIMIT} characters")));
     }
     Ok(webhook::key_digest(key.as_bytes()))
@@ -136,6 +147,18 @@ mod tests {
         }
         let aliases = parse_setting_value("a: &a {b: 1}\nc: [*a, *a]\n").unwrap();
         assert_eq!(aliases.to_string(), r#"{"a":{"b":1},"c":[{"b":1},{"b":1}]}"#);
+    }
+
+    #[test]
+    fn short_key_is_refused_unless_it_is_allowed() {
+        let take = |key: &str, options: &str| {
+            let text = format!("flow_name: f\nuser_name: u\nkey: {key}\noptions: {options}\n");
+            take_key(&mut parse_setting_value(&text).unwrap(), None)
+        };
+        let refused = take("fifteen-letters", "{}").unwrap_err();
+        assert!(refused.detail.contains("15 characters") && refused.detail.contains("allow_short_key"));
+        assert!(take("sixteen-letters-", "{}").is_ok());
+        assert!(take("k", "{ allow_short_key: true }").is_ok());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Webhook calls: from a request to an execution.
 
 mod call;
+mod guesses;
 mod head;
 mod incoming;
 mod key;
@@ -10,6 +11,7 @@ mod query;
 mod route;
 
 pub use call::{Called, Reservation, WebhookRequest};
+pub(crate) use guesses::Guesses;
 pub use head::{CallHead, Standing};
 pub use incoming::IncomingRequest;
 pub(crate) use key::digest as key_digest;

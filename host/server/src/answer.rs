@@ -83,12 +83,14 @@ pub(crate) fn problem(problem: &Problem) -> Response<Full<Bytes>> {
         fault: info.fault.as_str(),
         // A flow knows best whether its own error will pass.
         retryable: failure.map_or(info.retryable, |failure| failure.retryable),
-        execution: execution.map(ExecutionView::from),
+        execution: ExecutionView::of_problem(problem),
         violations: &problem.violations,
     };
     let status = StatusCode::from_u16(info.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_vec(&document).unwrap_or_default();
     let mut answer = whole(status, PROBLEM_JSON, body);
+    // For the logs.
+    answer.extensions_mut().insert(problem.code);
     let headers = answer.headers_mut();
     if let Some(after) = problem.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
@@ -97,7 +99,7 @@ pub(crate) fn problem(problem: &Problem) -> Response<Full<Bytes>> {
         insert_execution_id(headers, execution.id);
     }
     match problem.code {
-        Code::WebhookUnauthorized => {
+        Code::WebhookUnauthorized | Code::WebhookKeyWrong => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey realm=\"flowhost webhook\""));
         }
         Code::Unauthorized | Code::WebhookLoginWanted => {

@@ -3,6 +3,7 @@
 //! [`bind`] takes an address, [`Server::run`] serves until it is told to stop. Webhook calls go straight to the host; the
 //! REST API is a router beside them. All of it is built on what the library `flowhost` makes public.
 
+mod access_log;
 mod activity;
 mod answer;
 mod bodies;
@@ -19,6 +20,7 @@ mod share;
 mod watched;
 mod webhook;
 
+pub use access_log::AccessLogTarget;
 pub use options::ServerOptions;
 pub use rest::openapi_document;
 pub use server::{Server, ServerError, bind};

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use flowhost::{IpNet, Limits};
 
+use crate::AccessLogTarget;
+
 /// The most that the fields of a request's head may have together, in bytes. Browsers and senders stay far below.
 pub(crate) const HEADER_BYTES: usize = 32 << 10;
 
@@ -27,6 +29,8 @@ pub struct ServerOptions {
     pub idle_timeout: Duration,
     /// How long running requests may take to end after the server was told to stop.
     pub drain_timeout: Duration,
+    /// Where a line for each request goes; nowhere unless set. Refusals are in the host's audit log all the same.
+    pub access_log: Option<AccessLogTarget>,
     /// The networks of reverse proxies whose `X-Forwarded-For` or `Forwarded` names the caller. Without any, the caller is the
     /// peer of the connection.
     pub trusted_proxies: Vec<IpNet>,
@@ -49,6 +53,7 @@ impl Default for ServerOptions {
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
             drain_timeout: Duration::from_secs(10),
+            access_log: None,
             trusted_proxies: Vec::new(),
             public_url: None,
         }

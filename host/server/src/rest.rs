@@ -9,6 +9,7 @@ mod message;
 mod openapi;
 mod parameters;
 mod record;
+mod requester;
 mod secret;
 mod token;
 mod webhook;
@@ -33,6 +34,8 @@ use crate::bodies::{Bodies, Room, Taken};
 use crate::body::Reading;
 use crate::caller_address::CallerAddress;
 use crate::service::header_bytes;
+
+pub(crate) use requester::with_requester;
 
 pub use openapi::document as openapi_document;
 

@@ -3,18 +3,20 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use flowhost::{CallerNetwork, Host};
+use flowhost::{CallerNetwork, Code, Host, Problem};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::ServerOptions;
+use crate::access_log::AccessLog;
 use crate::connection::Connections;
 use crate::service::Service;
 use crate::share::Pool;
+use crate::{ServerOptions, webhook};
 
 /// Clients beyond the limit that are told so at once. The connection of one more is closed without a word.
 const TURNED_AWAY_AT_ONCE: u64 = 100;
@@ -54,6 +56,12 @@ pub enum ServerError {
         /// What the system says.
         error: io::Error,
     },
+    /// The file of the access log cannot be opened.
+    #[error("cannot write the access log: {error}; `access_log` names its file")]
+    AccessLog {
+        /// What the system says.
+        error: io::Error,
+    },
 }
 
 /// A server that has its address and does not serve yet.
@@ -62,6 +70,7 @@ pub struct Server {
     address: SocketAddr,
     host: Host,
     options: ServerOptions,
+    access_log: Option<AccessLog>,
 }
 
 /// Takes the address.
@@ -70,7 +79,9 @@ pub async fn bind(host: Host, options: ServerOptions) -> Result<Server, ServerEr
     let failed = |error| ServerError::Listen { address: listen, error };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    Ok(Server { listener, address, host, options })
+    let access_log = options.access_log.as_ref().map(AccessLog::open).transpose();
+    let access_log = access_log.map_err(|error| ServerError::AccessLog { error })?;
+    Ok(Server { listener, address, host, options, access_log })
 }
 
 impl Server {
@@ -82,8 +93,10 @@ impl Server {
     /// Serves until `shutdown` is ready. Then refuses new executions, lets requests under way end, answers those that come
     /// meanwhile that it is about to stop, and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, host, options, .. } = self;
-        let connections = Connections::new(Service::new(host.clone(), options.clone()), options.clone());
+        let Self { listener, host, options, access_log, .. } = self;
+        let access_log = access_log.map(Arc::new);
+        let service = Service::new(host.clone(), options.clone(), access_log.clone());
+        let connections = Connections::new(service, options.clone());
         let places = Pool::new(options.max_connections as u64);
         let away = Pool::new(TURNED_AWAY_AT_ONCE);
         // A proxy that the operator trusts stands for many callers. It is the proxy's to give each of them its share.
@@ -105,7 +118,11 @@ impl Server {
                     connections.serve(stream, peer, stopped).await;
                     drop(place);
                 });
-            } else if let Some(leaving) = away.take(counted(peer), 1) {
+                continue;
+            }
+            let problem = Problem::new(Code::HostBusy, "the host has as many connections as it may");
+            let _told = webhook::refused(&host, peer, None, problem);
+            if let Some(leaving) = away.take(counted(peer), 1) {
                 tasks.spawn(async move {
                     let _told = tokio::time::timeout(TURN_AWAY_TIME, turn_away(stream)).await;
                     drop(leaving);
@@ -141,6 +158,9 @@ impl Server {
         over.cancel();
         late.close();
         let _left = tokio::time::timeout(LATE_TIME, late.wait()).await;
+        if let Some(access_log) = access_log {
+            let _closed = tokio::task::spawn_blocking(move || access_log.close()).await;
+        }
     }
 }
 

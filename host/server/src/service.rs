@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
+use flowhost::audit::{AuditEntry, AuditEvent};
+use flowhost::model::RecordId;
 use flowhost::{Code, Host, Problem};
 use http::header::X_CONTENT_TYPE_OPTIONS;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
@@ -12,6 +14,7 @@ use hyper::body::Incoming;
 use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
+use crate::access_log::AccessLog;
 use crate::activity::Running;
 use crate::answer::{self, AnswerBody};
 use crate::bodies::Bodies;
@@ -27,16 +30,17 @@ pub(crate) struct Service {
     bodies: Bodies,
     router: axum::Router,
     proxies: TrustedProxies,
+    access_log: Option<Arc<AccessLog>>,
 }
 
 impl Service {
-    pub(crate) fn new(host: Host, options: ServerOptions) -> Arc<Self> {
+    pub(crate) fn new(host: Host, options: ServerOptions, access_log: Option<Arc<AccessLog>>) -> Arc<Self> {
         let limits = host.limits();
         let upload_bytes = options.upload_bytes(limits);
         let bodies = Bodies::new(options.request_bytes, upload_bytes, limits.admission_wait, options.body_timeout);
         let router = rest::router(host.clone(), bodies.clone());
         let proxies = TrustedProxies::new(options.trusted_proxies.clone());
-        Arc::new(Self { host, options, bodies, router, proxies })
+        Arc::new(Self { host, options, bodies, router, proxies, access_log })
     }
 
     /// Answers a request, which is `running` until its answer is there or, where that takes its time, sent.
@@ -46,14 +50,24 @@ impl Service {
         peer: IpAddr,
         running: Running,
     ) -> Response<AnswerBody> {
-        let mut answer = self.route(request, peer, running).await;
+        let caller = self.proxies.caller(peer, request.headers());
+        let line = self.access_log.as_ref().map(|log| log.begin(&request, caller));
+        let mut answer = self.answer_caller(request, peer, caller, running).await;
         // What a caller, a user or a flow wrote is data, not a page of this host.
         answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(line) = line {
+            line.end(&answer);
+        }
         answer
     }
 
-    async fn route(&self, mut request: Request<Incoming>, peer: IpAddr, running: Running) -> Response<AnswerBody> {
-        let caller = self.proxies.caller(peer, request.headers());
+    async fn answer_caller(
+        &self,
+        mut request: Request<Incoming>,
+        peer: IpAddr,
+        caller: IpAddr,
+        running: Running,
+    ) -> Response<AnswerBody> {
         if header_bytes(request.headers()) > HEADER_BYTES {
             let detail = format!("the header fields have more than {HEADER_BYTES} bytes");
             return answer::problem(&Problem::new(Code::HeadersTooLarge, detail)).map(Either::Left);
@@ -67,17 +81,44 @@ impl Service {
         if let Some(over_tls) = over_tls {
             request.extensions_mut().insert(over_tls);
         }
-        let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
-        let task = tokio::spawn(self.router.clone().oneshot(request.map(Body::new)));
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let is_reading = matches!(method, Method::GET | Method::HEAD);
+        let task = tokio::spawn(rest::with_requester(self.router.clone().oneshot(request.map(Body::new))));
         // What only reads ends when its client leaves. A change that the store has taken must become effective all the same.
-        let answer = if is_reading { AbortOnDropHandle::new(task).await } else { task.await };
-        match answer {
-            Ok(Ok(answer)) => answer.map(Either::Right),
+        let answered = if is_reading { AbortOnDropHandle::new(task).await } else { task.await };
+        match answered {
+            Ok((Ok(answer), user)) => {
+                self.audit(&method, &path, &answer, user.as_deref(), caller);
+                answer.map(Either::Right)
+            }
             Err(error) => {
                 tracing::error!(%error, "a request's task ended without an answer");
                 answer::problem(&Problem::new(Code::HostError, "the host failed; its log says more")).map(Either::Left)
             }
         }
+    }
+}
+
+impl Service {
+    /// Tells the audit log of a request of the REST API that was refused, or that changed something.
+    fn audit<B>(&self, method: &Method, path: &str, answer: &Response<B>, user: Option<&str>, caller: IpAddr) {
+        let event = match (answer.extensions().get::<Code>(), answer.status().as_u16()) {
+            // That nothing is taken while the host stops, it says itself.
+            (Some(Code::HostDraining), _) => return,
+            (Some(code), 401 | 403 | 429 | 500..) => AuditEvent::RequestRefused(*code),
+            (None, 200..300) if !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) => {
+                AuditEvent::RequestDone
+            }
+            _ => return,
+        };
+        self.host.audit().record(&AuditEntry {
+            event,
+            user,
+            webhook: None,
+            address: Some(caller),
+            request: Some((method.as_str(), path)),
+            record: answer.extensions().get::<RecordId>().copied(),
+        });
     }
 }
 

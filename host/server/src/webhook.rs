@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use flowhost::audit::{AuditEntry, AuditEvent};
 use flowhost::model::{Answer, RecordId};
 use flowhost::webhook::{Address, CallHead, Called, METHODS, Reservation, Route, Standing, WebhookRequest};
 use flowhost::{Code, ExecutionView, Host, Problem};
@@ -83,7 +84,7 @@ async fn call(
     bodies: &Bodies,
     running: Running,
 ) -> Result<Response<AnswerBody>, Problem> {
-    let route = host.webhook_route(&address)?;
+    let route = host.webhook_route(&address).map_err(|problem| refused(host, caller, None, problem))?;
     let (mut head, incoming) = request.into_parts();
     let (body, taken) = read_body(host, &route, &head, incoming, caller, bodies).await?;
     // HTTP/2 has the name that was called beside its headers; flows find it where HTTP/1.1 has it.
@@ -94,7 +95,7 @@ async fn call(
         head.headers.insert(HOST, name);
     }
     // A body may take its time; the call is judged by what holds when it is there.
-    let route = host.webhook_route(&address)?;
+    let route = host.webhook_route(&address).map_err(|problem| refused(host, caller, None, problem))?;
     let request = WebhookRequest {
         method: head.method,
         path,
@@ -153,7 +154,7 @@ async fn read_body(
             if !head.headers.contains_key(EXPECT) {
                 body::discard(incoming).await;
             }
-            return Err(problem);
+            return Err(refused(host, caller, Some(route.name()), problem));
         }
     };
     let room = match standing {
@@ -169,14 +170,27 @@ async fn read_body(
         timeout: bodies.timeout,
     };
     reading.read(incoming).await.map_err(|problem| {
+        host.count_guess(route, call);
         let limit = bodies.unproven.largest();
-        if problem.code != Code::TooLarge || standing == Standing::Proven || reading.limit < limit {
-            return problem;
-        }
+        let is_unproven = problem.code == Code::TooLarge && standing == Standing::Unproven && reading.limit >= limit;
         let detail =
-            format!("a body of more than {limit} bytes is read only with the key in the query or in X-Api-Key");
-        Problem::new(Code::TooLarge, detail)
+            || format!("a body of more than {limit} bytes is read only with the key in the query or in X-Api-Key");
+        let problem = if is_unproven { Problem::new(Code::TooLarge, detail()) } else { problem };
+        refused(host, caller, Some(route.name()), problem)
     })
+}
+
+/// Tells the audit log of a call that is refused before the host is asked to make it.
+pub(crate) fn refused(host: &Host, caller: IpAddr, webhook: Option<&str>, problem: Problem) -> Problem {
+    host.audit().record(&AuditEntry {
+        event: AuditEvent::CallRefused(problem.code),
+        user: None,
+        webhook,
+        address: Some(caller),
+        request: None,
+        record: None,
+    });
+    problem
 }
 
 #[cfg(test)]

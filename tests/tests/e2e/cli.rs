@@ -20,24 +20,26 @@ fn the_tour_from_deploy_to_logs() {
     assert_eq!((&deployed["flow"]["name"], &deployed["version"]["version"]), (&json!("hello"), &json!(1)));
     assert_eq!(host.cli(&["deploy", &hello, "--name", "hello", "--json"]).json()["is_unchanged"], true);
 
-    let created = host.cli(&["webhook", "create", "greet", "--flow", "hello", "--key", "k3y", "--json"]).json();
+    let created =
+        host.cli(&["webhook", "create", "greet", "--flow", "hello", "--key", "k3y-0123456789ab", "--json"]).json();
     assert_eq!([&created["is_enabled"], &created["is_key_required"], &created["is_productive"]], [false, true, true]);
-    let problem = host.cli(&["call", "greet", "--key", "k3y", "--json"]).problem(5);
+    let problem = host.cli(&["call", "greet", "--key", "k3y-0123456789ab", "--json"]).problem(5);
     assert_eq!(problem["code"], "webhook.not-found");
     assert_eq!(host.cli(&["webhook", "enable", "greet", "--json"]).json()["is_enabled"], true);
     let listed = host.cli(&["webhook", "list", "--json"]).json();
     assert_eq!(listed[0]["name"], "greet");
 
-    let called = host.cli(&["call", "greet", "--key", "k3y", "-d", r#"{"name":"Ada"}"#, "--json"]).json();
+    let called = host.cli(&["call", "greet", "--key", "k3y-0123456789ab", "-d", r#"{"name":"Ada"}"#, "--json"]).json();
     assert_eq!(called["output_value"], json!({ "greeting": "Hello, Ada!" }));
-    let from_input = host.cli_with_input(&["call", "greet", "--key", "k3y", "-d", "-", "--json"], r#"{"name":"Bob"}"#);
+    let from_input =
+        host.cli_with_input(&["call", "greet", "--key", "k3y-0123456789ab", "-d", "-", "--json"], r#"{"name":"Bob"}"#);
     assert_eq!(from_input.json()["output_value"], json!({ "greeting": "Hello, Bob!" }));
-    let plain = host.cli(&["call", "greet", "--key", "k3y"]);
+    let plain = host.cli(&["call", "greet", "--key", "k3y-0123456789ab"]);
     assert_eq!(plain.exit, Some(0));
     assert_eq!(serde_json::from_str::<Value>(&plain.stdout).unwrap(), json!({ "greeting": "Hello, world!" }));
     assert_eq!(host.cli(&["call", "greet", "--key", "wrong", "--json"]).problem(4)["code"], "webhook.unauthorized");
 
-    let accepted = host.cli(&["call", "greet", "--key", "k3y", "--async", "--json"]).json();
+    let accepted = host.cli(&["call", "greet", "--key", "k3y-0123456789ab", "--async", "--json"]).json();
     let id = accepted["id"].as_str().unwrap();
     assert!(accepted["location"].as_str().unwrap().starts_with(&format!("{}/api/latest/execution/{id}", host.url())));
     host.wait_until_ended(id);
@@ -49,7 +51,7 @@ fn the_tour_from_deploy_to_logs() {
     assert!(host.cli(&["logs", id]).stdout.contains("greeting world"));
 
     assert_eq!(host.cli(&["webhook", "disable", "greet", "--json"]).json()["is_enabled"], false);
-    assert_eq!(host.cli(&["call", "greet", "--key", "k3y"]).exit, Some(5));
+    assert_eq!(host.cli(&["call", "greet", "--key", "k3y-0123456789ab"]).exit, Some(5));
 }
 
 #[test]
@@ -140,10 +142,10 @@ fn a_setting_makes_a_webhook_that_is_called_by_client_and_name() {
     host.deploy("hello");
     assert_eq!(host.cli(&["user", "create", "kevin", "--json"]).json()["name"], "kevin");
     // In development mode its user must be active, which the operator is.
-    let value = "flow_name: hello\nuser_name: admin\nkey: k3y\nmode: dev\n";
+    let value = "flow_name: hello\nuser_name: admin\nkey: k3y-0123456789ab\nmode: dev\n";
     let set = host.cli_with_input(&["setting", "set", "client.webhook.greet", "-", "--json"], value).json();
     assert_eq!(set["value"]["key"], "********");
-    let called = host.cli(&["call", "acme/greet", "--key", "k3y", "--json"]).json();
+    let called = host.cli(&["call", "acme/greet", "--key", "k3y-0123456789ab", "--json"]).json();
     assert_eq!(called["is_productive"], false);
     let problem =
         host.cli_with_input(&["setting", "set", "client.webhook.bad", "-", "--json"], "flow: hello").problem(6);

@@ -273,7 +273,7 @@ fn a_connection_too_many_is_turned_away() {
 #[test]
 fn http_2_is_spoken_to_those_who_know_it() {
     let host = Host::shared();
-    let webhook = host.webhook_with("http-2", "echo", &json!({ "key": "secret" }));
+    let webhook = host.webhook_with("http-2", "echo", &json!({ "key": "secret-0123456789" }));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let call = |target: String, key: &'static str, body: &'static str| {
         let address = host.address();
@@ -299,7 +299,7 @@ fn http_2_is_spoken_to_those_who_know_it() {
         }
     };
     let (status, headers, execution) =
-        runtime.block_on(call(format!("{}/sub?a=1", webhook.path()), "secret", r#"{"b":2}"#));
+        runtime.block_on(call(format!("{}/sub?a=1", webhook.path()), "secret-0123456789", r#"{"b":2}"#));
     assert_eq!(status, 200);
     assert_eq!(headers["flowhost-execution-id"], execution["id"].as_str().unwrap());
     let input = &execution["input_value"];

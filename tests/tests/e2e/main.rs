@@ -9,6 +9,7 @@ mod deploy;
 mod documentation;
 mod examples;
 mod http;
+mod logs;
 mod metadata;
 mod problems;
 mod rest;

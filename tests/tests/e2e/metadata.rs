@@ -127,9 +127,9 @@ fn input_that_does_not_fit_the_flows_own_schema_is_refused_before_it_runs() {
     host.deploy_as("strict", saying(&json!({ "input_schema": schema }).to_string())).ok();
     let flow = host.read("flow/strict?by=name").ok();
     let flow = format!("flow/{}", flow["id"].as_str().unwrap());
-    let members = json!({ "name": "strict", "flow_name": "strict", "is_enabled": true, "key": "k3y" });
+    let members = json!({ "name": "strict", "flow_name": "strict", "is_enabled": true, "key": "k3y-0123456789ab" });
     let webhook = Webhook { record: host.create("webhook", &members).ok() };
-    let call = |payload: &str| host.post(&format!("{}?key=k3y", webhook.path()), payload).send();
+    let call = |payload: &str| host.post(&format!("{}?key=k3y-0123456789ab", webhook.path()), payload).send();
     // Until it is asked for, the schema is documentation.
     let unfit = call(r#"{"age": -1}"#).ok();
     host.change(&flow, &json!({ "options": { "validate_input": true } })).ok();
@@ -145,7 +145,7 @@ fn input_that_does_not_fit_the_flows_own_schema_is_refused_before_it_runs() {
     // However large it is.
     let large = json!({ "name": 7, "more": "x".repeat(100_000) }).to_string();
     call(&large).problem(422, "flow.invalid-input");
-    let accepted = host.post(&format!("{}?key=k3y&async", webhook.path()), r#"{"name": 7}"#).send();
+    let accepted = host.post(&format!("{}?key=k3y-0123456789ab&async", webhook.path()), r#"{"name": 7}"#).send();
     accepted.problem(422, "flow.invalid-input");
     // Who has no key is told nothing of the schema.
     host.post(webhook.path(), r#"{"name": 7}"#).send().problem(401, "webhook.unauthorized");

@@ -68,7 +68,7 @@ fn input_that_does_not_fit_is_the_callers_fault() {
 #[test]
 fn a_panic_is_told_with_its_message_and_place_and_keeps_what_was_set() {
     let host = Host::shared();
-    let webhook = host.webhook("problem-panic", "panics");
+    let webhook = host.webhook_with("problem-panic", "panics", &json!({ "is_productive": false }));
     let (problem, record) = failed(host, &webhook.call(host, &json!("bad day")).send(), 500, "flow.panic");
     assert_eq!(problem["fault"], "flow");
     let detail = problem["detail"].as_str().unwrap();
@@ -82,11 +82,69 @@ fn a_panic_is_told_with_its_message_and_place_and_keeps_what_was_set() {
 fn a_trap_is_told_and_harms_nobody_else() {
     let host = Host::shared();
     for guest in ["trap", "deep-recursion", "exit"] {
-        let webhook = host.webhook(&format!("problem-{guest}"), guest);
+        let members = json!({ "is_productive": false });
+        let webhook = host.webhook_with(&format!("problem-{guest}"), guest, &members);
         let (problem, _) = failed(host, &webhook.call(host, &json!(3)).send(), 500, "flow.trap");
         assert_eq!(problem["fault"], "flow");
     }
     host.webhook("problem-none", "canary").call(host, &json!(null)).send().ok();
+}
+
+#[test]
+fn anonymous_caller_learns_that_a_flow_failed_and_no_more() {
+    let host = Host::shared();
+    for (guest, input, code) in [
+        ("panics", json!("bad day"), "flow.panic"),
+        ("trap", json!(31_415_926), "flow.trap"),
+        ("exit", json!(31_415_926), "flow.trap"),
+    ] {
+        let name = format!("problem-inside-{guest}");
+        let webhook = host.webhook(&name, guest);
+        let answer = webhook.call(host, &input).send();
+        let problem = answer.problem(500, code);
+        let execution = problem["execution"].as_object().unwrap();
+        let id = execution["id"].as_str().unwrap();
+        assert!(problem["detail"].as_str().unwrap().contains(id), "{problem}");
+        assert_eq!(execution["failure"]["message"], problem["detail"]);
+        assert_eq!((&execution["status"], &execution["failure"]["code"]), (&json!("ENDED_ERROR"), &json!(code)));
+        assert_eq!(execution["webhook"]["name"], name.as_str());
+        for inside in ["bad day", "31415926", ".rs", "sha256", "wasm", "input_value", "output_value"] {
+            assert!(!answer.text().contains(inside), "`{inside}` in {problem}");
+        }
+        // The record has all of it, and so has the caller who has the ticket.
+        let record = host.wait_until_ended(id).record;
+        assert_ne!(record["failure"]["message"], problem["detail"]);
+        assert_eq!(record["input_value"]["json"], input);
+    }
+}
+
+#[test]
+fn caller_who_may_read_the_execution_sees_the_panic() {
+    let host = Host::shared();
+    let webhook = host.webhook_with("problem-login", "panics", &json!({ "require_login": true }));
+    let (problem, _) = failed(host, &webhook.call(host, &json!("bad day")).as_operator().send(), 500, "flow.panic");
+    assert!(problem["detail"].as_str().unwrap().contains("bad day"), "{problem}");
+    let caller = host.create(
+        "role",
+        &json!({ "name": "caller", "permissions": [{ "record_type": "WEBHOOK", "operation": "READ" }] }),
+    );
+    caller.ok();
+    let user = host.create("user", &json!({ "name": "caller", "roles": [{ "role_name": "caller" }] })).ok();
+    let token = host.create(&format!("user/{}/token", user["id"].as_str().unwrap()), &json!({ "name": "t" })).ok();
+    let token = token["token"].as_str().unwrap();
+    let answer = webhook.call(host, &json!("bad day")).header("Authorization", token).send();
+    answer.problem(500, "flow.panic");
+    assert!(!answer.text().contains("bad day"), "{}", answer.text());
+}
+
+#[test]
+fn ticket_of_an_asynchronous_call_shows_the_panic() {
+    let host = Host::shared();
+    let webhook = host.webhook("problem-ticket", "panics");
+    let accepted = host.post_json(&format!("{}?async", webhook.path()), &json!("bad day")).send();
+    host.wait_until_ended(accepted.json()["id"].as_str().unwrap());
+    let seen = host.get(accepted.header("location").unwrap()).send().ok();
+    assert!(seen["failure"]["message"].as_str().unwrap().contains("bad day"), "{seen}");
 }
 
 #[test]

@@ -48,13 +48,13 @@ fn a_setting_is_yaml_or_json() {
 fn a_setting_that_becomes_a_webhook_by_its_new_name_keeps_its_key_secret() {
     let host = Host::shared();
     host.deploy("echo");
-    let id = host.set("set-draft", "flow_name: echo\nuser_name: admin\nkey: draft-secret\n").ok()["id"].clone();
+    let id = host.set("set-draft", "flow_name: echo\nuser_name: admin\nkey: draft-secret-of-it\n").ok()["id"].clone();
     let target = format!("setting/{}", id.as_str().unwrap());
     let renamed = host.change(&target, &json!({ "name": "client.webhook.set-draft" })).ok();
     assert_eq!(renamed["value"]["key"], "********");
     let path = "/api/latest/webhook/default/set-draft";
     host.post(path, "").send().problem(401, "webhook.unauthorized");
-    host.post(&format!("{path}?key=draft-secret"), "").send().ok();
+    host.post(&format!("{path}?key=draft-secret-of-it"), "").send().ok();
 }
 
 #[test]
@@ -95,7 +95,9 @@ fn a_setting_is_replaced_as_a_whole() {
     host.deploy("echo");
     host.deploy("canary");
     let path = "/api/latest/webhook/default/set-replaced";
-    let first = host.set("client.webhook.set-replaced", "flow_name: echo\nuser_name: admin\nkey: k\nmode: dev").ok();
+    let first = host
+        .set("client.webhook.set-replaced", "flow_name: echo\nuser_name: admin\nkey: k-0123456789abcde\nmode: dev")
+        .ok();
     let second = host.set("client.webhook.set-replaced", "flow_name: canary\nuser_name: admin").ok();
     assert_eq!(first["id"], second["id"]);
     let execution = host.post(path, "").send().ok();
@@ -107,8 +109,8 @@ fn a_setting_is_replaced_as_a_whole() {
 fn the_key_is_masked_when_it_is_read_and_kept_when_the_mask_is_written() {
     let host = Host::shared();
     host.deploy("echo");
-    let path = "/api/latest/webhook/default/set-masked?key=hush-hush";
-    let written = host.set("client.webhook.set-masked", "flow_name: echo\nkey: hush-hush\nuser_name: admin");
+    let path = "/api/latest/webhook/default/set-masked?key=hush-hush-hush-hush";
+    let written = host.set("client.webhook.set-masked", "flow_name: echo\nkey: hush-hush-hush-hush\nuser_name: admin");
     let expected = json!({ "flow_name": "echo", "user_name": "admin", "key": "********" });
     assert_eq!(written.ok()["value"], expected);
     let read = host.read("setting/client.webhook.set-masked?by=name");
@@ -202,7 +204,7 @@ fn other_settings_hold_whatever_they_like() {
 fn a_webhook_of_a_setting_is_changed_through_the_setting_alone() {
     let host = Host::shared();
     host.deploy("echo");
-    host.set("client.webhook.set-listed", "flow_name: echo\nuser_name: admin\nkey: k").ok();
+    host.set("client.webhook.set-listed", "flow_name: echo\nuser_name: admin\nkey: k-0123456789abcde").ok();
     let listed = host.read("webhook/set-listed?by=name").ok();
     assert_eq!(listed["form"], "setting");
     assert_eq!(listed["url"], "/api/latest/webhook/default/set-listed");
@@ -218,12 +220,12 @@ fn a_webhook_of_a_setting_is_changed_through_the_setting_alone() {
 fn settings_and_keys_survive_a_restart() {
     let host = Host::start();
     host.deploy("echo");
-    host.set("client.webhook.kept", "flow_name: echo\nuser_name: admin\nkey: k\nmode: dev").ok();
+    host.set("client.webhook.kept", "flow_name: echo\nuser_name: admin\nkey: k-0123456789abcde\nmode: dev").ok();
     let host = host.crash();
     let path = "/api/latest/webhook/default/kept";
     // A crash forgets what was done in its last moments; in development mode the user must be active.
     host.read("setting").ok();
     host.post(path, "").send().problem(401, "webhook.unauthorized");
-    let execution = host.post(path, r#"{"key":"k"}"#).send().ok();
+    let execution = host.post(path, r#"{"key":"k-0123456789abcde"}"#).send().ok();
     assert_eq!(execution["is_productive"], false);
 }

@@ -158,10 +158,12 @@ fn a_webhook_that_cannot_be_called_answers_like_one_that_does_not_exist() {
     let unknown = host.post("/api/latest/webhook/hidden-unknown/call", "").send();
     unknown.problem(404, "webhook.not-found");
 
-    let disabled = host.webhook_with("hidden-disabled", "echo", &json!({ "is_enabled": false, "key": "k" }));
+    let disabled =
+        host.webhook_with("hidden-disabled", "echo", &json!({ "is_enabled": false, "key": "k-0123456789abcde" }));
     let deleted = host.webhook("hidden-deleted", "echo");
     assert_eq!(host.delete(&deleted.record_path()).status, 204);
-    host.set("client.webhook.hidden-unresolved", "flow_name: no-such-flow\nuser_name: admin\nkey: k").ok();
+    host.set("client.webhook.hidden-unresolved", "flow_name: no-such-flow\nuser_name: admin\nkey: k-0123456789abcde")
+        .ok();
     let addresses = [
         disabled.path(),
         deleted.path(),
@@ -172,7 +174,7 @@ fn a_webhook_that_cannot_be_called_answers_like_one_that_does_not_exist() {
     ];
     let too_large = "x".repeat((1 << 20) + 1);
     for address in addresses {
-        for body in ["", "{}", r#"{"key":"k"}"#, "{", &too_large] {
+        for body in ["", "{}", r#"{"key":"k-0123456789abcde"}"#, "{", &too_large] {
             let answer = host.post(address, body).send();
             assert_eq!((answer.status, answer.text()), (404, unknown.text()), "{address} {body:.10}");
             let without_date = |headers: &[(String, String)]| -> Vec<_> {

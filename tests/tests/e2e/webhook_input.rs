@@ -156,12 +156,15 @@ fn what_should_be_json_and_is_not_is_refused() {
 #[test]
 fn deeply_nested_json_harms_nobody() {
     let host = Host::shared();
-    let webhook = host.webhook_with("input-deep", "canary", &json!({ "key": "k" }));
+    let webhook = host.webhook_with("input-deep", "canary", &json!({ "key": "k-0123456789abcde" }));
     let deep = "[".repeat(200_000) + &"]".repeat(200_000);
-    let answer = host.post(webhook.path(), &deep).header("X-Api-Key", "k").send();
+    let answer = host.post(webhook.path(), &deep).header("X-Api-Key", "k-0123456789abcde").send();
     // The host carries it; what the flow's own parser makes of it is the flow's matter.
     assert_eq!(answer.status, 422);
     assert!(answer.text().contains("flow.invalid-input") && answer.text().contains(&deep));
     let unclosed = "[".repeat(500_000);
-    host.post(webhook.path(), unclosed).header("X-Api-Key", "k").send().problem(400, "request.malformed-json");
+    host.post(webhook.path(), unclosed)
+        .header("X-Api-Key", "k-0123456789abcde")
+        .send()
+        .problem(400, "request.malformed-json");
 }

@@ -4,8 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use data_encoding::BASE64;
-use flowhost_tests::{Answer, Host, Request, Setup};
+use flowhost_tests::{Answer, Host, Request, Setup, Webhook};
 use serde_json::{Value, json};
+
+/// The key of the webhooks here.
+const KEY: &str = "secret-0123456789";
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data; boundary=x";
@@ -99,32 +102,31 @@ fn header_values(echoed: &Value) -> impl Iterator<Item = &Value> {
 #[test]
 fn what_is_left_of_the_carrier_is_as_it_was() {
     let host = Host::shared();
-    let webhook = host.webhook_with("key-left", "echo", &json!({ "key": "secret" }));
+    let webhook = host.webhook_with("key-left", "echo", &json!({ "key": KEY }));
     let outputs = |request: Request<'_>| request.send().ok()["output_value"].clone();
 
-    let seen = outputs(host.post(&format!("{}?b=%41&key=secret&key=other&a", webhook.path()), ""));
-    assert_eq!(seen["request"]["query"], "b=%41&key=other&a");
-    assert_eq!(seen["input"]["query"], json!({ "b": "A", "key": "other", "a": "" }));
+    let seen = outputs(host.post(&format!("{}?b=%41&key={KEY}&a", webhook.path()), ""));
+    assert_eq!(seen["request"]["query"], "b=%41&a");
+    assert_eq!(seen["input"]["query"], json!({ "b": "A", "a": "" }));
     assert_eq!(seen["request"]["body_is_exact"], true);
 
-    let seen = outputs(host.post(webhook.path(), r#"{ "b" : 1, "key": "secret", "a":[ 2] }"#));
+    let seen = outputs(host.post(webhook.path(), format!(r#"{{ "b" : 1, "key": "{KEY}", "a":[ 2] }}"#)));
     assert_eq!(seen["request"]["body"]["text"], r#"{ "b" : 1, "key": "", "a":[ 2] }"#);
     assert_eq!(seen["request"]["body_is_exact"], false);
     assert_eq!(seen["input"]["json"], json!({ "b": 1, "a": [2] }));
 
-    let form = host.post(webhook.path(), "b=%41&key=secret&a=+").header("Content-Type", FORM);
+    let form = host.post(webhook.path(), format!("b=%41&key={KEY}&a=+")).header("Content-Type", FORM);
     let seen = outputs(form);
     assert_eq!(seen["request"]["body"]["text"], "b=%41&key=&a=+");
     assert_eq!(seen["request"]["body_is_exact"], false);
     assert_eq!(seen["input"]["json"], json!({ "b": "A", "a": " " }));
 
-    let seen = outputs(host.post(webhook.path(), multipart("secret")).header("Content-Type", MULTIPART));
+    let seen = outputs(host.post(webhook.path(), multipart(KEY)).header("Content-Type", MULTIPART));
     assert_eq!(seen["request"]["body"]["text"], multipart(""));
     assert_eq!(seen["request"]["body_is_exact"], false);
     assert_eq!(seen["input"]["json"], json!({ "a": "1" }));
 
-    let request =
-        host.post(webhook.path(), "exact").header("X-B", "1").header("X-Api-Key", "secret").header("X-A", "2");
+    let request = host.post(webhook.path(), "exact").header("X-B", "1").header("X-Api-Key", KEY).header("X-A", "2");
     let seen = outputs(request);
     let names: Vec<&str> =
         seen["request"]["headers"].as_array().unwrap().iter().map(|header| header[0].as_str().unwrap()).collect();
@@ -136,7 +138,7 @@ fn what_is_left_of_the_carrier_is_as_it_was() {
 #[test]
 fn a_missing_or_wrong_key_is_refused_and_starts_nothing() {
     let host = Host::shared();
-    let webhook = host.webhook_with("key-wrong", "echo", &json!({ "key": "secret" }));
+    let webhook = host.webhook_with("key-wrong", "echo", &json!({ "key": KEY }));
     let refused = |answer: Answer| {
         let problem = answer.problem(401, "webhook.unauthorized");
         assert_eq!(problem["fault"], "caller");
@@ -146,15 +148,20 @@ fn a_missing_or_wrong_key_is_refused_and_starts_nothing() {
         problem
     };
     let missing = refused(host.post(webhook.path(), r#"{"a":1}"#).send());
-    for wrong in ["secre", "secrets", "Secret", " secret"] {
-        for (_, request) in carriers(host, webhook.path(), &wrong.replace(' ', "_")) {
+    for (number, wrong) in
+        [&KEY[1..], &format!("{KEY}s"), &KEY.to_uppercase(), &format!("_{KEY}")].into_iter().enumerate()
+    {
+        // Each has a webhook of its own, since too many wrong keys are refused.
+        let webhook = host.webhook_with(&format!("key-wrong-{number}"), "echo", &json!({ "key": KEY }));
+        for (_, request) in carriers(host, webhook.path(), wrong) {
             assert_eq!(refused(request.send()), missing);
         }
+        assert_eq!(host.executions_of(&format!("key-wrong-{number}")).len(), 0);
     }
     refused(host.post(&format!("{}?async", webhook.path()), "").send());
     // Not a text, or not at the top.
-    for body in [r#"{"key":["secret"]}"#, r#"{"a":{"key":"secret"}}"#, r#"["key","secret"]"#, r#""secret""#] {
-        refused(host.post(webhook.path(), body).send());
+    for body in [json!({ "key": [KEY] }), json!({ "a": { "key": KEY } }), json!(["key", KEY]), json!(KEY)] {
+        refused(host.post(webhook.path(), body.to_string()).send());
     }
     assert_eq!(host.executions_of("key-wrong").len(), 0);
 }
@@ -162,17 +169,17 @@ fn a_missing_or_wrong_key_is_refused_and_starts_nothing() {
 #[test]
 fn whether_the_body_is_malformed_is_told_to_those_with_the_key_alone() {
     let host = Host::shared();
-    let webhook = host.webhook_with("key-malformed", "echo", &json!({ "key": "secret" }));
+    let webhook = host.webhook_with("key-malformed", "echo", &json!({ "key": KEY }));
     host.post(webhook.path(), "{").send().problem(401, "webhook.unauthorized");
-    host.post(webhook.path(), "{").header("X-Api-Key", "secret").send().problem(400, "request.malformed-json");
+    host.post(webhook.path(), "{").header("X-Api-Key", KEY).send().problem(400, "request.malformed-json");
 }
 
 #[test]
 fn one_right_key_is_enough() {
     let host = Host::shared();
-    let webhook = host.webhook_with("key-any", "echo", &json!({ "key": "secret" }));
+    let webhook = host.webhook_with("key-any", "echo", &json!({ "key": KEY }));
     let request =
-        host.post(&format!("{}?key=secret", webhook.path()), r#"{"key":"other"}"#).header("X-Api-Key", "third");
+        host.post(&format!("{}?key={KEY}", webhook.path()), r#"{"key":"other"}"#).header("X-Api-Key", "third");
     let seen = request.send().ok()["output_value"].clone();
     assert_eq!(seen["input"]["json"], json!({ "key": "other" }));
     assert_eq!(seen["input"]["headers"]["x-api-key"], "third");
@@ -197,21 +204,79 @@ fn a_key_can_be_set_changed_and_taken_away() {
     let webhook = host.webhook("key-changed", "echo");
     let status = |key: &str| host.post(webhook.path(), "").header("X-Api-Key", key).send().status;
     let change = |key: Value| host.change(&webhook.record_path(), &json!({ "key": key })).ok();
-    assert_eq!(change(json!("first"))["is_key_required"], true);
-    assert_eq!([status("first"), status("second")], [200, 401]);
-    change(json!("second"));
-    assert_eq!([status("first"), status("second")], [401, 200]);
+    let (first, second) = ("first-0123456789", "second-0123456789");
+    assert_eq!(change(json!(first))["is_key_required"], true);
+    assert_eq!([status(first), status(second)], [200, 401]);
+    change(json!(second));
+    assert_eq!([status(first), status(second)], [401, 200]);
     assert_eq!(change(Value::Null)["is_key_required"], false);
-    assert_eq!(status("first"), 200);
+    assert_eq!(status(first), 200);
 }
 
 #[test]
-fn a_key_has_at_least_one_and_at_most_128_characters() {
+fn carrier_with_several_keys_is_malformed() {
+    let host = Host::shared();
+    let webhook = host.webhook_with("key-repeated", "echo", &json!({ "key": KEY }));
+    let path = webhook.path();
+    let part = multipart(KEY);
+    let two_parts =
+        format!("{}{part}", &part[..part.find("--x\r\nContent-Disposition: form-data; name=\"a\"").unwrap()]);
+    for request in [
+        host.post(&format!("{path}?key=a&key={KEY}"), ""),
+        host.post(&format!("{path}?key={KEY}&k%65y={KEY}"), ""),
+        host.post(path, "").header("X-Api-Key", "a").header("x-api-key", KEY),
+        host.post(path, format!(r#"{{"key":"a","key":"{KEY}"}}"#)),
+        host.post(path, format!("key=a&key={KEY}")).header("Content-Type", FORM),
+        host.post(path, two_parts).header("Content-Type", MULTIPART),
+    ] {
+        let problem = request.send().problem(400, "request.malformed");
+        assert!(problem["detail"].as_str().unwrap().contains("more than once"), "{problem}");
+    }
+    assert_eq!(host.executions_of("key-repeated").len(), 0);
+}
+
+/// The test is the trusted proxy, which appends the caller's address to what the caller wrote.
+#[test]
+fn wrong_keys_refuse_their_address_and_no_other() {
+    let host = Setup::new().flag("--set", "trusted_proxies=127.0.0.1").start();
+    let webhook = host.webhook_with("guessed", "echo", &json!({ "key": KEY }));
+    let other = host.webhook_with("not-guessed", "echo", &json!({ "key": KEY }));
+    let call = |webhook: &Webhook, from: &str, key: &str| {
+        let forged = format!("203.0.113.7, {from}");
+        host.post(webhook.path(), "").header("X-Forwarded-For", forged).header("X-Api-Key", key).send()
+    };
+    let mut wrong = 0;
+    let refused = loop {
+        match call(&webhook, "198.51.100.1", &format!("guess number {wrong}")) {
+            answer if answer.status == 429 => break answer,
+            answer => drop(answer.problem(401, "webhook.unauthorized")),
+        }
+        wrong += 1;
+        assert!(wrong <= 20, "guesses are never refused");
+    };
+    refused.problem(429, "webhook.locked-out");
+    let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds}");
+    call(&webhook, "203.0.113.7", KEY).ok();
+    call(&webhook, "198.51.100.3", KEY).ok();
+    call(&other, "198.51.100.1", KEY).ok();
+}
+
+#[test]
+fn a_key_has_at_least_16_and_at_most_128_characters() {
     let host = Host::shared();
     let webhook = host.webhook("key-length", "echo");
-    for (key, status) in [(String::new(), 422), ("é".repeat(128), 200), ("é".repeat(129), 422)] {
+    for (key, status) in [
+        (String::new(), 422),
+        ("é".repeat(15), 422),
+        ("é".repeat(16), 200),
+        ("é".repeat(128), 200),
+        ("é".repeat(129), 422),
+    ] {
         assert_eq!(host.change(&webhook.record_path(), &json!({ "key": key })).status, status);
     }
     let request = host.post(&format!("{}?key={}", webhook.path(), "%C3%A9".repeat(128)), "");
     assert_eq!(request.send().status, 200);
+    let forced = json!({ "key": "k", "options": { "allow_short_key": true } });
+    assert_eq!(host.change(&webhook.record_path(), &forced).status, 200);
 }

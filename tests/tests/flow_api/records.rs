@@ -47,7 +47,7 @@ fn a_record_is_what_the_api_gives() {
     let admin = of_admin(host, "records-read");
     host.deploy("canary");
     host.create("file", &json!({ "name": "records-file", "content": "text" })).ok();
-    host.set("client.webhook.records-form", "flow_name: canary\nuser_name: admin\nkey: secret").ok();
+    host.set("client.webhook.records-form", "flow_name: canary\nuser_name: admin\nkey: secret-0123456789").ok();
     for (record_type, name) in [
         ("flow", "canary"),
         ("webhook", "records-read"),
@@ -136,7 +136,7 @@ fn records_are_made_changed_trashed_and_deleted() {
         ("role", json!({ "permissions": [{ "record_type": "FLOW" }] }), json!({ "permissions": [] })),
         ("setting", json!({ "value": [1] }), json!({ "value": { "a": null } })),
         ("user", json!({ "email": "a@example.org" }), json!({ "email": "b@example.org", "password": "a new secret" })),
-        ("webhook", json!({ "flow_name": "canary" }), json!({ "key": "another secret", "is_enabled": true })),
+        ("webhook", json!({ "flow_name": "canary" }), json!({ "key": "another secret of it", "is_enabled": true })),
     ] {
         let name = format!("records life {record_type}");
         let named = with(members, json!({ "name": name }));
@@ -175,14 +175,16 @@ fn what_flows_change_is_effective_at_once_and_remembered_but_for_what_they_keep(
     let host = Host::shared();
     let admin = of_admin(host, "records-effective");
     host.deploy("canary");
-    let hook = json!({ "name": "records-made", "flow_name": "canary", "key": "made by a flow", "is_enabled": true });
+    let hook = json!({ "name": "records-made", "flow_name": "canary", "key": "made by a flow, at length", "is_enabled": true });
     let made = one(host, &admin, create("webhook", hook));
     assert_eq!((&made["is_key_required"], made.get("key")), (&json!(true), None));
     let path = "/api/latest/webhook/records-made/call";
     host.post(path, "").send().problem(401, "webhook.unauthorized");
-    host.post(&format!("{path}?key=made%20by%20a%20flow"), "").send().ok();
+    host.post(&format!("{path}?key=made%20by%20a%20flow%2C%20at%20length"), "").send().ok();
     one(host, &admin, update("webhook", "records-made", json!({ "is_enabled": false })));
-    host.post(&format!("{path}?key=made%20by%20a%20flow"), "").send().problem(404, "webhook.not-found");
+    host.post(&format!("{path}?key=made%20by%20a%20flow%2C%20at%20length"), "")
+        .send()
+        .problem(404, "webhook.not-found");
     let history = host.read(&format!("webhook/{}/history", text(&made, "id"))).ok();
     assert_eq!(items(&history).len(), 2, "{history}");
     assert_eq!(history[0]["by"], host.read("webhook/records-effective?by=name").ok()["id"]);
@@ -193,11 +195,11 @@ fn what_flows_change_is_effective_at_once_and_remembered_but_for_what_they_keep(
     host.deploy("sleeper");
     let admin = webhook_with(&host, "secret", "records", json!({ "roles": [{ "role_name": "Admin" }] }));
     host.user("nobody");
-    let hook = json!({ "key": "journal-secret", "flow_name": "sleeper", "user_name": "nobody" });
+    let hook = json!({ "key": "journal-secret-long", "flow_name": "sleeper", "user_name": "nobody" });
     let secrets = json!([
-        create("user", json!({ "name": "u", "password": "journal-secret" })),
-        create("webhook", json!({ "name": "w", "flow_name": "sleeper", "key": "journal-secret" })),
-        update("user", "u", json!({ "password": "journal-secret" })),
+        create("user", json!({ "name": "u", "password": "journal-secret-long" })),
+        create("webhook", json!({ "name": "w", "flow_name": "sleeper", "key": "journal-secret-long" })),
+        update("user", "u", json!({ "password": "journal-secret-long" })),
         with(op("set", "", "client.webhook.s"), json!({ "members": hook })),
         { "op": "sleep" },
     ]);
@@ -209,7 +211,7 @@ fn what_flows_change_is_effective_at_once_and_remembered_but_for_what_they_keep(
     let database = database(&host);
     let mut calls = database.prepare("SELECT call FROM execution_journal").unwrap();
     let calls: Vec<String> = calls.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    assert!(calls.iter().all(|call| !call.contains("journal-secret")), "{calls:?}");
+    assert!(calls.iter().all(|call| !call.contains("journal-secret-long")), "{calls:?}");
     for made in ["records.create", "records.update", "settings.save", "settings.compare-and-set"] {
         assert!(calls.iter().any(|call| call.starts_with(made)), "{made} is not in {calls:?}");
     }

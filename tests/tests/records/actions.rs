@@ -81,14 +81,14 @@ fn what_cannot_be_done_with_an_execution() {
 #[test]
 fn a_rotated_key_is_shown_once_and_the_former_is_wrong_from_then_on() {
     let host = Host::shared();
-    let webhook = host.webhook_with("act-rotate", "canary", &json!({ "key": "former" }));
+    let webhook = host.webhook_with("act-rotate", "canary", &json!({ "key": "former-key-of-the-test" }));
     let call = |key: &str| host.post(&format!("{}?key={key}", webhook.path()), "").send();
-    call("former").ok();
+    call("former-key-of-the-test").ok();
     let rotated = act_on(host, &format!("{}/action/rotate-key", webhook.record_path()), &json!({})).ok();
     assert_eq!(rotated["id"], webhook.record["id"]);
     let key = text(&rotated, "key");
     assert!((32..=128).contains(&key.len()), "{key}");
-    call("former").problem(401, "webhook.unauthorized");
+    call("former-key-of-the-test").problem(401, "webhook.unauthorized");
     call(key).ok();
     assert!(!host.read(&webhook.record_path()).text().contains(key));
     let history = host.read(&format!("{}/history", webhook.record_path()));

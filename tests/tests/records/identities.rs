@@ -1,7 +1,7 @@
 //! Who is asking: passwords, sessions, lock-outs and API tokens.
 
 use flowhost_tests::scene::text;
-use flowhost_tests::{Answer, Host, Setup, until};
+use flowhost_tests::{Answer, Host, Request, Setup, until};
 use serde_json::{Value, json};
 
 use crate::person::{Person, login, path};
@@ -239,6 +239,47 @@ fn five_failures_in_a_row_lock_a_name_out() {
     self::user(host, "id-not-locked");
     login(host, "id-not-locked", PASSWORD).ok();
     with(host, text(&session, "token"), "flow").ok();
+}
+
+/// A login that a trusted proxy says comes from an address.
+fn login_from<'a>(host: &'a Host, from: &str, user: &str, password: &str) -> Request<'a> {
+    let login = json!({ "user_name": user, "password": password });
+    host.post_json("/api/latest/auth/login", &login).header("X-Forwarded-For", from)
+}
+
+#[test]
+fn failed_logins_from_elsewhere_lock_nobody_out() {
+    let host = Setup::new().flag("--set", "trusted_proxies=127.0.0.1").start();
+    user(&host, "id-owner");
+    let login = |from: &str, password: &str| login_from(&host, from, "id-owner", password).send();
+    for _ in 0..5 {
+        login("2001:db8:1:2::1", "wrong").problem(401, "access.login-failed");
+    }
+    login("2001:db8:1:2::1", PASSWORD).problem(429, "access.locked-out");
+    login("2001:db8:1:2:ffff::1", PASSWORD).problem(429, "access.locked-out");
+    login("2001:db8:1:3::1", PASSWORD).ok();
+    login("198.51.100.1", PASSWORD).ok();
+    // An address that the caller wrote is not the caller's.
+    login("198.51.100.1, 2001:db8:1:2::1", PASSWORD).problem(429, "access.locked-out");
+}
+
+#[test]
+fn flood_of_wrong_logins_keeps_nobody_out() {
+    let host = Setup::new().flag("--set", "trusted_proxies=127.0.0.1").start();
+    user(&host, "id-flooded");
+    let token = text(&login(&host, "id-flooded", PASSWORD).ok(), "token").to_owned();
+    let wrong = |number: usize, from: &str| login_from(&host, from, &format!("id-wrong-{number}"), "wrong").start();
+    let mut flood: Vec<_> = (0..100).map(|number| wrong(number, "198.51.100.1")).collect();
+    login_from(&host, "198.51.100.1", "id-flooded", PASSWORD).send().ok();
+    login_from(&host, "198.51.100.2", "id-flooded", PASSWORD).send().ok();
+    with(&host, &token, "flow").ok();
+    for login in &mut flood {
+        login.answer("POST").problem(401, "access.login-failed");
+    }
+    // More at once than have a place: those from elsewhere still have one.
+    let mut flood: Vec<_> = (0..300).map(|number| wrong(number, "198.51.100.3")).collect();
+    login_from(&host, "198.51.100.4", "id-flooded", PASSWORD).send().ok();
+    flood.iter_mut().for_each(|login| drop(login.answer("POST")));
 }
 
 #[test]

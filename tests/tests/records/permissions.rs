@@ -264,14 +264,14 @@ fn nobody_uses_the_roles_of_a_webhook_for_what_they_may_not_do() {
     let permissions = json!([{ "record_type": "WEBHOOK" }, { "record_type": "FLOW", "operation": "READ" }]);
     let keeper = Person::with(host, "perm-keeper", &permissions);
     let hook = |name: &str, roles: Value| {
-        host.webhook_with(name, "canary", &json!({ "key": "k3y", "require_login": true, "roles": roles }))
+        host.webhook_with(name, "canary", &json!({ "key": "k3y-0123456789ab", "require_login": true, "roles": roles }))
     };
     let strong = hook("perm-lends", json!([{ "role_name": "Admin" }]));
     let at = strong.record_path();
     for change in [
         json!({ "flow_id": flows[1] }),
         json!({ "flow_name": "echo" }),
-        json!({ "key": "mine" }),
+        json!({ "key": "mine-0123456789ab" }),
         json!({ "key": null }),
         json!({ "require_login": false }),
         json!({ "require_login": null }),
@@ -279,7 +279,10 @@ fn nobody_uses_the_roles_of_a_webhook_for_what_they_may_not_do() {
         keeper.change(&at, &change).problem(403, "access.forbidden");
     }
     keeper.create(&format!("{at}/action/rotate-key"), &json!({})).problem(403, "access.forbidden");
-    host.post(&format!("{}?key=k3y", strong.path()), "").header("Authorization", &keeper.token).send().ok();
+    host.post(&format!("{}?key=k3y-0123456789ab", strong.path()), "")
+        .header("Authorization", &keeper.token)
+        .send()
+        .ok();
     // What others decided is switched on and off, and what is sent back is no change.
     let same = json!({ "flow_id": flows[0], "flow_name": "canary", "require_login": true, "description": "d" });
     for change in [json!({ "is_enabled": false }), json!({ "is_enabled": true }), same] {
@@ -291,7 +294,9 @@ fn nobody_uses_the_roles_of_a_webhook_for_what_they_may_not_do() {
     // Without the roles there is nothing to lend, nor by those that executions do not get.
     keeper.change(&at, &json!({ "flow_id": flows[1], "roles": [] })).ok();
     let own = hook("perm-lends-nothing", json!([{ "role_name": "Admin", "propagate": false }]));
-    keeper.change(&own.record_path(), &json!({ "flow_name": "echo", "key": "mine", "require_login": false })).ok();
+    keeper
+        .change(&own.record_path(), &json!({ "flow_name": "echo", "key": "mine-0123456789ab", "require_login": false }))
+        .ok();
     keeper.create(&format!("{}/action/rotate-key", own.record_path()), &json!({})).ok();
 }
 

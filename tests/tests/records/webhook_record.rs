@@ -225,9 +225,11 @@ fn is_readonly() {
     let path = webhook.record_path();
     assert_eq!(host.change(&path, &json!({ "is_readonly": true })).ok()["is_readonly"], true);
     let guarded = read(host, &webhook);
-    for change in
-        [json!({ "description": "x" }), json!({ "is_enabled": false }), json!({ "is_readonly": false, "key": "k" })]
-    {
+    for change in [
+        json!({ "description": "x" }),
+        json!({ "is_enabled": false }),
+        json!({ "is_readonly": false, "key": "k-0123456789abcde" }),
+    ] {
         host.change(&path, &change).problem(409, "record.readonly");
     }
     host.delete(&path).problem(409, "record.readonly");
@@ -455,17 +457,17 @@ fn roles() {
 fn last_activity() {
     let host = Host::start();
     assert_class("last_activity", Class::Neither);
-    let webhook = host.webhook_with("active", "canary", &json!({ "key": "k" }));
+    let webhook = host.webhook_with("active", "canary", &json!({ "key": "k-0123456789abcde" }));
     assert_eq!(webhook.record["last_activity"], Value::Null);
     assert_read_only(&host, &webhook, "last_activity", &json!("2026-01-01T00:00:00.000000+00:00"));
     // A refused call is none.
     host.post(webhook.path(), "").send().problem(401, "webhook.unauthorized");
     assert_eq!(read(&host, &webhook)["last_activity"], Value::Null);
-    host.post(&format!("{}?key=k", webhook.path()), "").send().ok();
+    host.post(&format!("{}?key=k-0123456789abcde", webhook.path()), "").send().ok();
     let first = read(&host, &webhook);
     assert!(is_timestamp(&first["last_activity"]));
     assert!(text(&first, "last_activity") > text(&first, "modified_at"));
-    host.post(&format!("{}?key=k&async", webhook.path()), "").send();
+    host.post(&format!("{}?key=k-0123456789abcde&async", webhook.path()), "").send();
     let second = read(&host, &webhook);
     assert!(text(&second, "last_activity") > text(&first, "last_activity"));
     // A call is no change, and it outlives the process.
@@ -536,11 +538,11 @@ fn is_enabled() {
 fn key() {
     let host = Host::shared();
     assert_class("key", Class::Neither);
-    let webhook = host.webhook_with("row-key", "echo", &json!({ "key": "first-Secret" }));
+    let webhook = host.webhook_with("row-key", "echo", &json!({ "key": "first-Secret-of-it" }));
     let call = |key: &str| host.post(&format!("{}?key={key}", webhook.path()), "").send();
     call("wrong").problem(401, "webhook.unauthorized");
     host.post(webhook.path(), "").send().problem(401, "webhook.unauthorized");
-    let called = call("first-Secret");
+    let called = call("first-Secret-of-it");
     called.ok();
     // It comes with the call, and is seen by nobody: not by the flow, not in records, lists or histories.
     for answer in [
@@ -551,7 +553,7 @@ fn key() {
         host.read(&format!("{}/history", webhook.record_path())),
         host.change(&webhook.record_path(), &json!({ "description": "x" })),
     ] {
-        assert!(answer.ok() != Value::Null && !answer.text().contains("first-Secret"), "{}", answer.text());
+        assert!(answer.ok() != Value::Null && !answer.text().contains("first-Secret-of-it"), "{}", answer.text());
     }
     assert!(read(host, &webhook).get("key").is_none());
     // Nor is it a property that lists know, which would let it be guessed.
@@ -561,7 +563,7 @@ fn key() {
     let longest = "k".repeat(128);
     host.change(&webhook.record_path(), &json!({ "key": longest })).ok();
     call(&longest).ok();
-    call("first-Secret").problem(401, "webhook.unauthorized");
+    call("first-Secret-of-it").problem(401, "webhook.unauthorized");
     assert!(refused(host, &webhook, &json!({ "key": "k".repeat(129) })).contains("129 characters"));
     assert!(refused(host, &webhook, &json!({ "key": "" })).contains("empty"));
     assert!(refused(host, &webhook, &json!({ "key": 7 })).contains("`key`"));
@@ -576,7 +578,10 @@ fn is_key_required() {
     let webhook = webhook(host, "row-key-required");
     assert_eq!(webhook.record["is_key_required"], false);
     assert_read_only(host, &webhook, "is_key_required", &json!(true));
-    assert_eq!(host.change(&webhook.record_path(), &json!({ "key": "k" })).ok()["is_key_required"], true);
+    assert_eq!(
+        host.change(&webhook.record_path(), &json!({ "key": "k-0123456789abcde" })).ok()["is_key_required"],
+        true
+    );
     assert_read_only(host, &webhook, "is_key_required", &json!(false));
     host.post(webhook.path(), "").send().problem(401, "webhook.unauthorized");
     assert_eq!(host.change(&webhook.record_path(), &json!({ "key": null })).ok()["is_key_required"], false);
@@ -803,7 +808,9 @@ fn which_types_belong_to_what_and_can_be_read_only() {
 fn the_setting_form_shows_up_wherever_webhooks_are_listed() {
     let host = Host::shared();
     host.deploy("canary");
-    let setting = host.set("client.webhook.row-form", "flow_name: canary\nuser_name: admin\nkey: k\nmode: dev").ok();
+    let setting = host
+        .set("client.webhook.row-form", "flow_name: canary\nuser_name: admin\nkey: k-0123456789abcde\nmode: dev")
+        .ok();
     let listed = host.read("webhook?limit=1000").ok();
     let webhook = listed.as_array().unwrap().iter().find(|webhook| webhook["id"] == setting["id"]).unwrap();
     assert_eq!(*webhook, host.read("webhook/row-form?by=name").ok());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use clap::{Args, ValueEnum};
-use flowhost::{Compiler, Host};
+use flowhost::{Compiler, Host, audit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -52,6 +52,7 @@ impl Serve {
     /// Serves until a signal comes.
     pub(crate) fn run(self) -> Result<(), Failure> {
         start_log(self.log_format)?;
+        log_panics();
         let config = self.config()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -182,6 +183,20 @@ impl Signals {
             _ = self.interrupt.recv() => SignalKind::interrupt(),
         }
     }
+}
+
+/// Writes panics of the host where its other lines are, in their format. With `RUST_BACKTRACE` the usual report follows.
+fn log_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(ToString::to_string);
+        let reason = panic.payload_as_str().map(audit::printable);
+        let thread = std::thread::current();
+        tracing::error!(target: audit::TARGET, event = "host.panicked", thread = thread.name(), place, reason, "the host panicked");
+        if env::var_os("RUST_BACKTRACE").is_some() {
+            usual(panic);
+        }
+    }));
 }
 
 fn start_log(format: LogFormat) -> Result<(), Failure> {

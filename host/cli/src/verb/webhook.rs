@@ -22,6 +22,9 @@ pub(crate) enum Webhook {
         /// The key that calls must carry; without it, anybody who knows the address may call
         #[arg(long, env = "FLOWHOST_KEY", hide_env_values = true)]
         key: Option<String>,
+        /// Take a key of fewer than 16 characters, for a sender that cannot send a longer one
+        #[arg(long, requires = "key")]
+        allow_short_key: bool,
         /// Let only users who are logged in call; with a key, they need both
         #[arg(long)]
         login: bool,
@@ -77,7 +80,7 @@ impl Webhook {
     /// Does it.
     pub(crate) fn run(self, connection: &Connection) -> Result<(), Failure> {
         match self {
-            Self::Create { name, flow, key, login, dev, enable, answer, role } => {
+            Self::Create { name, flow, key, allow_short_key, login, dev, enable, answer, role } => {
                 let mut webhook = json!({
                     "name": name, "flow_name": flow, "is_productive": !dev, "is_enabled": enable, "require_login": login,
                 });
@@ -85,7 +88,10 @@ impl Webhook {
                     webhook["key"] = key.into();
                 }
                 if let Some(answer) = answer {
-                    webhook["options"] = json!({ "answer": answer });
+                    webhook["options"]["answer"] = answer.into();
+                }
+                if allow_short_key {
+                    webhook["options"]["allow_short_key"] = true.into();
                 }
                 if !role.is_empty() {
                     webhook["roles"] = role.iter().map(|role| json!({ "role_name": role })).collect();

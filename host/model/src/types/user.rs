@@ -28,9 +28,13 @@ pub(super) static DEFINITION: TypeDefinition = TypeDefinition {
             .optional()
             .class(Class::Export),
         Property::new("has_password", Kind::Bool, "A password is set.").derived().class(Class::Export),
-        Property::new("is_locked_out", Kind::Bool, "Too many logins failed; they are refused for a while.")
-            .derived()
-            .class(Class::Neither),
+        Property::new(
+            "is_locked_out",
+            Kind::Bool,
+            "Too many logins with the name failed from some address; they are refused from there for a while.",
+        )
+        .derived()
+        .class(Class::Neither),
         Property::new("last_login", Kind::Timestamp, "When the user last logged in.").derived().class(Class::Neither),
     ],
 };

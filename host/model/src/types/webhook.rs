@@ -22,7 +22,7 @@ pub(super) static DEFINITION: TypeDefinition = TypeDefinition {
         Property::new("is_enabled", Kind::Bool, "Whether it can be called; false unless set.")
             .optional()
             .class(Class::Export),
-        Property::new("key", Kind::Text(128), "The key that calls must carry. Never read back.")
+        Property::new("key", Kind::Text(128), "The key that calls must carry; 16 characters at least. Never read back.")
             .optional()
             .access(Access::WriteOnly)
             .class(Class::Neither),
@@ -40,7 +40,7 @@ pub(super) static DEFINITION: TypeDefinition = TypeDefinition {
         Property::new(
             "options",
             Kind::Object,
-            "How calls are answered and limited: `answer`, `wait_ms`, `max_executions`, `max_body_bytes`, `priority`.",
+            "How calls are answered and limited: `answer`, `wait_ms`, `max_executions`, `max_body_bytes`, `priority`, `allow_short_key`.",
         )
         .optional(),
         Property::new("form", Kind::Enum(&["record", "setting"]), "Whether it is a record or a setting.")
@@ -143,4 +143,7 @@ pub struct WebhookOptions {
     /// The place of its executions among those that wait for a slot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
+    /// Whether its key may have fewer characters than the host asks for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_short_key: bool,
 }

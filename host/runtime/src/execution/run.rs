@@ -311,6 +311,7 @@ impl Host {
                 // It may have left memory since its caller came.
                 answer = answer.or_else(|| self.ends().take_caller(live.id));
                 self.ends().tell(&ended);
+                self.audit().ended(&ended);
                 self.settle(others).await;
                 match &answer {
                     Some(_) => self.answer_of(live, ended).await,

@@ -3,19 +3,24 @@
 use flowhost_model::{Execution, Failure, FlowRef, RawValue, RecordId, Status, Timestamp, WebhookRef};
 use serde::Serialize;
 
+use crate::problem::Problem;
+
 /// The execution with its inputs and outputs, and nothing of the host's inside: the answer of a synchronous call.
 #[derive(Debug, Serialize)]
 pub struct ExecutionView<'a> {
     id: RecordId,
-    flow: &'a FlowRef,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow: Option<&'a FlowRef>,
     webhook: Option<&'a WebhookRef>,
     status: Status,
     status_message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureView<'a>>,
     is_productive: bool,
-    input_value: &'a RawValue,
-    output_value: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_value: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_value: Option<&'a RawValue>,
     created_at: Timestamp,
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
@@ -43,18 +48,38 @@ impl<'a> From<&'a Failure> for FailureView<'a> {
     }
 }
 
+impl<'a> ExecutionView<'a> {
+    /// Returns the execution that a problem is about, as its caller may see it.
+    pub fn of_problem(problem: &'a Problem) -> Option<Self> {
+        let execution = problem.execution.as_deref()?;
+        let whole = Self::from(execution);
+        if !problem.is_discreet {
+            return Some(whole);
+        }
+        let failure = execution.failure.as_ref().map(|failure| FailureView {
+            code: &failure.code,
+            message: &problem.detail,
+            flow_code: None,
+            details: None,
+            retryable: failure.retryable,
+        });
+        let status_message = whole.status_message.map(|_| problem.detail.as_str());
+        Some(Self { flow: None, status_message, failure, input_value: None, output_value: None, ..whole })
+    }
+}
+
 impl<'a> From<&'a Execution> for ExecutionView<'a> {
     fn from(execution: &'a Execution) -> Self {
         Self {
             id: execution.id,
-            flow: &execution.flow,
+            flow: Some(&execution.flow),
             webhook: execution.webhook.as_ref(),
             status: execution.status,
             status_message: execution.status_message.as_deref(),
             failure: execution.failure.as_ref().map(FailureView::from),
             is_productive: execution.is_productive,
-            input_value: &execution.input_value,
-            output_value: &execution.output_value,
+            input_value: Some(&execution.input_value),
+            output_value: Some(&execution.output_value),
             created_at: execution.created_at,
             started_at: execution.started_at,
             ended_at: execution.ended_at,

@@ -1,14 +1,17 @@
 //! Logging in and out.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use flowhost_model::{RecordType, Timestamp, User};
+use flowhost_model::{RecordType, Timestamp, User, normalize_name};
 use flowhost_store::Expected;
 use serde::{Deserialize, Serialize};
 
 use super::Identity;
 use super::password::PasswordError;
+use super::turns::Lane;
 use crate::activity::Deed;
+use crate::caller::CallerNetwork;
 use crate::host::Host;
 use crate::identity::token_digest;
 use crate::problem::{Code, Problem};
@@ -53,12 +56,14 @@ impl From<PasswordError> for Problem {
 }
 
 impl Host {
-    /// Begins a session. A wrong name and a wrong password are told alike, and take the same time.
-    pub async fn login(&self, login: Login) -> Result<LoggedIn, Problem> {
+    /// Begins a session. A wrong name and a wrong password are told alike, and take the same time. `from` is where the request
+    /// comes from; callers of whom that is not known count as one.
+    pub async fn login(&self, login: Login, from: Option<IpAddr>) -> Result<LoggedIn, Problem> {
+        let network = from.map(CallerNetwork::from);
         if login.authentication_method.as_deref().is_some_and(|method| method != "cloudomation") {
             return Err(Problem::new(Code::Malformed, "`authentication_method`: only `cloudomation` is known"));
         }
-        self.refuse_locked_out(&login.user_name)?;
+        self.refuse_locked_out(&login.user_name, network)?;
         let known = self.snapshot().user_named(&login.user_name).map(|(id, user)| (id, user.clone()));
         let hash = known.as_ref().and_then(|(_, user)| user.password_hash.clone());
         // Before the check: a session that the former password opened ends with a change under way. Where the clock was set
@@ -67,14 +72,15 @@ impl Host {
             .as_ref()
             .and_then(|(id, user)| user.sessions_valid_from.max(self.activities().last(Deed::Logout, *id)));
         let now = self.now().max(ended.map_or(Timestamp(i64::MIN), |ended| Timestamp(ended.0.saturating_add(1))));
-        let is_right = self.passwords().verify(login.password, hash).await?;
+        let lane = Lane::Login { network, name: normalize_name(&login.user_name).unwrap_or_default().to_owned() };
+        let is_right = self.passwords().verify(lane, login.password, hash).await?;
         let Some((user_id, user)) = known.filter(|_| is_right) else {
-            self.lockouts().failed(&login.user_name, self.now());
+            self.lockouts().failed(&login.user_name, network, self.now());
             return Err(Problem::new(Code::LoginFailed, "the name or the password is wrong"));
         };
         // Of many guesses at once, those that were let in before the lock must not succeed behind it.
-        self.refuse_locked_out(&login.user_name)?;
-        self.lockouts().succeeded(&login.user_name);
+        self.refuse_locked_out(&login.user_name, network)?;
+        self.lockouts().succeeded(&login.user_name, network);
         self.note_activity(user_id);
         self.activities().note(Deed::Login, user_id, now);
         let session = self.sessions().issue(user_id, now);
@@ -94,9 +100,9 @@ impl Host {
         Ok(self.store().save_activity(vec![noted]).await?)
     }
 
-    fn refuse_locked_out(&self, user_name: &str) -> Result<(), Problem> {
+    fn refuse_locked_out(&self, user_name: &str, from: Option<CallerNetwork>) -> Result<(), Problem> {
         let now = self.now();
-        self.lockouts().check(user_name, now).map_err(|locked| {
+        self.lockouts().check(user_name, from, now).map_err(|locked| {
             let mut problem = Problem::new(Code::LockedOut, "too many logins failed; try again later");
             problem.retry_after = Some(locked.retry_after(now));
             problem

@@ -13,7 +13,8 @@ use std::thread::available_parallelism;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
-use tokio::sync::{Semaphore, TryAcquireError};
+
+use super::turns::{Lane, NoPlace, Turns};
 
 /// The fewest characters of a password: the least that NIST SP 800-63B allows.
 const PASSWORD_MIN: usize = 8;
@@ -30,9 +31,10 @@ const SALT_BYTES: usize = 16;
 
 /// The most hashes that are computed at once, however many cores there are: 19 MiB each.
 const PARALLEL_MAX: usize = 4;
-/// The most logins that wait for a hash. A core computes fifty to a hundred a second, so that the last in the queue
-/// waits for about a second; whoever would wait longer is told to come back.
-const WAITING_MAX: usize = 64;
+/// The most logins that wait for a hash, each of them with a password of a kilobyte at most. A core computes fifty to a
+/// hundred hashes a second, so that the last of a flood waits for some seconds. A login of another name or from elsewhere
+/// does not wait behind the flood: turns go around.
+const WAITING_MAX: usize = 256;
 
 /// A hash that no password has. It is verified where there is no real one, so that the time an answer takes does not
 /// tell whether a user exists.
@@ -117,8 +119,7 @@ fn argon2id() -> Argon2<'static> {
 /// nor much memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Passwords {
-    computing: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    turns: Arc<Turns>,
 }
 
 impl Default for Passwords {
@@ -131,19 +132,24 @@ impl Default for Passwords {
 
 impl Passwords {
     fn with_limits(computing: usize, waiting: usize) -> Self {
-        Self { computing: Arc::new(Semaphore::new(computing)), waiting: Arc::new(Semaphore::new(computing + waiting)) }
+        Self { turns: Arc::new(Turns::new(computing, computing + waiting)) }
     }
 
-    /// [`hash`], on a blocking thread.
+    /// [`hash`], on a blocking thread, for a change of records.
     pub(crate) async fn hash(&self, password: String) -> Result<String, PasswordError> {
         // What the policy refuses does not wait for its turn.
         check_policy(&password)?;
-        self.compute(move || hash(&password)).await?
+        self.compute(Lane::Change, move || hash(&password)).await?
     }
 
-    /// [`verify`], on a blocking thread. Without a hash the answer is no, and takes as long.
-    pub(crate) async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, PasswordError> {
-        self.compute(move || match hash {
+    /// [`verify`], on a blocking thread, for a login. Without a hash the answer is no, and takes as long.
+    pub(crate) async fn verify(
+        &self,
+        lane: Lane,
+        password: String,
+        hash: Option<String>,
+    ) -> Result<bool, PasswordError> {
+        self.compute(lane, move || match hash {
             Some(hash) => verify(&password, &hash),
             None => {
                 verify_nobodys(&password);
@@ -153,15 +159,15 @@ impl Passwords {
         .await
     }
 
-    async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
-        let _waiting = self.waiting.try_acquire().map_err(|error| match error {
-            TryAcquireError::NoPermits => PasswordError::Busy,
-            TryAcquireError::Closed => HashError::CutOff.into(),
-        })?;
-        let computing = Arc::clone(&self.computing).acquire_owned().await.map_err(|_| HashError::CutOff)?;
+    async fn compute<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let turn = self.turns.turn(lane).await.map_err(|NoPlace| PasswordError::Busy)?;
         let computed = tokio::task::spawn_blocking(move || {
             // Held to the end of the work, also where the caller went away meanwhile.
-            let _computing = computing;
+            let _turn = turn;
             work()
         });
         Ok(computed.await.map_err(|_| HashError::CutOff)?)
@@ -173,7 +179,13 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
+    use futures_util::FutureExt;
+
     use super::*;
+
+    fn login() -> Lane {
+        Lane::Login { network: None, name: "ada".to_owned() }
+    }
 
     #[test]
     fn a_password_is_verified_by_its_hash_alone() {
@@ -233,9 +245,9 @@ mod tests {
     async fn passwords_are_hashed_and_verified_beside_the_tasks() {
         let passwords = Passwords::default();
         let kept = passwords.hash("correct horse".to_owned()).await.unwrap();
-        assert!(passwords.verify("correct horse".to_owned(), Some(kept.clone())).await.unwrap());
-        assert!(!passwords.verify("wrong horse".to_owned(), Some(kept)).await.unwrap());
-        assert!(!passwords.verify("correct horse".to_owned(), None).await.unwrap());
+        assert!(passwords.verify(login(), "correct horse".to_owned(), Some(kept.clone())).await.unwrap());
+        assert!(!passwords.verify(login(), "wrong horse".to_owned(), Some(kept)).await.unwrap());
+        assert!(!passwords.verify(login(), "correct horse".to_owned(), None).await.unwrap());
         assert!(matches!(
             passwords.hash("short".to_owned()).await,
             Err(PasswordError::Policy(PolicyError::TooShort(5)))
@@ -251,7 +263,7 @@ mod tests {
                 let (passwords, running, most) = (passwords.clone(), Arc::clone(&running), Arc::clone(&most));
                 tokio::spawn(async move {
                     passwords
-                        .compute(move || {
+                        .compute(login(), move || {
                             most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                             std::thread::sleep(Duration::from_millis(100));
                             running.fetch_sub(1, Ordering::SeqCst);
@@ -269,18 +281,19 @@ mod tests {
             }
         }
         assert!(most.load(Ordering::SeqCst) <= 2);
-        assert!((1..=15).contains(&refused), "two compute, three wait, the others are refused: {refused}");
-        assert!(passwords.compute(|| ()).await.is_ok(), "the flood leaves nothing behind");
+        assert!((1..=17).contains(&refused), "three of five places are for one network: {refused}");
+        assert!(passwords.compute(login(), || ()).await.is_ok(), "the flood leaves nothing behind");
     }
 
     #[tokio::test]
     async fn a_caller_who_goes_away_frees_the_core_only_at_the_end_of_the_work() {
         let passwords = Passwords::with_limits(1, 1);
         let (ended, end) = std::sync::mpsc::channel::<()>();
-        let left = tokio::time::timeout(Duration::from_millis(20), passwords.compute(move || end.recv())).await;
-        assert!(left.is_err());
-        assert_eq!(passwords.computing.available_permits(), 0);
+        let left = passwords.compute(Lane::Change, move || end.recv());
+        assert!(tokio::time::timeout(Duration::from_millis(20), left).await.is_err());
+        let mut next = Box::pin(passwords.compute(login(), || ()));
+        assert!((&mut next).now_or_never().is_none(), "the core is not free");
         ended.send(()).unwrap();
-        assert!(passwords.compute(|| ()).await.is_ok());
+        assert!(next.await.is_ok());
     }
 }

@@ -12,11 +12,14 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use tokio::runtime::Handle;
 
-use super::payload::Payload;
+use super::payload::{Asked, Payload, PayloadError};
 use super::{IncomingRequest, Owner, Route, key, login, payload, query};
+use crate::audit::{AuditEntry, AuditEvent};
+use crate::caller::CallerNetwork;
 use crate::execution::{Answered, Counted, FlowAnswer, Lineage, Live, Start, priority_of, problem_of};
 use crate::flow::ActiveVersion;
 use crate::host::Host;
+use crate::identity::Identity;
 use crate::input::WebhookInput;
 use crate::problem::{Code, Problem};
 use crate::secret::CalledKey;
@@ -84,6 +87,17 @@ pub enum Called {
     },
 }
 
+/// What became of the keys in the head of a request.
+#[derive(Default)]
+struct HeadKey {
+    /// The right key, where the query has it.
+    query_key: Option<String>,
+    /// The right key, where the header has it.
+    header_key: Option<String>,
+    /// There was a key, and none that is right.
+    is_wrong: bool,
+}
+
 /// A call that may start an execution.
 struct Admitted {
     request: IncomingRequest,
@@ -102,13 +116,45 @@ impl Host {
         self.refuse_if_draining()?;
         let not_found = || Problem::new(Code::WebhookNotFound, "no webhook can be called at this address");
         let version = self.snapshot().active_version(&route.flow).ok_or_else(not_found)?;
+        let caller = request.caller;
+        let refused = |problem: Problem| {
+            if problem.execution.is_none() {
+                self.audit().record(&AuditEntry {
+                    event: AuditEvent::CallRefused(problem.code),
+                    user: None,
+                    webhook: Some(&route.webhook.name),
+                    address: caller,
+                    request: None,
+                    record: None,
+                });
+            }
+            problem
+        };
+        let (request, login) = self.admit_caller(route, request).map_err(refused)?;
+        let called = self.call_admitted(route, &version, request).await;
+        called.map_err(refused).map_err(|problem| {
+            let may_read = |execution: &Execution| {
+                let project_id = execution.project_id;
+                let may_read = |login: &Identity| login.access.may(Operation::Read, RecordType::Execution, project_id);
+                !execution.is_productive || login.as_ref().is_some_and(may_read)
+            };
+            problem.for_caller(may_read)
+        })
+    }
+
+    /// Runs a call whose login was checked.
+    async fn call_admitted(
+        &self,
+        route: &Route,
+        version: &ActiveVersion,
+        request: WebhookRequest,
+    ) -> Result<Called, Problem> {
         let is_async = asks_for_async(&request);
         let is_preferred = prefers_async(&request.headers);
-        let request = self.admit_caller(route, request)?;
-        let Admitted { request, input, key, counted } = self.admit_request(route, &version, request).await?;
+        let Admitted { request, input, key, counted } = self.admit_request(route, version, request).await?;
         self.note_activity(route.webhook.id);
         let user_id = self.owner(route);
-        let (project_id, bundle_id) = self.execution_location(route, &version);
+        let (project_id, bundle_id) = self.execution_location(route, version);
         let is_paused = !route.is_productive && !self.is_active(user_id);
         let start = Start {
             flow: version.flow.clone(),
@@ -119,7 +165,7 @@ impl Host {
             user_id,
             actor: actor(route, user_id),
             lineage: Lineage::default(),
-            priority: priority_of(route.options.priority, &version),
+            priority: priority_of(route.options.priority, version),
             concurrency: None,
             is_productive: route.is_productive,
             input,
@@ -136,8 +182,8 @@ impl Host {
             let id = self.accept(start, Some(counted)).await?;
             return Ok(Called::Accepted { id, status: Status::Scheduled, is_preferred, ticket: self.ticket(id) });
         }
-        let program = self.program(&version).await?;
-        let (slot, holding) = self.slot_of(&version).await?;
+        let program = self.program(version).await?;
+        let (slot, holding) = self.slot_of(version).await?;
         let live = Arc::new(self.admit(start)?);
         let ended = self.launch(live.clone(), program, slot, Some(counted), holding);
         drop(reservation);
@@ -147,13 +193,18 @@ impl Host {
         })
     }
 
-    /// Asks for the login where the webhook wants one, and takes what carried it out of what the flow sees.
-    fn admit_caller(&self, route: &Route, mut request: WebhookRequest) -> Result<WebhookRequest, Problem> {
-        if self.login_of_caller(route, &request.method, &request.headers)?.is_none() {
-            return Ok(request);
+    /// Asks for the login where the webhook wants one, and takes what carried it out of what the flow sees. Returns who is
+    /// logged in.
+    fn admit_caller(
+        &self,
+        route: &Route,
+        mut request: WebhookRequest,
+    ) -> Result<(WebhookRequest, Option<Identity>), Problem> {
+        let Some(caller) = self.login_of_caller(route, &request.method, &request.headers)? else {
+            return Ok((request, None));
         }
         login::consume(&mut request.headers);
-        Ok(request)
+        Ok((request, Some(caller)))
     }
 
     /// Checks the key and the payload, and makes the flow's input of the request, without the key.
@@ -163,26 +214,40 @@ impl Host {
         version: &ActiveVersion,
         request: WebhookRequest,
     ) -> Result<Admitted, Problem> {
-        let WebhookRequest { method, path, query, mut headers, body, .. } = request;
+        let WebhookRequest { method, path, query, mut headers, body, caller, .. } = request;
         let expected = route.key_digest;
         let is_key = |value: &[u8]| expected.is_some_and(|expected| key::matches(expected, value));
 
         query.as_deref().map_or(Ok(()), |query| query::check_count(query, "the query"))?;
-        let keys = query.as_deref().into_iter().flat_map(|query| query::values(query, key::FIELD));
-        let query_key = keys.into_iter().find(|value| is_key(value.as_bytes())).map(Cow::into_owned);
-        let header_key = headers.get_all(key::HEADER).iter().find(|value| is_key(value.as_bytes()));
-        let header_key = header_key.and_then(|key| key.to_str().ok()).map(str::to_owned);
+        let head = self.head_key(route, caller, query.as_deref(), &headers)?;
+        let HeadKey { query_key, header_key, is_wrong } = head;
         let (in_query, in_header) = (query_key.is_some(), header_key.is_some());
-        // A body that is no JSON is an error of its own, but not one that a caller without the key is told of.
-        let payload = match self.parse_payload(route, &headers, body).await {
-            Err(problem) if expected.is_some() && !in_query && !in_header => {
-                tracing::debug!(detail = %problem.detail, "a call without a key had a malformed body");
-                return Err(unauthorized());
-            }
-            parsed => parsed?,
+        let asked = match expected {
+            None => Asked::No,
+            Some(expected) if in_query || in_header => Asked::Answered(expected),
+            Some(expected) => Asked::For(expected),
         };
-        if expected.is_some() && !(in_query || in_header || payload.key.is_some()) {
-            return Err(unauthorized());
+        let payload = match self.parse_payload(route, &headers, body, asked).await? {
+            Ok(payload) => payload,
+            // A body that is no JSON is an error of its own, but not one that a caller without the key is told of.
+            Err(PayloadError::Malformed(problem)) if matches!(asked, Asked::For(_)) => {
+                tracing::debug!(detail = %problem.detail, "a call without a key had a malformed body");
+                return Err(without_key(is_wrong));
+            }
+            Err(PayloadError::Malformed(problem) | PayloadError::RepeatedKey(problem)) => return Err(problem),
+        };
+        if matches!(asked, Asked::For(_)) {
+            // Once more: of many guesses at once, those whose body was read meanwhile must not succeed behind the limit.
+            self.refuse_guesses(route, caller)?;
+            if payload.has_wrong_key {
+                self.note_wrong_key(route, caller);
+            }
+            if payload.key.is_none() {
+                return Err(without_key(is_wrong || payload.has_wrong_key));
+            }
+        }
+        if expected.is_some() {
+            self.guesses().right(route.webhook.id, caller.map(CallerNetwork::from));
         }
         // Before the check, which may take long: of one webhook no more run or are checked than it may have.
         let counted = route.running.enter(route.options.max_executions).ok_or_else(webhook_busy)?;
@@ -213,14 +278,50 @@ impl Host {
     }
 
     /// Parses a payload; a large one where no thread that serves others waits for it.
-    async fn parse_payload(&self, route: &Route, headers: &HeaderMap, body: Bytes) -> Result<Payload, Problem> {
-        let key = route.key_digest;
+    async fn parse_payload(
+        &self,
+        route: &Route,
+        headers: &HeaderMap,
+        body: Bytes,
+        asked: Asked,
+    ) -> Result<Result<Payload, PayloadError>, Problem> {
         if body.len() <= PARSED_AT_ONCE {
-            return payload::parse(headers, body, key).await;
+            return Ok(payload::parse(headers, body, asked).await);
         }
         let headers = headers.get(CONTENT_TYPE).into_iter().map(|value| (CONTENT_TYPE, value.clone())).collect();
         let runtime = Handle::current();
-        self.run_blocking(route.webhook.id, move || runtime.block_on(payload::parse(&headers, body, key))).await?
+        self.run_blocking(route.webhook.id, move || runtime.block_on(payload::parse(&headers, body, asked))).await
+    }
+
+    /// Checks the key that the head of a request presents, where the webhook has one.
+    fn head_key(
+        &self,
+        route: &Route,
+        caller: Option<IpAddr>,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<HeadKey, Problem> {
+        let Some(expected) = route.key_digest else { return Ok(HeadKey::default()) };
+        self.refuse_guesses(route, caller)?;
+        let presented = key::Presented::of(query, headers)?;
+        let is_wrong = presented.is_wrong(expected);
+        let query_key = presented.in_query.filter(|value| key::matches(expected, value.as_bytes()));
+        let header_key = presented.in_header.filter(|value| key::matches(expected, value));
+        let header_key = header_key.and_then(|value| std::str::from_utf8(value).ok());
+        if is_wrong {
+            // At once, before the body is looked at: other guesses are under way. A right key in the body takes it back.
+            self.note_wrong_key(route, caller);
+        }
+        Ok(HeadKey { query_key: query_key.map(Cow::into_owned), header_key: header_key.map(str::to_owned), is_wrong })
+    }
+
+    pub(super) fn note_wrong_key(&self, route: &Route, caller: Option<IpAddr>) {
+        self.guesses().wrong(route.webhook.id, caller.map(CallerNetwork::from), self.now());
+    }
+
+    /// Refuses a caller whose address has guessed too many keys of the webhook.
+    pub(super) fn refuse_guesses(&self, route: &Route, caller: Option<IpAddr>) -> Result<(), Problem> {
+        self.guesses().check(route.webhook.id, caller.map(CallerNetwork::from), self.now())
     }
 
     /// The user that answers for the webhook's executions.
@@ -288,6 +389,12 @@ impl Host {
     }
 }
 
+/// The problem of a call that has no right key.
+fn without_key(is_wrong: bool) -> Problem {
+    let detail = "the webhook wants its key: as `key` in the query, in the JSON payload or in the form, or as the header X-Api-Key";
+    Problem::new(if is_wrong { Code::WebhookKeyWrong } else { Code::WebhookUnauthorized }, detail)
+}
+
 /// With whose permissions the webhook's executions act: its own in the record form, its user's in the setting form.
 fn actor(route: &Route, user_id: Option<RecordId>) -> Option<Actor> {
     match route.owner {
@@ -312,9 +419,4 @@ fn prefers_async(headers: &HeaderMap) -> bool {
 
 pub(super) fn webhook_busy() -> Problem {
     Problem::new(Code::WebhookBusy, "the webhook runs as many executions as it may; try again")
-}
-
-fn unauthorized() -> Problem {
-    let detail = "the webhook wants its key: as `key` in the query, in the JSON payload or in the form, or as the header X-Api-Key";
-    Problem::new(Code::WebhookUnauthorized, detail)
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use flowhost_model::{Operation, RecordType};
 use http::{HeaderMap, Method};
 
-use super::{Route, key, login, query};
+use super::{Route, key, login};
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::problem::{Code, Problem};
@@ -42,10 +42,8 @@ impl Host {
         self.refuse_if_draining()?;
         self.login_of_caller(route, head.method, head.headers)?;
         if let Some(expected) = route.key_digest {
-            let is_key = |value: &[u8]| key::matches(expected, value);
-            let mut in_query = head.query.into_iter().flat_map(|query| query::values(query, key::FIELD));
-            let mut in_headers = head.headers.get_all(key::HEADER).iter();
-            if !in_query.any(|value| is_key(value.as_bytes())) && !in_headers.any(|value| is_key(value.as_bytes())) {
+            self.refuse_guesses(route, head.caller)?;
+            if !key::Presented::of(head.query, head.headers)?.is_right(expected) {
                 return Ok(Standing::Unproven);
             }
         }
@@ -53,6 +51,16 @@ impl Host {
             return Err(super::call::webhook_busy());
         }
         Ok(Standing::Proven)
+    }
+
+    /// Counts a wrong key in the head of a call that ended before [`Host::call_webhook`] could count it: whether a body is read
+    /// must not tell a right key from a wrong one for nothing.
+    pub fn count_guess(&self, route: &Route, head: CallHead<'_>) {
+        if let Some(expected) = route.key_digest
+            && key::Presented::of(head.query, head.headers).is_ok_and(|presented| presented.is_wrong(expected))
+        {
+            self.note_wrong_key(route, head.caller);
+        }
     }
 
     /// Returns who is logged in, where the webhook wants a login.

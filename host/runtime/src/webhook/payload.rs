@@ -31,6 +31,58 @@ pub(crate) struct Payload {
     pub(crate) body: Bytes,
     /// The key in it that matched.
     pub(crate) key: Option<String>,
+    /// There was a key in it that did not match.
+    pub(crate) has_wrong_key: bool,
+}
+
+impl Payload {
+    /// A payload in which no key was found.
+    fn without_key(json: Box<RawValue>, body: Bytes) -> Self {
+        Self { json, body, key: None, has_wrong_key: false }
+    }
+}
+
+/// Whether the payload is asked for the key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asked {
+    /// The webhook has no key.
+    No,
+    /// The head of the request had the right key. The payload is not judged by its own; where that is right it is taken out.
+    Answered(Digest),
+    /// The payload has to have the key with this digest, and one at most.
+    For(Digest),
+}
+
+impl Asked {
+    fn expected(self) -> Option<Digest> {
+        match self {
+            Self::No => None,
+            Self::Answered(expected) | Self::For(expected) => Some(expected),
+        }
+    }
+}
+
+/// Why a payload was not taken.
+#[derive(Debug)]
+pub(crate) enum PayloadError {
+    /// It is not what it says.
+    Malformed(Problem),
+    /// It has several keys.
+    RepeatedKey(Problem),
+}
+
+impl From<Problem> for PayloadError {
+    fn from(problem: Problem) -> Self {
+        Self::Malformed(problem)
+    }
+}
+
+/// Refuses a payload with several keys where it is asked for one.
+fn refuse_repeated(asked: Asked, keys: usize, place: &str) -> Result<(), PayloadError> {
+    if matches!(asked, Asked::For(_)) && keys > 1 {
+        return Err(PayloadError::RepeatedKey(key::repeated(place)));
+    }
+    Ok(())
 }
 
 /// What the content type says.
@@ -44,26 +96,26 @@ enum Declared {
 }
 
 /// Parses a body and takes the key out of it, where one is expected and it matches.
-pub(crate) async fn parse(headers: &HeaderMap, body: Bytes, key: Option<Digest>) -> Result<Payload, Problem> {
+pub(crate) async fn parse(headers: &HeaderMap, body: Bytes, asked: Asked) -> Result<Payload, PayloadError> {
     if body.is_empty() {
-        return Ok(Payload { json: RawValue::NULL.to_owned(), body, key: None });
+        return Ok(Payload::without_key(RawValue::NULL.to_owned(), body));
     }
     let declared = declared(headers);
     match json(&body) {
-        Ok(json) => return Ok(take_json_key(json, &body, key)),
+        Ok(json) => return take_json_key(json, &body, asked),
         Err(error) if matches!(declared, Declared::Json) || begins_like_json(&body) => {
-            return Err(Problem::new(Code::MalformedJson, format!("the body is not JSON: {error}")));
+            return Err(Problem::new(Code::MalformedJson, format!("the body is not JSON: {error}")).into());
         }
         Err(_) => {}
     }
     match declared {
-        Declared::Form => form(body, key),
-        Declared::Multipart(boundary) => multipart(&boundary, body, key).await,
+        Declared::Form => form(body, asked),
+        Declared::Multipart(boundary) => multipart(&boundary, body, asked).await,
         Declared::LongBoundary => {
             let detail = format!("the multipart form: its boundary must have 1 to {BOUNDARY_LIMIT} characters");
-            Err(Problem::new(Code::Malformed, detail))
+            Err(Problem::new(Code::Malformed, detail).into())
         }
-        Declared::Json | Declared::Other => Ok(Payload { json: RawValue::NULL.to_owned(), body, key: None }),
+        Declared::Json | Declared::Other => Ok(Payload::without_key(RawValue::NULL.to_owned(), body)),
     }
 }
 
@@ -132,24 +184,30 @@ impl Serialize for Members<'_> {
     }
 }
 
-/// Whether this member is a text that matches the key.
-fn is_key(expected: Digest, name: &str, value: &RawValue) -> bool {
-    name == key::FIELD
-        && serde_json::from_str::<Cow<'_, str>>(value.get()).is_ok_and(|text| key::matches(expected, text.as_bytes()))
+/// Whether this value is a text that matches the key.
+fn is_key(expected: Digest, value: &RawValue) -> bool {
+    serde_json::from_str::<Cow<'_, str>>(value.get()).is_ok_and(|text| key::matches(expected, text.as_bytes()))
 }
 
-fn take_json_key(json: &RawValue, body: &Bytes, key: Option<Digest>) -> Payload {
-    let untouched = || Payload { json: json.to_owned(), body: body.clone(), key: None };
-    let Some((expected, Members(members))) = key.zip(members(json)) else {
-        return untouched();
+/// Whether this value is a text that could be a key.
+fn could_be_key(value: &RawValue) -> bool {
+    value.get().starts_with('"') && value.get() != "\"\""
+}
+
+fn take_json_key(json: &RawValue, body: &Bytes, asked: Asked) -> Result<Payload, PayloadError> {
+    let untouched = |has_wrong_key| Payload { has_wrong_key, ..Payload::without_key(json.to_owned(), body.clone()) };
+    let Some((expected, Members(members))) = asked.expected().zip(members(json)) else {
+        return Ok(untouched(false));
     };
-    let (keys, kept): (Vec<_>, Vec<_>) = members.into_iter().partition(|(name, value)| is_key(expected, name, value));
+    let named = members.iter().filter(|(name, _)| name == key::FIELD);
+    refuse_repeated(asked, named.clone().count(), "the JSON payload")?;
+    let has_candidate = named.clone().any(|(_, value)| could_be_key(value));
+    let (keys, kept): (Vec<_>, Vec<_>) =
+        members.into_iter().partition(|(name, value)| name == key::FIELD && is_key(expected, value));
     if keys.is_empty() {
-        return untouched();
+        return Ok(untouched(has_candidate));
     }
-    let Ok(kept) = serde_json::value::to_raw_value(&Members(kept)) else {
-        return untouched();
-    };
+    let kept = serde_json::value::to_raw_value(&Members(kept)).map_err(Problem::host)?;
     // All that match are the same text.
     let matched = keys.first().and_then(|(_, value)| serde_json::from_str(value.get()).ok());
     let mut blanked = Vec::with_capacity(body.len());
@@ -162,14 +220,20 @@ fn take_json_key(json: &RawValue, body: &Bytes, key: Option<Digest>) -> Payload 
         copied = start + value.get().len();
     }
     blanked.extend_from_slice(&body[copied..]);
-    Payload { json: kept, body: blanked.into(), key: matched }
+    Ok(Payload { json: kept, body: blanked.into(), key: matched, has_wrong_key: false })
 }
 
-fn form(body: Bytes, key: Option<Digest>) -> Result<Payload, Problem> {
+fn form(body: Bytes, asked: Asked) -> Result<Payload, PayloadError> {
     let text = std::str::from_utf8(&body)
         .map_err(|error| Problem::new(Code::Malformed, format!("the form is not UTF-8: {error}")))?;
     query::check_count(text, "the form")?;
-    let matched = |value: &str| key.is_some_and(|expected| key::matches(expected, value.as_bytes()));
+    let mut has_candidate = false;
+    if asked.expected().is_some() {
+        let named = || query::values(text, key::FIELD);
+        refuse_repeated(asked, named().take(2).count(), "the form")?;
+        has_candidate = named().any(|value| !value.is_empty());
+    }
+    let matched = |value: &str| asked.expected().is_some_and(|expected| key::matches(expected, value.as_bytes()));
     let found = query::values(text, key::FIELD).find(|value| matched(value)).map(Cow::into_owned);
     let kept = form_urlencoded::parse(text.as_bytes()).filter(|(name, value)| name != key::FIELD || !matched(value));
     let json = to_json(&query::collect(kept))?;
@@ -182,7 +246,8 @@ fn form(body: Bytes, key: Option<Digest>) -> Result<Payload, Problem> {
     } else {
         body
     };
-    Ok(Payload { json, body, key: found })
+    let has_wrong_key = has_candidate && found.is_none();
+    Ok(Payload { json, body, key: found, has_wrong_key })
 }
 
 /// A part of a multipart form, as the flow's input shows it.
@@ -198,17 +263,17 @@ enum Part {
     },
 }
 
-async fn multipart(boundary: &str, body: Bytes, key: Option<Digest>) -> Result<Payload, Problem> {
+async fn multipart(boundary: &str, body: Bytes, asked: Asked) -> Result<Payload, PayloadError> {
     let malformed = |error: multer::Error| Problem::new(Code::Malformed, format!("the multipart form: {error}"));
     let mut form = multer::Multipart::new(stream::iter([Ok::<_, Infallible>(body.clone())]), boundary);
     let mut parts = Vec::new();
     let mut blanked = body;
     let mut found = None;
-    let mut seen = 0;
+    let (mut seen, mut keys, mut has_candidate) = (0, 0, false);
     while let Some(field) = form.next_field().await.map_err(malformed)? {
         seen += 1;
         if seen > MAX_PARTS {
-            return Err(Problem::new(Code::Malformed, format!("the form has more than {MAX_PARTS} parts")));
+            return Err(Problem::new(Code::Malformed, format!("the form has more than {MAX_PARTS} parts")).into());
         }
         let name = field.name().unwrap_or_default().to_owned();
         let filename = field.file_name().map(str::to_owned);
@@ -216,7 +281,15 @@ async fn multipart(boundary: &str, body: Bytes, key: Option<Digest>) -> Result<P
         let bytes = field.bytes().await.map_err(malformed)?;
         if let Some(filename) = filename {
             parts.push((Cow::Owned(name), Part::File { filename, content_type, size: bytes.len() }));
-        } else if name == key::FIELD && key.is_some_and(|expected| key::matches(expected, &bytes)) {
+            continue;
+        }
+        let expected = asked.expected().filter(|_| name == key::FIELD);
+        if expected.is_some() {
+            keys += 1;
+            has_candidate |= !bytes.is_empty();
+            refuse_repeated(asked, keys, "the form")?;
+        }
+        if expected.is_some_and(|expected| key::matches(expected, &bytes)) {
             // All parts that match have the same content, so that one pass blanks them all.
             if found.is_none() {
                 blanked = without_key(&blanked, boundary, &bytes);
@@ -227,7 +300,8 @@ async fn multipart(boundary: &str, body: Bytes, key: Option<Digest>) -> Result<P
         }
     }
     let fields: query::Fields<'_, Part> = query::collect(parts.into_iter());
-    Ok(Payload { json: to_json(&fields)?, body: blanked, key: found })
+    let has_wrong_key = has_candidate && found.is_none();
+    Ok(Payload { json: to_json(&fields)?, body: blanked, key: found, has_wrong_key })
 }
 
 /// The body without the content of the parts named `key` whose content is this one.
@@ -273,12 +347,17 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    async fn parsed(content_type: Option<&str>, body: &[u8], key: Option<&str>) -> Result<Payload, Problem> {
+    async fn asked(content_type: Option<&str>, body: &[u8], asked: Asked) -> Result<Payload, Problem> {
         let mut headers = HeaderMap::new();
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
         }
-        parse(&headers, Bytes::copy_from_slice(body), key.map(|key| key::digest(key.as_bytes()))).await
+        let parsed = parse(&headers, Bytes::copy_from_slice(body), asked).await;
+        parsed.map_err(|(PayloadError::Malformed(problem) | PayloadError::RepeatedKey(problem))| problem)
+    }
+
+    async fn parsed(content_type: Option<&str>, body: &[u8], key: Option<&str>) -> Result<Payload, Problem> {
+        asked(content_type, body, key.map_or(Asked::No, |key| Asked::For(key::digest(key.as_bytes())))).await
     }
 
     async fn json_of(content_type: Option<&str>, body: &[u8]) -> String {
@@ -362,6 +441,43 @@ mod tests {
                 Ok(form) => assert!(is_taken && form.json.get() == r#"{"a":"1"}"#, "{length}"),
                 Err(problem) => assert!(!is_taken && problem.code == Code::Malformed, "{length}: {problem:?}"),
             }
+        }
+    }
+
+    /// The bodies that have two keys, each with its content type.
+    const REPEATED: [(Option<&str>, &[u8]); 4] = [
+        (None, br#"{"key":"a","key":"secret"}"#),
+        (None, br#"{"key":1,"k\u0065y":"secret"}"#),
+        (FORM, b"key=a&x=1&k%65y=secret"),
+        (
+            Some("multipart/form-data; boundary=x"),
+            b"--x\r\nContent-Disposition: form-data; name=key\r\n\r\na\r\n\
+            --x\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nsecret\r\n--x--\r\n",
+        ),
+    ];
+
+    #[tokio::test]
+    async fn payload_with_several_keys_is_refused_where_it_is_asked() {
+        for (content_type, body) in REPEATED {
+            let refused = parsed(content_type, body, Some("secret")).await.unwrap_err();
+            assert_eq!(refused.code, Code::Malformed, "{}", refused.detail);
+            assert!(parsed(content_type, body, None).await.is_ok(), "a webhook without a key");
+            let answered = asked(content_type, body, Asked::Answered(key::digest(b"secret"))).await.unwrap();
+            assert!(answered.key.is_some());
+            assert!(!answered.body.windows(6).any(|window| window == b"secret"), "it is taken out all the same");
+        }
+    }
+
+    #[tokio::test]
+    async fn wrong_key_is_told_from_a_missing_one() {
+        let multipart = "--x\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nguess\r\n--x--\r\n";
+        let multipart = (Some("multipart/form-data; boundary=x"), multipart.as_bytes());
+        for (content_type, body) in [(None, &br#"{"key":"guess"}"#[..]), (FORM, b"key=guess"), multipart] {
+            assert!(parsed(content_type, body, Some("secret")).await.unwrap().has_wrong_key);
+            assert!(!parsed(content_type, body, None).await.unwrap().has_wrong_key);
+        }
+        for (content_type, body) in [(None, &br#"{"key":""}"#[..]), (None, b"{\"key\":[1]}"), (FORM, b"key=&a=1")] {
+            assert!(!parsed(content_type, body, Some("secret")).await.unwrap().has_wrong_key);
         }
     }
 

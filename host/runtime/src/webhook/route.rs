@@ -64,6 +64,11 @@ pub struct Route {
 }
 
 impl Route {
+    /// The webhook's name.
+    pub fn name(&self) -> &str {
+        &self.webhook.name
+    }
+
     /// What the answer to a successful synchronous call holds.
     pub fn answer(&self) -> Answer {
         self.options.answer

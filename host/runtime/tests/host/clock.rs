@@ -200,7 +200,7 @@ async fn sessions_outlive_a_clock_that_is_set() {
     let login = async || {
         let login = json!({ "user_name": "ada", "password": "correct horse battery" });
         let login: Login = serde_json::from_value(login).unwrap();
-        host.login(login).await.unwrap().token
+        host.login(login, None).await.unwrap().token
     };
     let token = login().await;
     for by in [HOUR, -HOUR, -HOUR, HOUR] {

@@ -10,15 +10,21 @@ use serde_json::json;
 
 use super::parameters::{Parameters, Path, id, resolve};
 use super::token::{reader, writer};
-use super::{Answer, Shared};
+use super::{Answer, Shared, requester};
 use crate::answer;
+use crate::caller_address::CallerAddress;
 use crate::over_tls::OverTls;
 
 /// The token in the answer, and in a cookie that scripts and other sites do not get at.
 pub(super) async fn login(api: Shared, request: Request) -> Answer {
     let is_over_tls = request.extensions().get::<OverTls>().is_some();
+    let from = request.extensions().get().map(|CallerAddress(address)| *address);
     let login: Login = api.login_json(request).await?;
-    let session = api.host.login(login).await?;
+    // Another text may be a password that was typed into the wrong field.
+    if api.host.is_user(&login.user_name) {
+        requester::note(&login.user_name);
+    }
+    let session = api.host.login(login, from).await?;
     let mut answer = answer::json(StatusCode::OK, &session);
     answer.headers_mut().insert(SET_COOKIE, cookie(&session, is_over_tls)?);
     Ok(answer.map(Body::new))
@@ -62,7 +68,10 @@ pub(super) async fn create_token(
     let parameters = Parameters::parse(request.uri().query(), &[])?;
     let user = resolve(&api.host, &by, RecordType::User, &segment, &parameters).await?;
     let token: NewToken = api.json(&by, request).await?;
-    Ok(parameters.content("token", json!(api.host.create_token(&by, user, token).await?), None))
+    let issued = api.host.create_token(&by, user, token).await?;
+    let mut answer = parameters.content("token", json!(issued), None);
+    answer.extensions_mut().insert(issued.id);
+    Ok(answer)
 }
 
 pub(super) async fn revoke_token(

@@ -105,5 +105,6 @@ async fn one(api: &Shared, parameters: &Parameters, execution: Execution) -> Res
     // Without an entity tag: an execution changes by itself; nobody edits it.
     let mut answer = parameters.one(RecordType::Execution, members)?;
     answer::insert_execution_id(answer.headers_mut(), id);
+    answer.extensions_mut().insert(id);
     Ok(answer)
 }

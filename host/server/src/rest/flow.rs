@@ -64,6 +64,7 @@ async fn answer_of(api: &Shared, by: &flowhost::Identity, deployed: flowhost::De
     });
     let mut answer = Parameters { is_plain: true, ..Parameters::default() }.content("flow", answer, None);
     answer.headers_mut().insert(ETAG, etag(flow.revision));
+    answer.extensions_mut().insert(flow.id);
     Ok(answer)
 }
 

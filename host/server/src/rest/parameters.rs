@@ -145,7 +145,10 @@ impl Parameters {
 
     /// The answer that is one record.
     pub(crate) fn record(&self, record_type: RecordType, view: RecordView) -> Result<Response, Problem> {
+        let id = view.id;
         let mut answer = self.one(record_type, view.members)?;
+        // For the audit log.
+        answer.extensions_mut().insert(id);
         answer.headers_mut().insert(ETAG, etag(view.revision));
         Ok(answer)
     }

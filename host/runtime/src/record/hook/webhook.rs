@@ -36,7 +36,7 @@ fn prepare(draft: &mut Draft) -> Result<(), Problem> {
     match draft.secrets.remove("key") {
         None => {}
         Some(Value::String(key)) => {
-            let digest = check_key(&key)?;
+            let digest = check_key(&key, &options)?;
             draft.body.insert("key_digest".into(), json!(digest));
         }
         Some(_) => {

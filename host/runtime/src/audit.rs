@@ -1,0 +1,279 @@
+//! The audit log: who did what, and who was refused.
+//!
+//! It is a target of the host's log, [`TARGET`], and has the events of [`AuditEvent`] alone. An entry names users, webhooks,
+//! records and addresses, and never a value, a key or a token. Text that a stranger chose has its control characters replaced.
+//!
+//! A burst of refusals is one line, and each [`WINDOW`] one more with their number, so that an attack fills no disk.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use flowhost_model::{Execution, RecordId};
+
+use crate::caller::CallerNetwork;
+use crate::host::Host;
+use crate::problem::Code;
+
+/// The target of the entries in the host's log.
+pub const TARGET: &str = "flowhost::audit";
+
+/// How long refusals of one kind are counted before their number is written.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// The most kinds of refusals that are counted apart in a window. Further ones are counted by their event alone.
+const KINDS_MAX: usize = 1_000;
+
+/// The most characters of a text that a stranger chose.
+const TEXT_MAX: usize = 200;
+
+/// What an entry tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AuditEvent {
+    /// A webhook call was refused before an execution began.
+    CallRefused(Code),
+    /// A request of the REST API was refused.
+    RequestRefused(Code),
+    /// A request of the REST API that changes something succeeded.
+    RequestDone,
+    /// An execution ended because its flow panicked, trapped, or exceeded a limit.
+    FlowFailed(Code),
+}
+
+impl AuditEvent {
+    fn name(self) -> &'static str {
+        match self {
+            Self::CallRefused(_) => "call.refused",
+            Self::RequestRefused(_) => "request.refused",
+            Self::RequestDone => "request.done",
+            Self::FlowFailed(_) => "flow.failed",
+        }
+    }
+
+    fn code(self) -> Option<&'static str> {
+        match self {
+            Self::CallRefused(code) | Self::RequestRefused(code) | Self::FlowFailed(code) => Some(code.as_str()),
+            Self::RequestDone => None,
+        }
+    }
+
+    /// The event in words, for a log that people read.
+    fn words(self) -> &'static str {
+        match self {
+            Self::CallRefused(Code::WebhookKeyWrong) => "a call with a wrong key was refused",
+            Self::CallRefused(_) => "a call was refused",
+            Self::RequestRefused(Code::LoginFailed) => "a login failed",
+            Self::RequestRefused(Code::LockedOut) => "a login was refused after too many failed",
+            Self::RequestRefused(_) => "a request was refused",
+            Self::RequestDone => "a request was carried out",
+            Self::FlowFailed(_) => "a flow failed",
+        }
+    }
+}
+
+/// An entry of the audit log.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditEntry<'a> {
+    /// What it tells.
+    pub event: AuditEvent,
+    /// The user who asked, where the host knows that.
+    pub user: Option<&'a str>,
+    /// The webhook that was called.
+    pub webhook: Option<&'a str>,
+    /// The caller's address.
+    pub address: Option<IpAddr>,
+    /// The method and the path of a request of the REST API. A query is left out: it may hold a ticket.
+    pub request: Option<(&'a str, &'a str)>,
+    /// The record that the request made or changed, where the path does not name it, or the execution whose flow failed.
+    pub record: Option<RecordId>,
+}
+
+/// Refusals that are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    event: AuditEvent,
+    user: Option<String>,
+    webhook: Option<String>,
+    network: Option<CallerNetwork>,
+}
+
+/// Writes entries.
+#[derive(Debug, Default)]
+pub struct Audit {
+    /// The refusals since they were last written, by their kind.
+    unwritten: Mutex<HashMap<Kind, u64>>,
+}
+
+impl Audit {
+    /// Writes an entry. One that is part of a burst is counted, and written with the others of its kind.
+    pub fn record(&self, entry: &AuditEntry<'_>) {
+        if entry.event != AuditEvent::RequestDone && !self.is_first(entry) {
+            return;
+        }
+        let AuditEntry { event, user, webhook, address, request, record } = *entry;
+        let (method, path) = request.unzip();
+        tracing::info!(
+            target: TARGET,
+            event = event.name(),
+            code = event.code(),
+            user = user.map(printable),
+            webhook = webhook.map(printable),
+            address = address.map(display),
+            method = method.map(printable),
+            path = path.map(printable),
+            record = record.map(display),
+            "{}",
+            event.words(),
+        );
+    }
+
+    /// Writes an entry if the execution ended because its flow failed.
+    pub(crate) fn ended(&self, execution: &Execution) {
+        let code = execution.failure.as_ref().and_then(|failure| Code::from_name(&failure.code));
+        if let Some(code) = code.filter(|code| code.is_flow_failure()) {
+            self.record(&AuditEntry {
+                event: AuditEvent::FlowFailed(code),
+                user: None,
+                webhook: execution.webhook.as_ref().map(|webhook| webhook.name.as_str()),
+                address: None,
+                request: None,
+                record: Some(execution.id),
+            });
+        }
+    }
+
+    /// Writes the numbers of refusals that were counted.
+    pub fn flush(&self) {
+        for (kind, count) in self.take_counted() {
+            let Kind { event, user, webhook, network } = kind;
+            tracing::info!(
+                target: TARGET,
+                event = event.name(),
+                code = event.code(),
+                user = user.as_deref().map(printable),
+                webhook = webhook.as_deref().map(printable),
+                network = network.map(display),
+                count,
+                "{}, and {count} more within {} s",
+                event.words(),
+                WINDOW.as_secs(),
+            );
+        }
+    }
+
+    /// Whether an entry is the first of its kind in the window. Otherwise it is counted.
+    fn is_first(&self, entry: &AuditEntry<'_>) -> bool {
+        let mut kind = Kind {
+            event: entry.event,
+            user: entry.user.map(str::to_owned),
+            webhook: entry.webhook.map(str::to_owned),
+            network: entry.address.map(CallerNetwork::from),
+        };
+        let mut unwritten = self.unwritten();
+        if unwritten.len() >= KINDS_MAX && !unwritten.contains_key(&kind) {
+            kind = Kind { event: entry.event, user: None, webhook: None, network: None };
+        }
+        match unwritten.get_mut(&kind) {
+            Some(count) => {
+                *count += 1;
+                false
+            }
+            None => {
+                unwritten.insert(kind, 0);
+                true
+            }
+        }
+    }
+
+    /// Takes the numbers that are not written yet. A kind that went on is still counted, one that did not begins anew.
+    fn take_counted(&self) -> Vec<(Kind, u64)> {
+        let mut unwritten = self.unwritten();
+        unwritten.retain(|_, count| *count > 0);
+        unwritten.iter_mut().map(|(kind, count)| (kind.clone(), std::mem::take(count))).collect()
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, HashMap<Kind, u64>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Host {
+    /// Writes the numbers of refusals as long as the host lives.
+    pub(crate) fn keep_audit(&self) {
+        let host = self.downgrade();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(WINDOW).await;
+                match host.upgrade() {
+                    Some(host) => host.audit().flush(),
+                    None => break,
+                }
+            }
+        });
+    }
+}
+
+/// Returns the text without what would break a line or disguise another, and not longer than [`TEXT_MAX`].
+pub fn printable(text: &str) -> String {
+    let is_disguise =
+        |char: char| matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let chars = text.chars().map(|char| if char.is_control() || is_disguise(char) { '\u{fffd}' } else { char });
+    let mut printable: String = chars.take(TEXT_MAX).collect();
+    if printable.len() < text.len() && text.chars().nth(TEXT_MAX).is_some() {
+        printable.push('…');
+    }
+    printable
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn refused(webhook: &str, address: u32) -> AuditEntry<'_> {
+        AuditEntry {
+            event: AuditEvent::CallRefused(Code::WebhookKeyWrong),
+            user: None,
+            webhook: Some(webhook),
+            address: Some(Ipv4Addr::from_bits(address).into()),
+            request: None,
+            record: None,
+        }
+    }
+
+    #[test]
+    fn burst_is_one_line_and_its_number() {
+        let audit = Audit::default();
+        assert!(audit.is_first(&refused("a", 1)));
+        (0..412).for_each(|_| assert!(!audit.is_first(&refused("a", 1))));
+        assert!(audit.is_first(&refused("a", 2)), "another address");
+        assert!(audit.is_first(&refused("b", 1)), "another webhook");
+        let counted = audit.take_counted();
+        assert_eq!(
+            counted.iter().map(|(kind, count)| (kind.webhook.as_deref(), *count)).collect::<Vec<_>>(),
+            [(Some("a"), 412)]
+        );
+        assert!(!audit.is_first(&refused("a", 1)), "a burst that goes on is counted");
+        assert!(audit.is_first(&refused("b", 1)), "one that ended begins anew");
+        assert_eq!(audit.take_counted().len(), 1);
+        assert!(audit.take_counted().is_empty());
+    }
+
+    #[test]
+    fn refusals_of_many_addresses_are_few_lines() {
+        let audit = Audit::default();
+        let lines = (0..100_000).filter(|number| audit.is_first(&refused("a", *number))).count();
+        assert!(lines <= KINDS_MAX + 1, "{lines}");
+        assert!(audit.unwritten().len() <= KINDS_MAX + 1);
+        assert_eq!(audit.take_counted().iter().map(|(_, count)| count).sum::<u64>() as usize, 100_000 - lines);
+    }
+
+    #[test]
+    fn text_of_strangers_breaks_no_line() {
+        assert_eq!(printable("a\nb\u{1b}[31mc\u{202e}d\u{2028}"), "a\u{fffd}b\u{fffd}[31mc\u{fffd}d\u{fffd}");
+        assert_eq!(printable(&"é".repeat(1_000_000)).chars().count(), TEXT_MAX + 1);
+        assert_eq!(printable("plain"), "plain");
+    }
+}
