@@ -1,6 +1,7 @@
 //! Executions: admitted, queued, run as tasks of their own, out of memory while they wait, recorded.
 
 mod admission;
+mod authority;
 mod cancel;
 mod dispatch;
 mod end;
@@ -25,6 +26,7 @@ mod view;
 mod waker;
 
 pub(crate) use admission::{Admission, Counted, Counter, Slot};
+pub(crate) use authority::Act;
 pub(crate) use ends::{Answered, Ends};
 pub(crate) use events::{Event, Events};
 pub use file_body::FileBody;

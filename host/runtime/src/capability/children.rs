@@ -22,7 +22,7 @@ use super::drafts::{DRAFTS_BYTES, Texts};
 use super::refusal::{INPUT_BYTES, NAME_BYTES, Told, fits, or_refuse, refusal, shown};
 use super::sleep::LONGEST;
 use crate::capability::Capability;
-use crate::execution::{Lineage, Live, Start, priority_of};
+use crate::execution::{Act, Lineage, Live, Start, priority_of};
 use crate::host::Host;
 use crate::webhook::FlowTarget;
 
@@ -45,6 +45,8 @@ pub struct Unstarted {
 /// What a child is to be.
 #[derive(Clone)]
 pub(super) struct Draft {
+    /// [`Act::StartChild`] or [`Act::Clone`].
+    act: Act,
     flow: FlowRef,
     input: String,
     is_detached: bool,
@@ -55,12 +57,12 @@ pub(super) struct Draft {
 impl Draft {
     /// A child of the flow with this input, of which nothing else was said.
     pub(super) fn new(flow: FlowRef, input: String) -> Self {
-        Self { flow, input, is_detached: false, priority: None, concurrency: None }
+        Self { act: Act::StartChild, flow, input, is_detached: false, priority: None, concurrency: None }
     }
 
-    /// One that goes on when its parent has ended.
-    pub(super) fn detached(self) -> Self {
-        Self { is_detached: true, ..self }
+    /// A clone, which goes on when the execution that it is a clone of has ended.
+    pub(super) fn clone_of(flow: FlowRef, input: String) -> Self {
+        Self { act: Act::Clone, is_detached: true, ..Self::new(flow, input) }
     }
 }
 
@@ -147,6 +149,7 @@ async fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<(Live, OwnedSem
             refusal("access.forbidden", format!("`{}` has no permission READ for flows", by.user_name))
         });
     }
+    let actor = host.authorize(&by, draft.act, None, parent.start.actor)?;
     version.check_input(host, &input).await?;
     let place = host.admission().child_place()?;
     let start = Start {
@@ -157,7 +160,7 @@ async fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<(Live, OwnedSem
         bundle_id: version.bundle_id,
         created_by: Some(parent.id),
         user_id: parent.start.user_id,
-        actor: parent.start.actor,
+        actor,
         lineage: Lineage { parent_id: Some(parent.id), depth, is_detached: draft.is_detached },
         concurrency: draft.concurrency,
         is_productive: parent.start.is_productive,

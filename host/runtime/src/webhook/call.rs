@@ -90,7 +90,7 @@ impl Host {
             bundle_id,
             created_by: Some(route.webhook.id),
             user_id,
-            actor: actor(route, user_id),
+            actor: self.route_actor(route),
             lineage: Lineage::default(),
             priority: priority_of(route.options.priority, &version),
             concurrency: None,
@@ -192,6 +192,14 @@ impl Host {
         Ok(Admitted { request, input, key, counted })
     }
 
+    /// With whose permissions the webhook's executions act: its own in the record form, its user's in the setting form.
+    pub(crate) fn route_actor(&self, route: &Route) -> Option<Actor> {
+        match route.owner {
+            Owner::Id(_) => Some(Actor { kind: ActorKind::Webhook, id: route.webhook.id }),
+            Owner::Name(_) => self.owner(route).map(|id| Actor { kind: ActorKind::User, id }),
+        }
+    }
+
     /// The user that answers for the webhook's executions.
     fn owner(&self, route: &Route) -> Option<RecordId> {
         match &route.owner {
@@ -254,14 +262,6 @@ impl Host {
         let recorded = tokio::spawn(async move { waiting.record(host.store(), host.owner_id()).await });
         recorded.await.map_err(Problem::host).and_then(|recorded| recorded)?;
         Ok(live.execution())
-    }
-}
-
-/// With whose permissions the webhook's executions act: its own in the record form, its user's in the setting form.
-fn actor(route: &Route, user_id: Option<RecordId>) -> Option<Actor> {
-    match route.owner {
-        Owner::Id(_) => Some(Actor { kind: ActorKind::Webhook, id: route.webhook.id }),
-        Owner::Name(_) => user_id.map(|id| Actor { kind: ActorKind::User, id }),
     }
 }
 

@@ -57,7 +57,7 @@ fn ended(input_bytes: usize) -> Execution {
 }
 
 fn setting(name: &str) -> Write {
-    let record = Record::new(name, None, Setting { value: 1.into(), key_digest: None }).unwrap();
+    let record = Record::new(name, None, Setting { value: 1.into(), key_digest: None, flow_id: None }).unwrap();
     Write::Record(RecordWrite {
         record: StoredRecord::from_record(&record).unwrap(),
         expected: Expected::Absent,
