@@ -19,6 +19,7 @@ mod json_schema;
 mod limits;
 mod lock;
 mod message;
+mod operator_token;
 mod outgoing;
 mod problem;
 mod record;

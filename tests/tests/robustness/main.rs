@@ -10,6 +10,7 @@ mod families;
 mod footprint;
 mod hoarders;
 mod hostile;
+mod operator_token;
 mod recovery;
 mod secrets;
 mod shutdown;
