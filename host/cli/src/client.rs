@@ -29,12 +29,15 @@ pub(crate) struct Connection {
     /// The server's address
     #[arg(long, env = "FLOWHOST_SERVER", default_value = "http://127.0.0.1:8080", global = true, value_name = "URL")]
     server: String,
-    /// The token that authorises; without it, that of the data folder
+    /// The token that authorises; without it, that of the data folder, for a server on this machine
     #[arg(long, env = "FLOWHOST_TOKEN", hide_env_values = true, global = true)]
     token: Option<String>,
     /// The server's data folder, if it is on this machine: its operator token is used
     #[arg(long, env = "FLOWHOST_DATA", default_value = "flowhost-data", global = true, value_name = "DIR")]
     data: PathBuf,
+    /// Send tokens and keys to another machine although nothing encrypts them
+    #[arg(long, env = "FLOWHOST_PLAIN_HTTP", global = true)]
+    plain_http: bool,
     /// Print JSON; errors too, as JSON on standard error
     #[arg(long, global = true)]
     json: bool,
@@ -65,12 +68,22 @@ impl Connection {
 
     /// A client that acts as the operator.
     pub(crate) fn operator(&self) -> Result<Client, Failure> {
-        let client = self.caller()?;
-        Ok(Client { token: Some(token::find(self.token.as_deref(), &self.data)?), ..client })
+        let client = self.anyone()?;
+        let token = token::find(self.token.as_deref(), &self.data, &client.server)?;
+        token::refuse_exposed("token", &client.server, self.plain_http)?;
+        Ok(Client { token: Some(token), ..client })
     }
 
-    /// A client that shows no token, as callers of webhooks are.
-    pub(crate) fn caller(&self) -> Result<Client, Failure> {
+    /// A client that shows no token, as callers of webhooks are; whether it shows a key.
+    pub(crate) fn caller(&self, has_key: bool) -> Result<Client, Failure> {
+        let client = self.anyone()?;
+        if has_key {
+            token::refuse_exposed("key", &client.server, self.plain_http)?;
+        }
+        Ok(client)
+    }
+
+    fn anyone(&self) -> Result<Client, Failure> {
         let server = self.server.trim_end_matches('/');
         if !server.starts_with("http://") {
             let what = format!("`{server}` is not an address that begins with http://");

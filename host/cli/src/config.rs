@@ -17,9 +17,10 @@ const FILE: &str = "config.toml";
 const PREFIX: &str = "FLOWHOST_";
 
 /// Variables with this prefix that are no configuration of `serve`.
-const OTHER_VARIABLES: [&str; 7] = [
+const OTHER_VARIABLES: [&str; 8] = [
     "FLOWHOST_DATA",
     "FLOWHOST_KEY",
+    "FLOWHOST_PLAIN_HTTP",
     SECRET_KEY,
     "FLOWHOST_SERVER",
     "FLOWHOST_TOKEN",

@@ -19,8 +19,15 @@ pub(crate) struct ActingIdentity {
 impl Host {
     /// The identity that an execution acts as, with the permissions that it has at this moment.
     pub(crate) fn acting(&self, live: &Live) -> Identity {
+        let access = self.access_of(live.start.actor);
+        let user_id = live.start.actor.map_or_else(|| live.id, |actor| actor.id);
+        Identity { user_id, user_name: format!("an execution of {}", live.start.flow.name), access, token: None }
+    }
+
+    /// What this actor may do at this moment.
+    pub(crate) fn access_of(&self, actor: Option<Actor>) -> Access {
         let snapshot = self.snapshot();
-        let access = match live.start.actor {
+        match actor {
             None => Access::none(),
             Some(Actor { kind: ActorKind::Webhook, id }) => snapshot.access_of(snapshot.webhook_roles(id), true),
             Some(Actor { kind, id }) => match snapshot.user(id) {
@@ -28,9 +35,7 @@ impl Host {
                 // It was disabled or deleted.
                 None => Access::none(),
             },
-        };
-        let user_id = live.start.actor.map_or_else(|| live.id, |actor| actor.id);
-        Identity { user_id, user_name: format!("an execution of {}", live.start.flow.name), access }
+        }
     }
 
     /// Who an execution acts as; none where that is nobody, or somebody who is gone or disabled.

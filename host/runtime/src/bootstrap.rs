@@ -1,8 +1,5 @@
 //! What a host makes at its first start, and makes sure of at every other.
 
-use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use flowhost_model::{
@@ -11,17 +8,16 @@ use flowhost_model::{
 };
 use flowhost_store::{Expected, RecordWrite, Store, StoredRecord, Write};
 
-use crate::identity::{ADMIN, ADMIN_ROLE, DEFAULT_ROLES, new_token, token_digest};
-use crate::problem::{Code, Problem};
+use crate::identity::{ADMIN, ADMIN_ROLE, DEFAULT_ROLES};
+use crate::operator_token::OperatorToken;
+use crate::problem::Problem;
+use crate::record::bind_former;
 
 /// The project that every record belongs to which names no other place.
 pub(crate) const DEFAULT_PROJECT: &str = "Default project";
 
 /// The owner of an installation, until somebody names another.
 const ORGANIZATION: &str = "Default organization";
-
-/// Where a host's first token is written, in its data folder.
-const OPERATOR_TOKEN: &str = "operator-token";
 
 /// The records that a host cannot do without.
 pub(crate) struct Foundations {
@@ -44,6 +40,7 @@ pub(crate) async fn ensure(
     let admin_role = ensure_named(store, ADMIN_ROLE, Role { permissions: vec![Permission::default()] }, now).await?;
     ensure_default_roles(store, now).await?;
     let admin_id = ensure_admin(store, folder, admin_role, now).await?;
+    bind_former(store).await?;
     Ok(Foundations { workspace_id, organization_id, default_project, admin_id })
 }
 
@@ -103,15 +100,13 @@ async fn ensure_default_roles(store: &dyn Store, now: Timestamp) -> Result<(), P
     Ok(())
 }
 
-/// Makes sure that there is a user `admin` with a token in the data folder. Whoever owns the folder owns the host, so that
-/// a token whose file is gone is replaced.
+/// Makes sure that there is a user `admin`, and that the token in the data folder is this user's.
 async fn ensure_admin(
     store: &dyn Store,
     folder: &Path,
     admin_role: RecordId,
     now: Timestamp,
 ) -> Result<RecordId, Problem> {
-    let file = folder.join(OPERATOR_TOKEN);
     let former = store.record_by_name(RecordType::User, ADMIN).await?;
     let (mut admin, expected): (Record<User>, _) = match former {
         Some(stored) => {
@@ -124,25 +119,13 @@ async fn ensure_admin(
             (Record::new(ADMIN, None, admin, now)?, Expected::Absent)
         }
     };
-    let unusable = |error: io::Error| Problem::new(Code::HostError, format!("{}: {error}", file.display()));
-    if expected == Expected::Absent || !file.try_exists().map_err(unusable)? {
-        let token = new_token().map_err(Problem::host)?;
-        write_token(&file, &token).map_err(unusable)?;
-        admin.body.operator_token = Some(token_digest(&token));
+    // The file first: a start that is cut off before the record is written finds a token that is not the record's.
+    if let Some(token) = OperatorToken::of(folder).ensure(admin.body.operator_token)? {
+        admin.body.operator_token = Some(token);
         let record = StoredRecord::from_record(&admin)?;
         store
             .write(vec![Write::Record(RecordWrite { record, expected, commit_message: None, is_remembered: true })])
             .await?;
     }
     Ok(admin.meta.id)
-}
-
-fn write_token(file: &Path, token: &str) -> io::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-    writeln!(file, "{token}")?;
-    file.sync_all()
 }

@@ -1,6 +1,7 @@
 //! Executions: admitted, queued, run as tasks of their own, out of memory while they wait, recorded.
 
 mod admission;
+mod authority;
 mod cancel;
 mod counter;
 mod dispatch;
@@ -29,6 +30,7 @@ mod waiting_bytes;
 mod waker;
 
 pub(crate) use admission::{Admission, QueuePlace, Slot};
+pub(crate) use authority::Act;
 pub(crate) use counter::{Counted, Counter, Counters};
 pub(crate) use ends::{Answered, Ends};
 pub(crate) use events::{Event, Events};

@@ -18,7 +18,7 @@ use crate::identity::Identity;
 use crate::json_schema::{self, Schema};
 use crate::outgoing::AllowList;
 use crate::problem::{Code, Problem};
-use crate::record::{RecordView, may_read};
+use crate::record::{Effect, RecordChange, RecordView, may_read};
 
 /// The largest input, in bytes, that is held against its schema right where it is: what is larger may take long, and others
 /// wait for the thread.
@@ -237,7 +237,11 @@ impl Host {
             metadata,
         };
         let added = Write::FlowVersion { version: version.clone(), component };
-        self.activate(by, &mut flow, &version, expected, Some(added), commit_message).await?;
+        let bound = match expected {
+            Expected::Absent => self.bind_webhooks(by, flow.meta.id, name).await?,
+            Expected::Revision(_) => RecordChange::default(),
+        };
+        self.activate(by, &mut flow, &version, expected, Some(added), commit_message, bound).await?;
         Ok(Deployed { flow, version, is_new_flow, is_unchanged: false })
     }
 
@@ -277,7 +281,8 @@ impl Host {
         let mut flow = stored.into_record::<Flow>()?;
         let is_unchanged = flow.body.active_version == Some(version.version);
         if !is_unchanged {
-            self.activate(by, &mut flow, &version, expected, None, commit_message).await?;
+            let others = RecordChange::default();
+            self.activate(by, &mut flow, &version, expected, None, commit_message, others).await?;
         }
         Ok(Deployed { flow, version, is_new_flow: false, is_unchanged })
     }
@@ -289,6 +294,7 @@ impl Host {
         self.view(stored.ok_or_else(|| Problem::new(Code::RecordNotFound, format!("there is no flow `{id}`")))?).await
     }
 
+    #[allow(clippy::too_many_arguments)] // The parts of one change.
     async fn activate(
         &self,
         by: &Identity,
@@ -297,17 +303,20 @@ impl Host {
         expected: Expected,
         added: Option<Write>,
         commit_message: Option<String>,
+        others: RecordChange,
     ) -> Result<(), Problem> {
         flow.body.active_version = Some(version.version);
         flow.body.digest = Some(version.digest);
         flow.body.metadata = version.metadata.clone();
         flow.meta.modified_at = self.now();
         flow.meta.modified_by = Some(by.user_id);
-        let mut record = StoredRecord::from_record(flow)?;
+        let record = StoredRecord::from_record(flow)?;
         let write = RecordWrite { record: record.clone(), expected, commit_message, is_remembered: true };
-        let changes = std::iter::once(Write::Record(write)).chain(added).collect();
-        record.revision = self.store().write(changes).await?;
-        self.apply(record)
+        let writes = std::iter::once(Write::Record(write)).chain(added).collect();
+        let mut change = RecordChange { writes, effects: vec![Effect::Written(record)] };
+        change.extend(others);
+        self.commit(change).await?;
+        Ok(())
     }
 
     /// What a deployed version says it needs, and does not have yet as far as the identity can see.

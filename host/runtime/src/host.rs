@@ -406,6 +406,7 @@ impl Host {
             user_id: self.shared.foundations.admin_id,
             user_name: ADMIN.to_owned(),
             access: crate::access::Access::all(),
+            token: None,
         }
     }
 

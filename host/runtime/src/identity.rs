@@ -37,4 +37,6 @@ pub struct Identity {
     pub user_name: String,
     /// What the user may do.
     pub access: Access,
+    /// The API token by which the user is authorised; `None` for a session, and for the operator's token.
+    pub token: Option<RecordId>,
 }

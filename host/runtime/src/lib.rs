@@ -26,6 +26,7 @@ mod json_schema;
 mod limits;
 mod lock;
 mod message;
+mod operator_token;
 mod outgoing;
 mod pool;
 mod problem;

@@ -4,6 +4,7 @@
 //! become ids and references are checked ([`references`]), the type has its say ([`hook`]), the identity's permissions are
 //! asked ([`Host::permit`]), the change is written with its history, and the snapshot follows.
 
+mod binding;
 mod change;
 mod draft;
 mod file;
@@ -22,7 +23,8 @@ pub(crate) use list::one_of;
 pub use secrets::Resealed;
 pub use service::{Deletion, RecordView};
 
-pub(crate) use change::{RecordChange, Remembered};
+pub(crate) use binding::bind_former;
+pub(crate) use change::{Effect, RecordChange, Remembered};
 pub(crate) use file::body as file_body;
 pub(crate) use hook::check_options;
 pub(crate) use parents::Parents;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use flowhost_model::{
-    Digest, ExecutionLocation, Flow, FlowOptions, FlowRef, Permission, Record, RecordId, RecordType, Role,
+    ApiToken, Digest, ExecutionLocation, Flow, FlowOptions, FlowRef, Permission, Record, RecordId, RecordType, Role,
     RoleAssignment, Setting, Timestamp, User, Webhook, WebhookRef,
 };
 use flowhost_store::StoredRecord;
@@ -51,9 +51,20 @@ pub(crate) struct KnownUser {
     pub(crate) sessions_valid_from: Option<Timestamp>,
 }
 
+/// The user that a token authorises.
+pub(crate) struct TokenUser<'a> {
+    pub(crate) user_id: RecordId,
+    pub(crate) user: &'a KnownUser,
+    /// What the token permits.
+    pub(crate) access: Access,
+    /// The token's id; `None` for the operator's.
+    pub(crate) token_id: Option<RecordId>,
+}
+
 /// A token of a user.
 #[derive(Clone, Debug)]
 struct KnownToken {
+    id: Option<RecordId>,
     user: RecordId,
     expires_at: Option<Timestamp>,
     role_ids: Option<Vec<RecordId>>,
@@ -78,8 +89,26 @@ impl Snapshot {
         let id = match target {
             FlowTarget::Id(id) => id,
             FlowTarget::Name(name) => self.flow_ids.get(name)?,
+            FlowTarget::Bound { name, id } => self.flow_ids.get(name).filter(|known| Some(**known) == *id)?,
         };
         self.flows.get(id).cloned()
+    }
+
+    /// The enabled webhooks that run the flow with this id, or would if it were not in the trash.
+    pub(crate) fn routes_to(&self, flow: RecordId) -> impl Iterator<Item = &SharedRoute> {
+        self.record_routes.values().chain(self.setting_routes.values()).filter(move |route| match &route.flow {
+            FlowTarget::Id(id) => *id == flow,
+            FlowTarget::Bound { id, .. } => *id == Some(flow),
+            FlowTarget::Name(_) => false,
+        })
+    }
+
+    /// The webhooks of the setting form that name a flow so, and are not bound to this one.
+    pub(crate) fn unbound_routes(&self, name: &str, flow: RecordId) -> impl Iterator<Item = &SharedRoute> {
+        self.setting_routes.values().filter(move |route| match &route.flow {
+            FlowTarget::Bound { name: named, id } => named == name && *id != Some(flow),
+            FlowTarget::Id(_) | FlowTarget::Name(_) => false,
+        })
     }
 
     /// How the executions of a flow are queued and limited.
@@ -119,7 +148,7 @@ impl Snapshot {
     }
 
     /// The user that a token belongs to, with the roles that it carries.
-    pub(crate) fn user_of_token(&self, digest: &Digest, now: Timestamp) -> Option<(RecordId, &KnownUser, Access)> {
+    pub(crate) fn user_of_token(&self, digest: &Digest, now: Timestamp) -> Option<TokenUser<'_>> {
         let token = self.tokens.get(digest)?;
         if token.expires_at.is_some_and(|expiry| expiry < now) {
             return None;
@@ -132,7 +161,7 @@ impl Snapshot {
                 self.access_of(&held.copied().collect::<Vec<_>>(), false)
             }
         };
-        Some((token.user, user, access))
+        Some(TokenUser { user_id: token.user, user, access, token_id: token.id })
     }
 
     /// What these roles permit together; only those that executions get, where `propagated` is asked for.
@@ -280,7 +309,7 @@ impl Snapshot {
         };
         let route = Route {
             webhook: WebhookRef { id: setting.meta.id, name: name.clone() },
-            flow: FlowTarget::Name(webhook.flow_name),
+            flow: FlowTarget::Bound { name: webhook.flow_name, id: setting.body.flow_id },
             key_digest: setting.body.key_digest,
             require_login: false,
             is_productive: webhook.mode.is_productive(),
@@ -306,9 +335,11 @@ impl Snapshot {
         let name = user.meta.name;
         self.user_ids.insert(name.clone(), id);
         self.users.insert(id, Arc::new(KnownUser { name, roles, password_hash, sessions_valid_from }));
-        let operator = operator_token.map(|digest| (digest, KnownToken { user: id, expires_at: None, role_ids: None }));
+        let operator = KnownToken { id: None, user: id, expires_at: None, role_ids: None };
+        let operator = operator_token.map(|digest| (digest, operator));
         let tokens = api_tokens.into_iter().map(|token| {
-            (token.digest, KnownToken { user: id, expires_at: token.expires_at, role_ids: token.role_ids })
+            let ApiToken { id: token_id, digest, expires_at, role_ids, .. } = token;
+            (digest, KnownToken { id: Some(token_id), user: id, expires_at, role_ids })
         });
         self.tokens.extend(tokens.chain(operator));
     }

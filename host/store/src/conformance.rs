@@ -91,6 +91,8 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
         recovery_wakes_who_waited_for_an_interrupted_child,
         recovery_schedules_what_is_cancelled_and_would_never_wake,
         all_that_it_takes_to_run_an_execution_is_loaded,
+        execution_keeps_its_origin_after_its_end,
+        request_that_is_too_long_is_dropped_at_the_end,
         several_executions_are_found_by_their_ids,
         a_lease_is_extended_by_its_owner,
         the_most_urgent_is_claimed_first,
@@ -132,7 +134,7 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
 }
 
 fn setting(name: &str, value: u64) -> Record<Setting> {
-    Record::new(name, None, Setting { value: value.into(), key_digest: None }, Timestamp::now()).unwrap()
+    Record::new(name, None, Setting { value: value.into(), key_digest: None, flow_id: None }, Timestamp::now()).unwrap()
 }
 
 fn flow(name: &str) -> Record<Flow> {

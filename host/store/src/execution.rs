@@ -35,6 +35,19 @@ pub struct ExecutionRow {
     pub log_lines: u64,
 }
 
+/// Where an execution came from: what it takes to start the same once more, also after its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// With whose permissions it acts; `None` for no one's, and for executions that ended in an earlier version.
+    pub actor: Option<Actor>,
+    /// The request behind it, as far as it is kept.
+    pub request: Option<RequestRecord>,
+}
+
+/// The longest body of a request that is kept after the execution's end, in bytes, unless the input holds it: a JSON
+/// payload is in the input, and forms are short.
+pub const KEPT_BODY_BYTES: usize = 256 << 10;
+
 /// Names a process that owns executions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OwnerId(pub i64);

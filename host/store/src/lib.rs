@@ -19,7 +19,9 @@ pub mod conformance;
 pub mod sqlite;
 
 pub use error::{Error, Result};
-pub use execution::{Awaits, Due, Ended, ExecutionRow, OwnerId, Recovered, ReturnWhen, Suspension, Ticket};
+pub use execution::{
+    Awaits, Due, Ended, ExecutionRow, KEPT_BODY_BYTES, Origin, OwnerId, Recovered, ReturnWhen, Suspension, Ticket,
+};
 pub use file::FilePiece;
 pub use history::{HistoryEntry, HistoryOperation, HistoryPage};
 pub use lock::{Lock, LockKey, LockQuery};

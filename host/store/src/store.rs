@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use flowhost_model::{Digest, Execution, FlowVersion, LogLine, RecordId, RecordType, Status, Timestamp};
 
 use crate::{
-    Change, Due, Ended, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryPage, Lock, LockKey, LockQuery, OwnerId,
+    Change, Due, Ended, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryPage, Lock, LockKey, LockQuery,
+    Origin, OwnerId,
     RecordPage, RecordQuery, Recovered, Result, StoredRecord, Suspension, Ticket, Write,
 };
 
@@ -73,13 +74,24 @@ pub trait Store: Send + Sync + 'static {
     /// Keeps an ended execution; `log` is added to what is kept of its log. `is_known` says that it was inserted before; its
     /// row is then replaced.
     ///
-    /// What it takes to run it again is dropped: request, journal, what it waited for. Its children that have not ended and
+    /// What it takes to go on with it is dropped: seed, journal, what it waited for. Its [`Origin`] stays; a request whose
+    /// body is longer than [`KEPT_BODY_BYTES`] and is not in the input is dropped, too. Its children that have not ended and
     /// are not detached are marked as cancelled and given back; a parent that waited in the store for this end becomes
     /// `SCHEDULED` and is given back. Its locks are released as [`Write::ReleaseLock`] does; who has one of them then is
     /// given back as well. Its messages that wait for an answer get the status `CLOSED`.
     ///
     /// Errors: [`Error::NotFound`](crate::Error::NotFound) where a known one does not exist or has ended, [`Error::Conflict`](crate::Error::Conflict) where a new one exists.
     async fn end_execution(&self, execution: Execution, log: Vec<LogLine>, is_known: bool) -> Result<Ended>;
+
+    /// Keeps an ended execution that was never inserted, with its log and where it came from.
+    ///
+    /// Errors: [`Error::Conflict`](crate::Error::Conflict) if it exists.
+    async fn insert_ended_execution(&self, execution: Execution, origin: Origin, log: Vec<LogLine>) -> Result<()>;
+
+    /// Where the execution with this id came from, whether or not it has ended.
+    ///
+    /// Errors: [`Error::NotFound`](crate::Error::NotFound) if it does not exist.
+    async fn execution_origin(&self, id: RecordId) -> Result<Origin>;
 
     /// Puts an execution that leaves memory before its end into the store, in one transaction.
     ///

@@ -18,7 +18,8 @@ const FOLDER: &str = "FLOWHOST_STORE_CRASH_FOLDER";
 const COMMITS: &str = "FLOWHOST_STORE_CRASH_COMMITS";
 
 fn setting(name: &str) -> Write {
-    let record = Record::new(name, None, Setting { value: 1.into(), key_digest: None }, flowhost_model::Timestamp::now()).unwrap();
+    let value = Setting { value: 1.into(), key_digest: None, flow_id: None };
+    let record = Record::new(name, None, value, flowhost_model::Timestamp::now()).unwrap();
     Write::Record(RecordWrite {
         record: StoredRecord::from_record(&record).unwrap(),
         expected: Expected::Absent,

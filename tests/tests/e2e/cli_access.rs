@@ -124,3 +124,27 @@ fn what_is_in_the_trash_comes_back_or_goes_for_good() {
     assert_eq!(host.cli(&["trash", "delete", "user", "once", "--json"]).problem(5)["code"], "cli.not-found");
     assert_eq!(host.cli(&["trash", "restore", "execution", "x"]).exit, Some(2));
 }
+
+#[test]
+fn operators_token_goes_to_this_machine_only() {
+    let host = Host::start();
+    // Of the addresses for documentation: nothing is ever sent there.
+    let other = "http://192.0.2.1:8080";
+    let run = |more: &[&str]| host.cli(&[&["flow", "list", "--json", "--server", other], more].concat());
+    let problem = run(&[]).problem(4);
+    assert_eq!(problem["code"], "cli.unauthorized");
+    for word in ["operator-token", "this machine only", other] {
+        assert!(problem["detail"].as_str().unwrap().contains(word), "{problem}");
+    }
+    assert!(problem["next"].as_str().unwrap().contains("--token"), "{problem}");
+    // One that was given is not sent where everyone on the way reads it.
+    let problem = run(&["--token", "fh_given"]).problem(2);
+    assert!(problem["next"].as_str().unwrap().contains("--plain-http"), "{problem}");
+    let call = ["call", "hello", "--key", "k", "--json", "--server", other];
+    assert_eq!(host.cli(&call).problem(2)["code"], "cli.usage");
+    let own = host.url().replace("127.0.0.1", "localhost");
+    assert_eq!(host.cli(&["flow", "list", "--json", "--server", &own]).json(), json!([]));
+    std::fs::write(host.data().join("operator-token"), "").unwrap();
+    let problem = host.cli(&["flow", "list", "--json"]).problem(4);
+    assert!(problem["next"].as_str().unwrap().contains("start the server again"), "{problem}");
+}

@@ -471,3 +471,36 @@ fn cookie_of_a_login_is_secure_behind_tls() {
     assert!(!cookie(&proxied, "http").contains("Secure"));
     assert!(cookie(&public, "http").ends_with("; Secure"));
 }
+
+#[test]
+fn narrowed_token_changes_nothing_of_its_users_account() {
+    let host = Host::shared();
+    let viewer = host.read("role/User?by=name").ok();
+    let roles = json!([{ "role_name": "User" }, { "role_name": "Developer" }]);
+    let members = json!({ "name": "id-account", "password": PASSWORD, "email": "own@example.org", "roles": roles });
+    let user = host.create("user", &members).ok();
+    let (at, tokens) = (path("user", &user), format!("{}/token", path("user", &user)));
+    let issue = |members: Value| host.create(&tokens, &members).ok();
+    let (whole, narrowed) =
+        (issue(json!({ "name": "whole" })), issue(json!({ "name": "n", "role_ids": [viewer["id"]] })));
+    let by = |issued: &Value| Person { host, token: text(issued, "token").to_owned(), record: user.clone() };
+    let session = text(&login(host, "id-account", PASSWORD).ok(), "token").to_owned();
+    let holder = by(&narrowed);
+    for change in
+        [json!({ "email": "mine@example.org" }), json!({ "description": "mine" }), json!({ "password": "known to me" })]
+    {
+        holder.change(&at, &change).problem(403, "access.forbidden");
+    }
+    holder.delete(&format!("{tokens}/{}", text(&whole, "id"))).problem(403, "access.forbidden");
+    holder.create("auth/logout", &json!({})).problem(403, "access.forbidden");
+    assert_eq!(host.read(&at).ok()["email"], "own@example.org");
+    for token in [text(&whole, "token"), &session] {
+        with(host, token, "flow").ok();
+    }
+    // What was not narrowed may, and a token that someone else has by now ends itself.
+    by(&whole).change(&at, &json!({ "email": "new@example.org", "description": "mine" })).ok();
+    assert_eq!(holder.delete(&format!("{tokens}/{}", text(&narrowed, "id"))).status, 204);
+    with(host, &holder.token, "flow").problem(401, "access.unauthorized");
+    assert_eq!(by(&whole).create("auth/logout", &json!({})).status, 204);
+    with(host, &session, "flow").problem(401, "access.unauthorized");
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod actions;
+mod authority;
 mod brief;
 mod development_mode;
 mod identities;

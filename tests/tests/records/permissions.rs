@@ -291,8 +291,12 @@ fn nobody_uses_the_roles_of_a_webhook_for_what_they_may_not_do() {
     assert_eq!(keeper.delete(&at).status, 204);
     keeper.create(&format!("{at}/action/restore"), &json!({})).problem(403, "access.forbidden");
     act_on(host, &format!("{at}/action/restore"), &json!({})).ok();
+    // Nor are the roles taken away, to be given back by someone who does not see what changed meanwhile.
+    keeper.change(&at, &json!({ "flow_id": flows[1], "roles": [] })).problem(403, "access.forbidden");
+    keeper.change(&at, &json!({ "roles": [] })).problem(403, "access.forbidden");
     // Without the roles there is nothing to lend, nor by those that executions do not get.
-    keeper.change(&at, &json!({ "flow_id": flows[1], "roles": [] })).ok();
+    host.change(&at, &json!({ "roles": [] })).ok();
+    keeper.change(&at, &json!({ "flow_id": flows[1] })).ok();
     let own = hook("perm-lends-nothing", json!([{ "role_name": "Admin", "propagate": false }]));
     keeper
         .change(&own.record_path(), &json!({ "flow_name": "echo", "key": "mine-0123456789ab", "require_login": false }))
@@ -433,4 +437,163 @@ fn a_change_is_effective_for_the_next_call_after_it_was_answered() {
     assert_eq!(call(), 403);
     act_on(host, &format!("{}/action/restore", path("role", &role)), &json!({})).ok();
     assert_eq!(call(), 200);
+}
+
+#[test]
+fn account_changes_only_by_who_may_do_what_it_may_or_could() {
+    let host = Host::shared();
+    let manager = Person::with(host, "perm-account", &json!([{ "record_type": "USER" }, { "record_type": "ROLE" }]));
+    let strong = json!({ "name": "perm-account-strong", "permissions": [{ "record_type": "SETTING" }] });
+    let strong = path("role", &host.create("role", &strong).ok());
+    let roles = json!([{ "role_name": "perm-account-strong" }]);
+    let members = json!({ "name": "perm-account-boss", "email": "b@example.org", "roles": roles });
+    let boss = host.create("user", &members).ok();
+    let at = path("user", &boss);
+    let issued = host.create(&format!("{at}/token"), &json!({ "name": "t" })).ok();
+    let token = format!("{at}/token/{}", text(&issued, "id"));
+    let refused = || {
+        for change in [
+            json!({ "is_enabled": false }),
+            json!({ "is_enabled": true, "password": "known to me" }),
+            json!({ "roles": [] }),
+            json!({ "roles": [{ "role_name": "perm-account" }] }),
+            json!({ "name": "perm-account-other" }),
+            json!({ "email": "me@example.org" }),
+            json!({ "password": null }),
+        ] {
+            manager.change(&at, &change).problem(403, "access.forbidden");
+        }
+        manager.delete(&at).problem(403, "access.forbidden");
+        manager.delete(&format!("{at}?permanently=true")).problem(403, "access.forbidden");
+        manager.delete(&token).problem(403, "access.forbidden");
+        manager.create(&format!("{at}/token"), &json!({ "name": "mine" })).problem(403, "access.forbidden");
+    };
+    refused();
+    // Nor what it may is taken away by its role.
+    manager.change(&strong, &json!({ "permissions": [] })).problem(403, "access.forbidden");
+    manager.delete(&strong).problem(403, "access.forbidden");
+    manager.change(&at, &json!({ "description": "sits on the left" })).ok();
+    // What an administrator takes away may be given back, so that it counts still: disabled, without the role, without
+    // either, with the role in the trash.
+    host.change(&at, &json!({ "is_enabled": false })).ok();
+    manager.change(&at, &json!({ "is_enabled": true })).problem(403, "access.forbidden");
+    manager.change(&at, &json!({ "password": "known to me" })).problem(403, "access.forbidden");
+    host.change(&at, &json!({ "is_enabled": true, "roles": [{ "role_name": "perm-account" }] })).ok();
+    let held = host.read(&at).ok()["roles"].clone();
+    for change in [json!({ "roles": [] }), json!({ "password": "known to me" }), json!({ "is_enabled": false })] {
+        manager.change(&at, &change).problem(403, "access.forbidden");
+    }
+    manager.change(&at, &json!({ "roles": held })).ok();
+    host.change(&at, &json!({ "roles": [] })).ok();
+    assert_eq!(host.delete(&strong).status, 204);
+    manager.change(&at, &json!({ "password": "known to me" })).problem(403, "access.forbidden");
+    manager.create(&format!("{at}/token"), &json!({ "name": "mine" })).problem(403, "access.forbidden");
+    assert_eq!(host.delete(&at).status, 204);
+    manager.create(&format!("{at}/action/restore"), &json!({})).problem(403, "access.forbidden");
+    manager.delete(&format!("{at}?permanently=true")).problem(403, "access.forbidden");
+    act_on(host, &format!("{at}/action/restore"), &json!({})).ok();
+    assert!(!host.read(&at).text().contains("former_roles"));
+    // Who may do no more is managed as before.
+    let plain = path("user", &host.create("user", &json!({ "name": "perm-account-plain", "roles": [] })).ok());
+    for change in
+        [json!({ "password": "known to me" }), json!({ "is_enabled": false }), json!({ "name": "perm-account-p" })]
+    {
+        manager.change(&plain, &change).ok();
+    }
+    manager.create(&format!("{plain}/token"), &json!({ "name": "t" })).ok();
+    assert_eq!(manager.delete(&plain).status, 204);
+    manager.create(&format!("{plain}/action/restore"), &json!({})).ok();
+}
+
+#[test]
+fn flow_under_a_webhooks_name_runs_only_if_its_maker_may_lend() {
+    let host = Host::start();
+    let developer = Person::in_role(&host, "perm-deployer", "Developer");
+    let address = |name: &str| format!("/api/latest/webhook/default/{name}");
+    let call = |name: &str| host.post(&address(name), "").send();
+    let runs = |name: &str| host.read(&format!("webhook/{name}?by=name")).ok()["flow_id"].clone();
+    let bind = |name: &str, user: &str| {
+        host.set(&format!("client.webhook.{name}"), format!("flow_name: {name}\nuser_name: {user}")).ok();
+        call(name).problem(404, "webhook.not-found");
+    };
+    // A deployment, a record, a new name and a restoration: each gives a flow the name.
+    for way in ["deploy", "create", "rename", "restore"] {
+        let name = format!("perm-bind-{way}");
+        let trashed = (way == "restore").then(|| {
+            let flow = developer.deploy(&name, &component("canary")).ok()["flow"].clone();
+            assert_eq!(developer.delete(&path("flow", &flow)).status, 204);
+            flow
+        });
+        bind(&name, "admin");
+        let other = format!("{name}-other");
+        let flow = match way {
+            "deploy" => developer.deploy(&name, &component("canary")).ok()["flow"].clone(),
+            "create" => {
+                let flow = developer.create("flow", &json!({ "name": name })).ok();
+                developer.deploy(&name, &component("canary")).ok();
+                flow
+            }
+            "rename" => {
+                let flow = developer.deploy(&other, &component("canary")).ok()["flow"].clone();
+                developer.change(&path("flow", &flow), &json!({ "name": name })).ok()
+            }
+            _ => developer.create(&format!("{}/action/restore", path("flow", &trashed.unwrap())), &json!({})).ok(),
+        };
+        call(&name).problem(404, "webhook.not-found");
+        assert_eq!(runs(&name), Value::Null, "{way}");
+        assert!(host.log().contains(&format!("client.webhook.{name}")), "the operator is told: {way}");
+        // Nor does another change of the flow, nor the next start.
+        developer.change(&path("flow", &flow), &json!({ "description": "mine" })).ok();
+        call(&name).problem(404, "webhook.not-found");
+        // Whoever may lend the user says that it is right.
+        host.set(&format!("client.webhook.{name}"), format!("flow_name: {name}\nuser_name: admin")).ok();
+        assert_eq!(call(&name).ok()["flow"]["id"], flow["id"], "{way}");
+        assert_eq!(runs(&name), flow["id"]);
+        // The name away and back again: it is the same flow.
+        developer.change(&path("flow", &flow), &json!({ "name": other })).ok();
+        call(&name).problem(404, "webhook.not-found");
+        developer.change(&path("flow", &flow), &json!({ "name": name })).ok();
+        call(&name).ok();
+        // Another one under the name is not.
+        developer.change(&path("flow", &flow), &json!({ "name": other })).ok();
+        developer.deploy(&name, &component("canary")).ok();
+        call(&name).problem(404, "webhook.not-found");
+    }
+    // Who may do all that the user may needs nobody.
+    bind("perm-bind-own", "perm-deployer");
+    let flow = developer.deploy("perm-bind-own", &component("canary")).ok()["flow"].clone();
+    assert_eq!(call("perm-bind-own").ok()["flow"]["id"], flow["id"]);
+    bind("perm-bind-admin", "admin");
+    host.deploy_as("perm-bind-admin", component("canary")).ok();
+    call("perm-bind-admin").ok();
+    let host = host.crash();
+    host.post(&address("perm-bind-admin"), "").send().ok();
+    host.post(&address("perm-bind-deploy"), "").send().problem(404, "webhook.not-found");
+}
+
+#[test]
+fn restored_setting_runs_the_flow_that_its_restorer_may_use() {
+    let host = Host::shared();
+    let developer = Person::in_role(host, "perm-rebind", "Developer");
+    let name = "perm-rebind";
+    host.deploy_as(name, component("canary")).ok();
+    let setting = host.set("client.webhook.perm-rebind", format!("flow_name: {name}\nuser_name: admin")).ok();
+    let call = || host.post("/api/latest/webhook/default/perm-rebind", "").send();
+    call().ok();
+    assert_eq!(host.delete(&path("setting", &setting)).status, 204);
+    assert_eq!(developer.delete("flow/perm-rebind?by=name").status, 204);
+    let flow = developer.deploy(name, &component("canary")).ok()["flow"].clone();
+    let restore = format!("{}/action/restore", path("setting", &setting));
+    developer.create(&restore, &json!({})).problem(403, "access.forbidden");
+    act_on(host, &restore, &json!({})).ok();
+    assert_eq!(call().ok()["flow"]["id"], flow["id"]);
+    // Together with its project.
+    let project = host.create("project", &json!({ "name": name })).ok();
+    for record in [path("setting", &setting), path("flow", &flow)] {
+        host.change(&record, &json!({ "project_id": project["id"] })).ok();
+    }
+    assert_eq!(host.delete(&path("project", &project)).status, 204);
+    call().problem(404, "webhook.not-found");
+    act_on(host, &format!("{}/action/restore", path("project", &project)), &json!({})).ok();
+    assert_eq!(call().ok()["flow"]["id"], flow["id"]);
 }

@@ -13,6 +13,7 @@ mod greed;
 mod hoarders;
 mod host_memory;
 mod hostile;
+mod operator_token;
 mod pools;
 mod recovery;
 mod secrets;

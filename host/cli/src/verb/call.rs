@@ -48,7 +48,7 @@ impl Call {
     /// Calls.
     pub(crate) fn run(self, connection: &Connection) -> Result<(), Failure> {
         let body = self.body()?;
-        let client = connection.caller()?;
+        let client = connection.caller(self.key.is_some())?;
         let output = connection.output();
         let address = match self.name.split_once('/') {
             None => crate::client::path(&["webhook", &self.name, "call"]),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Body, Digest, Home, Kind, Property, RecordType, TypeDefinition};
+use crate::{Body, Digest, Home, Kind, Property, RecordId, RecordType, TypeDefinition};
 
 pub(super) static DEFINITION: TypeDefinition = TypeDefinition {
     record_type: RecordType::Setting,
@@ -25,6 +25,10 @@ pub struct Setting {
     /// The digest of a webhook's key; none where the setting is no webhook or has no key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_digest: Option<Digest>,
+    /// The flow that a webhook runs, if it has the name in `value` at the time of the call. The host writes it when someone
+    /// gives a flow this name, or the setting this value, who may lend the webhook's user to the flow; `None` if no one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_id: Option<RecordId>,
 }
 
 impl Body for Setting {

@@ -21,7 +21,7 @@ use super::drafts::{DRAFTS_BYTES, Texts};
 use super::refusal::{INPUT_BYTES, NAME_BYTES, Told, fits, or_refuse, refusal, shown};
 use super::sleep::LONGEST;
 use crate::capability::Capability;
-use crate::execution::{Lineage, Live, QueuePlace, Start, priority_of};
+use crate::execution::{Act, Lineage, Live, QueuePlace, Start, priority_of};
 use crate::host::Host;
 use crate::webhook::FlowTarget;
 
@@ -44,6 +44,8 @@ pub struct Unstarted {
 /// What a child is to be.
 #[derive(Clone)]
 pub(super) struct Draft {
+    /// [`Act::StartChild`] or [`Act::Clone`].
+    act: Act,
     flow: FlowRef,
     input: String,
     is_detached: bool,
@@ -54,12 +56,12 @@ pub(super) struct Draft {
 impl Draft {
     /// A child of the flow with this input, of which nothing else was said.
     pub(super) fn new(flow: FlowRef, input: String) -> Self {
-        Self { flow, input, is_detached: false, priority: None, concurrency: None }
+        Self { act: Act::StartChild, flow, input, is_detached: false, priority: None, concurrency: None }
     }
 
-    /// One that goes on when its parent has ended.
-    pub(super) fn detached(self) -> Self {
-        Self { is_detached: true, ..self }
+    /// A clone, which goes on when the execution that it is a clone of has ended.
+    pub(super) fn clone_of(flow: FlowRef, input: String) -> Self {
+        Self { act: Act::Clone, is_detached: true, ..Self::new(flow, input) }
     }
 }
 
@@ -146,6 +148,7 @@ async fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<(Live, QueuePla
             refusal("access.forbidden", format!("`{}` has no permission READ for flows", by.user_name))
         });
     }
+    let actor = host.authorize(&by, draft.act, None, parent.start.actor)?;
     version.check_input(host, &input).await?;
     let place = host.admission().child_place(parent.start.flow.id)?;
     let start = Start {
@@ -156,7 +159,7 @@ async fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<(Live, QueuePla
         bundle_id: version.bundle_id,
         created_by: Some(parent.id),
         user_id: parent.start.user_id,
-        actor: parent.start.actor,
+        actor,
         lineage: Lineage { parent_id: Some(parent.id), depth, is_detached: draft.is_detached },
         // Its parent chose the key, whatever project the child is of.
         concurrency: draft.concurrency.map(|own| ConcurrencyLimit { project_id: parent.start.project_id, ..own }),

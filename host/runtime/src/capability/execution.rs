@@ -199,7 +199,7 @@ impl execution::Host for State {
         let start = &live(self)?.start;
         let input = input.unwrap_or_else(|| start.input.get().to_owned());
         let flow = FlowRef::Id(start.flow.id.to_string());
-        children::start(self, call, Draft::new(flow, input).detached()).await
+        children::start(self, call, Draft::clone_of(flow, input)).await
     }
 
     fn report_panic(&mut self, message: String, place: Option<String>) -> wasmtime::Result<()> {

@@ -6,6 +6,7 @@ use flowhost_model::{
     Actor, ActorKind, ConcurrencyLimit, Execution, FlowRef, Priority, RawValue, RecordId, Status, WebhookRef,
 };
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::queue::Holding;
 use super::{Answered, Counted, INACTIVE, Live, Slot};
@@ -141,6 +142,16 @@ impl Host {
         let place = self.admission().queue_place(webhook, flow)?;
         let turn = self.admission().accepting_turn(webhook, flow, start.input.get().len()).await;
         let live = Arc::new(self.admit(start)?);
+        self.accept_live(live, place, counted).await
+    }
+
+    /// [`Host::accept`], of an execution that has its place in the queue.
+    pub(super) async fn accept_live(
+        &self,
+        live: Arc<Live>,
+        place: OwnedSemaphorePermit,
+        counted: Option<Counted>,
+    ) -> Result<RecordId, Problem> {
         let id = live.id;
         let host = self.clone();
         // In a task of its own: what the store has taken must run, also if the caller leaves before the answer.

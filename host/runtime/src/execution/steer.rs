@@ -1,12 +1,14 @@
 //! What people do to executions: cancel, pause, resume, run once more, make productive.
 
-use flowhost_model::{Actor, ActorKind, Execution, Operation, RecordId, RecordType, Status};
+use std::sync::Arc;
 
-use super::{Lineage, Start, StopReason};
+use flowhost_model::{Execution, LogLevel, Operation, RecordId, RecordType, Status};
+
+use super::{Act, Lineage, Start, StopReason};
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::problem::{Code, Problem};
-use crate::webhook::FlowTarget;
+use crate::webhook::{FlowTarget, IncomingRequest};
 
 /// How often an execution is looked for that is to be paused: it goes from one place to another some few times at most.
 const PAUSES: usize = 100;
@@ -81,14 +83,20 @@ impl Host {
         Ok(())
     }
 
-    /// Lets a paused execution run.
+    /// Lets a paused execution run, for whoever may do all that it may.
     pub async fn resume(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
-        self.refuse_if_draining()?;
         let execution = self.steerable(by, id).await?;
+        self.resume_as(by, Act::Resume, &execution).await
+    }
+
+    async fn resume_as(&self, by: &Identity, act: Act, execution: &Execution) -> Result<Execution, Problem> {
+        self.refuse_if_draining()?;
+        let id = execution.id;
         if execution.status != Status::Paused {
             let detail = format!("the execution is {}, not PAUSED", execution.status);
             return Err(Problem::new(Code::RecordConflict, detail));
         }
+        self.authorize(by, act, self.origin(execution).await?.actor, None)?;
         let webhook = execution.webhook.as_ref().map(|webhook| webhook.id);
         let place = self.admission().queue_place(webhook, execution.flow.id)?;
         let ticket = self.store().resume_execution(self.owner_id(), id).await?;
@@ -98,11 +106,14 @@ impl Host {
         self.execution(id).await
     }
 
-    /// Starts the same flow with the same input, in its present version.
+    /// Starts the same flow with the same input and request, in its present version. It acts as the first execution did, and
+    /// its record says that `by` started it.
     pub async fn rerun(&self, by: &Identity, id: RecordId) -> Result<RecordId, Problem> {
         let execution = self.steerable(by, id).await?;
         let missing = || Problem::new(Code::FlowNotFound, "the flow of the execution is gone");
         let version = self.snapshot().active_version(&FlowTarget::Id(execution.flow.id)).ok_or_else(missing)?;
+        let origin = self.origin(&execution).await?;
+        let actor = self.authorize(by, Act::Rerun, origin.actor, None)?;
         self.refuse_if_draining()?;
         version.check_input(self, &execution.input_value).await?;
         let start = Start {
@@ -112,18 +123,22 @@ impl Host {
             bundle_id: execution.bundle_id,
             created_by: Some(by.user_id),
             user_id: Some(by.user_id),
-            actor: Some(Actor { kind: ActorKind::PropagatedUser, id: by.user_id }),
+            actor,
             lineage: Lineage::default(),
             priority: execution.priority,
             concurrency: None,
             is_productive: execution.is_productive,
             input: execution.input_value,
-            request: None,
+            request: origin.request.map(|request| Arc::new(IncomingRequest::from_record(request))),
             key: None,
             budget: self.limits().budget,
             is_durable: true,
         };
-        self.accept(start, None).await
+        let place = self.admission().queue_place()?;
+        let live = Arc::new(self.admit(start)?);
+        let (name, first) = (&by.user_name, execution.id);
+        live.log_host(LogLevel::Info, format!("`{name}` runs the execution {first} again, with its permissions."));
+        self.accept_live(live, place, None).await
     }
 
     /// Switches an execution of development mode to productive; a paused one then runs.
@@ -136,9 +151,11 @@ impl Host {
             let detail = "only an execution that is paused in development mode can be switched";
             return Err(Problem::new(Code::RecordConflict, detail));
         }
+        // Before the change: one who may not do it changes nothing.
+        self.authorize(by, Act::SetProductive, self.origin(&execution).await?.actor, None)?;
         if !execution.is_productive {
             self.store().set_productive(id, true).await?;
         }
-        self.resume(by, id).await
+        self.resume_as(by, Act::SetProductive, &execution).await
     }
 }

@@ -10,7 +10,7 @@
 //! | Schedule | | flows | | |
 //!
 //! To read a flow or a webhook is to be allowed to call it; executions are made by the host, so that nobody needs leave
-//! to create one. To update an execution is to cancel, resume or run it again. Messages are made by flows, with the
+//! to create one. To update an execution is to cancel it, and to resume or run it again if it may do no more. Messages are made by flows, with the
 //! permissions of who started them; to update one is to respond to it. To read a secret is to use it in a flow.
 //! Passwords, keys, tokens and the values of secrets are never read back, by no role.
 //!

@@ -94,7 +94,12 @@ impl Host {
     }
 
     /// Ends all sessions of the user. API tokens stay valid.
+    ///
+    /// Problem: `access.forbidden` by a token that is narrowed, whose holder need not be the user.
     pub async fn logout(&self, by: &Identity) -> Result<(), Problem> {
+        let user = self.store().record(by.user_id).await?.filter(|user| user.record_type == RecordType::User);
+        let user = user.ok_or_else(|| Problem::new(Code::RecordNotFound, "the user is gone"))?;
+        self.refuse_foreign_account(by, "sessions", &user).await?;
         let noted = self.activities().note(Deed::Logout, by.user_id, self.now());
         // Before the answer: what was ended stays so, also after a crash.
         Ok(self.store().save_activity(vec![noted]).await?)
@@ -130,8 +135,8 @@ impl Host {
         let now = self.now();
         let invalid = || Problem::new(Code::Unauthorized, "the token is not valid, or not any more");
         let snapshot = self.snapshot();
-        let (user_id, user_name, access) = match snapshot.user_of_token(&token_digest(token), now) {
-            Some((id, user, access)) => (id, user.name.clone(), access),
+        let (user_id, user_name, access, token) = match snapshot.user_of_token(&token_digest(token), now) {
+            Some(known) => (known.user_id, known.user.name.clone(), known.access, known.token_id),
             None => {
                 let claims = self.sessions().verify(token, now).map_err(|_| invalid())?;
                 let user = snapshot.user(claims.user).ok_or_else(invalid)?;
@@ -139,11 +144,11 @@ impl Host {
                 if user.sessions_valid_from.max(logout).is_some_and(|from| claims.issued_at <= from) {
                     return Err(invalid());
                 }
-                (claims.user, user.name.clone(), snapshot.access_of(&user.roles, false))
+                (claims.user, user.name.clone(), snapshot.access_of(&user.roles, false), None)
             }
         };
         drop(snapshot);
         self.note_activity(user_id);
-        Ok(Identity { user_id, user_name, access })
+        Ok(Identity { user_id, user_name, access, token })
     }
 }

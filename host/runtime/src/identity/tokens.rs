@@ -54,7 +54,8 @@ impl From<ApiToken> for IssuedToken {
 impl Host {
     /// Makes a token of a user: one's own, or that of another whom one may change and who may do no more.
     pub async fn create_token(&self, by: &Identity, user: RecordId, new: NewToken) -> Result<IssuedToken, Problem> {
-        let held = self.user_for_tokens(by, user, refuse_trashed).await?;
+        let stored = self.user_for_tokens(by, user, refuse_trashed).await?;
+        let held = stored.clone().into_record::<User>()?.body;
         let name = flowhost_model::normalize_name(&new.name)?.to_owned();
         if held.api_tokens.len() >= LIMIT {
             return Err(Problem::new(Code::RecordInvalid, format!("a user has at most {LIMIT} tokens")));
@@ -66,9 +67,7 @@ impl Host {
         if new.role_ids.as_ref().is_some_and(|roles| !roles.iter().all(is_held)) {
             return Err(Problem::new(Code::RecordInvalid, "`role_ids`: names a role that the user does not have"));
         }
-        if !by.access.covers(&self.snapshot().access_of(&held.roles, false)) {
-            return Err(Problem::new(Code::Forbidden, "the user may do more than you may"));
-        }
+        self.refuse_foreign_account(by, "user", &stored).await?;
         let token = new_token().map_err(Problem::host)?;
         let kept = ApiToken {
             id: RecordId::new(),
@@ -84,13 +83,17 @@ impl Host {
 
     /// The tokens of a user, without what authorises.
     pub async fn tokens(&self, by: &Identity, user: RecordId) -> Result<Vec<IssuedToken>, Problem> {
-        let held = self.user_for_tokens(by, user, |_| Ok(())).await?;
+        let held = self.user_for_tokens(by, user, |_| Ok(())).await?.into_record::<User>()?.body;
         Ok(held.api_tokens.into_iter().map(IssuedToken::from).collect())
     }
 
-    /// Ends a token.
+    /// Ends a token. One that is narrowed ends no other than itself.
     pub async fn revoke_token(&self, by: &Identity, user: RecordId, token: RecordId) -> Result<(), Problem> {
-        let held = self.user_for_tokens(by, user, refuse_trashed).await?;
+        let stored = self.user_for_tokens(by, user, refuse_trashed).await?;
+        if by.token != Some(token) {
+            self.refuse_foreign_account(by, "token", &stored).await?;
+        }
+        let held = stored.into_record::<User>()?.body;
         if !held.api_tokens.iter().any(|known| known.id == token) {
             return Err(Problem::new(Code::RecordNotFound, format!("the user has no token {token}")));
         }
@@ -103,12 +106,12 @@ impl Host {
         by: &Identity,
         user: RecordId,
         refuse: impl FnOnce(&StoredRecord) -> Result<(), Problem>,
-    ) -> Result<User, Problem> {
+    ) -> Result<StoredRecord, Problem> {
         let stored = self.readable(by, RecordType::User, user).await?;
         if by.user_id != user {
             self.permit(by, Operation::Update, RecordType::User, None)?;
         }
         refuse(&stored)?;
-        Ok(stored.into_record::<User>()?.body)
+        Ok(stored)
     }
 }

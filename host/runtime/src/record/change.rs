@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::draft::Draft;
 use super::service::RecordView;
 use crate::host::Host;
+use crate::identity::Identity;
 use crate::problem::Problem;
 
 /// What is to be written, and what becomes effective then. Everything is checked; it holds as long as the
@@ -59,6 +60,14 @@ impl Draft {
     }
 }
 
+impl RecordChange {
+    /// Makes another change with this one.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.writes.extend(other.writes);
+        self.effects.extend(other.effects);
+    }
+}
+
 impl Host {
     /// Makes a change by itself, and gives its revision.
     pub(crate) async fn commit(&self, change: RecordChange) -> Result<u64, Problem> {
@@ -81,16 +90,22 @@ impl Host {
     /// The change that a checked draft is, and the record as it is read then, but for its revision.
     pub(crate) async fn change_by(
         &self,
+        by: &Identity,
         draft: Draft,
         former: Option<&StoredRecord>,
         remembered: Remembered,
     ) -> Result<(RecordChange, RecordView), Problem> {
-        let record_type = draft.definition.record_type;
-        if former.is_none_or(|former| former.meta.name != draft.meta.name) {
-            self.refuse_taken(record_type, &draft.meta.name).await?;
+        let (record_type, id, name) = (draft.definition.record_type, draft.meta.id, draft.meta.name.clone());
+        let gets_name = former.is_none_or(|former| former.meta.name != name);
+        if gets_name {
+            self.refuse_taken(record_type, &name).await?;
         }
         let view = self.view_whole(draft.record(), draft.content.as_ref()).await?;
-        Ok((draft.into_change(former, remembered), view))
+        let mut change = draft.into_change(former, remembered);
+        if gets_name && record_type == RecordType::Flow {
+            change.extend(self.bind_webhooks(by, id, &name).await?);
+        }
+        Ok((change, view))
     }
 
     async fn refuse_taken(&self, record_type: RecordType, name: &str) -> Result<(), Problem> {

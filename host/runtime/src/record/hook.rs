@@ -57,7 +57,7 @@ impl Host {
         match draft.definition.record_type {
             RecordType::File => file::prepare(draft, former, self.limits().file_bytes),
             RecordType::Flow => flow::prepare(draft),
-            RecordType::Role => self.prepare_role(by, draft).await,
+            RecordType::Role => self.prepare_role(by, draft, former).await,
             RecordType::Secret => self.prepare_secret(draft),
             RecordType::Setting => self.prepare_setting(by, draft, former).await,
             RecordType::User => self.prepare_user(by, draft, former).await,
@@ -67,9 +67,12 @@ impl Host {
     }
 
     /// Lets the type refuse a deletion.
-    pub(crate) fn check_deletion(&self, by: &Identity, stored: &StoredRecord) -> Result<(), Problem> {
+    pub(crate) async fn check_deletion(&self, by: &Identity, stored: &StoredRecord) -> Result<(), Problem> {
         match stored.record_type {
+            // Whoever has the role loses what it permits.
+            RecordType::Role => self.refuse_foreign_role(by, stored),
             RecordType::Setting => self.refuse_deleted_setting(by, stored),
+            RecordType::User => self.refuse_foreign_account(by, "user", stored).await,
             _ => Ok(()),
         }
     }
@@ -77,10 +80,12 @@ impl Host {
     /// Lets the type refuse a restoration: what comes back may lend what its restorer does not have.
     pub(crate) async fn check_restoration(&self, by: &Identity, stored: &StoredRecord) -> Result<(), Problem> {
         match stored.record_type {
-            RecordType::Role => self.refuse_restored_role(by, stored),
+            // Webhooks run it again.
+            RecordType::Flow => self.authorize_restored_flow(by, stored.meta.id),
+            RecordType::Role => self.refuse_foreign_role(by, stored),
             RecordType::Setting => self.refuse_restored_setting(by, stored).await,
             // A webhook in the setting form may name this user by now.
-            RecordType::User => self.refuse_impersonation(by, "name", stored),
+            RecordType::User => self.refuse_foreign_account(by, "user", stored).await,
             RecordType::Webhook => self.refuse_restored_webhook(by, stored),
             _ => Ok(()),
         }

@@ -97,7 +97,7 @@ impl Host {
         self.permit(by, Operation::Create, record_type, draft.meta.project_id)?;
         self.refuse_readonly_parent(&draft.meta).await?;
         self.prepare_draft(by, &mut draft, None).await?;
-        self.change_by(draft, None, remembered).await
+        self.change_by(by, draft, None, remembered).await
     }
 
     /// Makes a change of one record by itself, and gives the record as it is then.
@@ -198,7 +198,7 @@ impl Host {
         draft.meta.modified_at = self.now();
         draft.meta.modified_by = Some(by.user_id);
         self.prepare_draft(by, &mut draft, Some(&former)).await?;
-        self.change_by(draft, Some(&former), remembered).await
+        self.change_by(by, draft, Some(&former), remembered).await
     }
 
     /// Puts a record into the trash, where it cannot be used, or deletes it for good.
@@ -251,7 +251,7 @@ impl Host {
         let mut change = RecordChange::default();
         for mut record in removed {
             refuse_readonly(&record)?;
-            self.check_deletion(by, &record)?;
+            self.check_deletion(by, &record).await?;
             let (id, expected) = (record.meta.id, Expected::Revision(record.revision));
             let commit_message = deletion.commit_message.clone();
             change.effects.push(Effect::Gone(record.clone()));
@@ -286,23 +286,29 @@ impl Host {
                 self.permit(by, Operation::Delete, member.record_type, member.meta.project_id)?;
             }
             restored.push(stored);
-            let mut changes = Vec::with_capacity(restored.len());
-            for record in &mut restored {
-                self.check_restoration(by, record).await?;
+            let mut change = RecordChange::default();
+            let flows: Vec<Meta> =
+                restored.iter().filter(|one| one.record_type == RecordType::Flow).map(|one| one.meta.clone()).collect();
+            for mut record in restored {
+                self.check_restoration(by, &record).await?;
+                if record.record_type == RecordType::Setting {
+                    record = self.bind_restored(record, &flows).await?;
+                }
                 record.meta.deleted_at = None;
                 record.meta.deleted_by = None;
-                let (record, expected) = (record.clone(), Expected::Revision(record.revision));
-                changes.push(Write::Record(RecordWrite {
+                change.effects.push(Effect::Written(record.clone()));
+                let (expected, commit_message) = (Expected::Revision(record.revision), commit_message.clone());
+                change.writes.push(Write::Record(RecordWrite {
                     record,
                     expected,
-                    commit_message: commit_message.clone(),
+                    commit_message,
                     is_remembered: true,
                 }));
             }
-            self.store().write(changes).await?;
-            for record in restored {
-                self.apply(record)?;
+            for flow in flows {
+                change.extend(self.bind_webhooks(by, flow.id, &flow.name).await?);
             }
+            self.commit(change).await?;
         }
         self.view_whole(self.readable(by, record_type, id).await?, None).await
     }

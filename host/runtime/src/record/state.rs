@@ -156,7 +156,7 @@ impl Host {
         let Some(stored) = stored.filter(|stored| may_read(by, stored)) else { return Ok(None) };
         self.permit(by, Operation::Delete, record_type, stored.meta.project_id)?;
         self.refuse_guarded(&stored).await?;
-        self.check_deletion(by, &stored)?;
+        self.check_deletion(by, &stored).await?;
         let write = Write::DeleteRecord {
             id: stored.meta.id,
             expected: Expected::Revision(stored.revision),

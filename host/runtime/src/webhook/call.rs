@@ -163,7 +163,7 @@ impl Host {
             bundle_id,
             created_by: Some(route.webhook.id),
             user_id,
-            actor: actor(route, user_id),
+            actor: self.route_actor(route),
             lineage: Lineage::default(),
             priority: priority_of(route.options.priority, version),
             concurrency: None,
@@ -324,6 +324,14 @@ impl Host {
         self.guesses().check(route.webhook.id, caller.map(CallerNetwork::from), self.now())
     }
 
+    /// With whose permissions the webhook's executions act: its own in the record form, its user's in the setting form.
+    pub(crate) fn route_actor(&self, route: &Route) -> Option<Actor> {
+        match route.owner {
+            Owner::Id(_) => Some(Actor { kind: ActorKind::Webhook, id: route.webhook.id }),
+            Owner::Name(_) => self.owner(route).map(|id| Actor { kind: ActorKind::User, id }),
+        }
+    }
+
     /// The user that answers for the webhook's executions.
     fn owner(&self, route: &Route) -> Option<RecordId> {
         match &route.owner {
@@ -389,18 +397,10 @@ impl Host {
     }
 }
 
-/// The problem of a call that has no right key.
+ /// The problem of a call that has no right key.
 fn without_key(is_wrong: bool) -> Problem {
     let detail = "the webhook wants its key: as `key` in the query, in the JSON payload or in the form, or as the header X-Api-Key";
     Problem::new(if is_wrong { Code::WebhookKeyWrong } else { Code::WebhookUnauthorized }, detail)
-}
-
-/// With whose permissions the webhook's executions act: its own in the record form, its user's in the setting form.
-fn actor(route: &Route, user_id: Option<RecordId>) -> Option<Actor> {
-    match route.owner {
-        Owner::Id(_) => Some(Actor { kind: ActorKind::Webhook, id: route.webhook.id }),
-        Owner::Name(_) => user_id.map(|id| Actor { kind: ActorKind::User, id }),
-    }
 }
 
 /// `?async`, or else `Prefer: respond-async`.

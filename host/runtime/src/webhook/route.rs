@@ -36,6 +36,13 @@ pub(crate) enum FlowTarget {
     Id(RecordId),
     /// The one that has this name at the time of the call.
     Name(String),
+    /// The one with this id, as long as it has this name: another flow that gets the name is not run.
+    Bound {
+        /// The name.
+        name: String,
+        /// The id; `None` if no flow was bound yet.
+        id: Option<RecordId>,
+    },
 }
 
 /// The user that answers for a webhook's executions.

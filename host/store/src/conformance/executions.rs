@@ -6,7 +6,7 @@ use flowhost_model::{
 use serde_json::{Value, json as value};
 
 use super::{assert_same, execution, json, line, row, setting};
-use crate::{Error, ExecutionQuery, ExecutionRow, OwnerId, Store};
+use crate::{Error, ExecutionQuery, ExecutionRow, KEPT_BODY_BYTES, Origin, OwnerId, Store};
 
 fn filter(json: &Value) -> Option<Filter> {
     Some(Filter::parse(json, definition(RecordType::Execution)).unwrap())
@@ -103,6 +103,70 @@ pub async fn all_that_it_takes_to_run_an_execution_is_loaded(store: &dyn Store) 
     store.end_execution(ended.clone(), Vec::new(), false).await.unwrap();
     for id in [ended.id, RecordId::new()] {
         assert!(matches!(store.load_execution(id).await, Err(Error::NotFound)));
+    }
+}
+
+/// Whether it was inserted before its end, ended by a recovery, or is new at its end.
+pub async fn execution_keeps_its_origin_after_its_end(store: &dyn Store) {
+    let origin_of = |row: &ExecutionRow| Origin { actor: row.actor, request: row.request.clone() };
+    let mut known = row(execution(Status::Running));
+    let mut recovered = row(execution(Status::Running));
+    recovered.execution.is_durable = false;
+    // The body is the input's payload.
+    let mut json_call = row(execution(Status::Running));
+    json_call.execution.input_value = json("{\"path\":\"\",\"json\":{ \"n\": 1.0 }}");
+    json_call.request.as_mut().unwrap().body = b"{ \"n\": 1.0 }".to_vec();
+    for row in [&known, &recovered, &json_call] {
+        store.insert_execution(row.clone()).await.unwrap();
+        assert_eq!(store.execution_origin(row.execution.id).await.unwrap(), origin_of(row));
+    }
+    known.execution.status = Status::EndedError;
+    store.end_execution(known.execution.clone(), vec![line("a")], true).await.unwrap();
+    json_call.execution.status = Status::EndedSuccess;
+    store.end_execution(json_call.execution.clone(), Vec::new(), true).await.unwrap();
+    assert_eq!(store.recover(Timestamp(9)).await.unwrap().interrupted, 1);
+    for row in [&known, &recovered, &json_call] {
+        assert!(store.execution(row.execution.id).await.unwrap().unwrap().status.is_ended());
+        assert_eq!(store.execution_origin(row.execution.id).await.unwrap(), origin_of(row));
+    }
+    for (origin, log) in [
+        (origin_of(&known), Vec::new()),
+        (origin_of(&known), vec![line("a")]),
+        (origin_of(&json_call), Vec::new()),
+        (Origin::default(), Vec::new()),
+    ] {
+        let new = Execution { input_value: json_call.execution.input_value.clone(), ..execution(Status::EndedSuccess) };
+        store.insert_ended_execution(new.clone(), origin.clone(), log.clone()).await.unwrap();
+        assert_same(&store.execution(new.id).await.unwrap().unwrap(), &new);
+        assert_eq!(store.execution_origin(new.id).await.unwrap(), origin);
+        assert_eq!(store.execution_log(new.id, 0, 9).await.unwrap().len(), log.len());
+        let again = store.insert_ended_execution(new, origin, log).await;
+        assert!(matches!(again, Err(Error::Conflict)));
+    }
+    assert!(matches!(store.execution_origin(RecordId::new()).await, Err(Error::NotFound)));
+}
+
+/// Unless the input holds it all the same. The actor stays.
+pub async fn request_that_is_too_long_is_dropped_at_the_end(store: &dyn Store) {
+    for (bytes, is_json, is_kept) in
+        [(KEPT_BODY_BYTES, false, true), (KEPT_BODY_BYTES + 1, false, false), (KEPT_BODY_BYTES + 1, true, true)]
+    {
+        let mut row = row(execution(Status::Running));
+        let body = format!("\"{}\"", "x".repeat(bytes - 2));
+        if is_json {
+            row.execution.input_value = json(&format!("{{\"path\":\"\",\"json\":{body}}}"));
+        }
+        row.request.as_mut().unwrap().body = body.into_bytes();
+        let origin = Origin { actor: row.actor, request: row.request.clone() };
+        store.insert_execution(row.clone()).await.unwrap();
+        assert_eq!(store.execution_origin(row.execution.id).await.unwrap(), origin, "{bytes} {is_json}");
+        let ended = Execution { status: Status::EndedSuccess, ..row.execution };
+        store.end_execution(ended.clone(), Vec::new(), true).await.unwrap();
+        let kept = Origin { request: origin.request.clone().filter(|_| is_kept), ..origin.clone() };
+        assert_eq!(store.execution_origin(ended.id).await.unwrap(), kept, "{bytes} {is_json}");
+        let new = Execution { id: RecordId::new(), ..ended };
+        store.insert_ended_execution(new.clone(), origin, Vec::new()).await.unwrap();
+        assert_eq!(store.execution_origin(new.id).await.unwrap(), kept, "{bytes} {is_json}");
     }
 }
 

@@ -3,14 +3,15 @@
 use std::sync::LazyLock;
 
 use flowhost_model::{
-    Digest, Execution, FlowRef, LogLine, Priority, RawValue, RecordId, Status, Timestamp, WebhookRef,
+    Actor, Digest, Execution, FlowRef, LogLine, Priority, RawValue, RecordId, RequestRecord, Status, Timestamp,
+    WebhookRef,
 };
 use rusqlite::{Connection, OptionalExtension, Row, Statement, ToSql, params};
 
 use super::failure::is_duplicate;
 use super::writer::in_savepoint;
 use super::{actors, children, execution_log, journal, locks, messages, requests, skew, tickets, waits};
-use crate::{Ended, Error, ExecutionParts, ExecutionRow, OwnerId, Result};
+use crate::{Ended, Error, ExecutionParts, ExecutionRow, KEPT_BODY_BYTES, Origin, OwnerId, Result};
 
 /// The numbers in the table that stand for ended statuses begin here.
 pub(super) const FIRST_ENDED: i64 = 4;
@@ -48,7 +49,7 @@ pub(super) fn priority(id: RecordId, number: u16) -> Result<Priority> {
 
 static INSERT: LazyLock<String> =
     LazyLock::new(|| insert_sql(&format!("{COLUMNS}, {AGAIN_COLUMNS}, wake_is_relative")));
-static INSERT_ENDED: LazyLock<String> = LazyLock::new(|| insert_sql(COLUMNS));
+static INSERT_ENDED: LazyLock<String> = LazyLock::new(|| insert_sql(&format!("{COLUMNS}, {ORIGIN_COLUMNS}")));
 
 fn insert_sql(columns: &str) -> String {
     let values = vec!["?"; columns.split(',').count()].join(", ");
@@ -60,21 +61,12 @@ fn insert_sql(columns: &str) -> String {
 pub(super) fn insert(connection: &Connection, row: &ExecutionRow, wake_is_relative: bool) -> Result<i64> {
     let ExecutionRow { execution, request, seed, deadline, actor, is_detached, depth, concurrency, owner, .. } = row;
     skew::allow(connection, execution.id, execution.created_at)?;
-    let headers = request.as_ref().map(|request| requests::headers_to_json(&request.headers)).transpose()?;
-    let request = request.as_ref();
     let mut statement = connection.prepare_cached(&INSERT)?;
     let mut values = Values::new(&mut statement);
     values.add_execution(execution)?;
     values.add(seed)?;
     values.add(deadline.map(Timestamp::as_micros))?;
-    values.add(request.map(|request| &request.method))?;
-    values.add(request.map(|request| &request.path))?;
-    values.add(request.and_then(|request| request.query.as_ref()))?;
-    values.add(headers)?;
-    values.add(request.map(|request| &request.body))?;
-    values.add(request.map(|request| request.body_is_exact))?;
-    values.add(actor.map(|actor| actors::kind_number(actor.kind)))?;
-    values.add(actor.as_ref().map(|actor| actor.id.as_bytes()))?;
+    values.add_origin(execution, request.as_ref(), actor.as_ref())?;
     values.add(is_detached)?;
     values.add(depth)?;
     values.add(concurrency.as_ref().map(|concurrency| &concurrency.key))?;
@@ -92,14 +84,7 @@ pub(super) fn insert(connection: &Connection, row: &ExecutionRow, wake_is_relati
 /// a journal nor children, and nobody waits for it in the store.
 pub(super) fn end(connection: &Connection, execution: &Execution, log: &[LogLine], is_known: bool) -> Result<Ended> {
     if !is_known {
-        return match log {
-            [] => insert_ended(connection, execution),
-            log => in_savepoint(connection, |connection| {
-                insert_ended(connection, execution)?;
-                execution_log::append(connection, connection.last_insert_rowid(), log)
-            }),
-        }
-        .map(|()| Ended::default());
+        return insert_ended(connection, execution, &Origin::default(), log).map(|()| Ended::default());
     }
     let live = find_live(connection, execution.id)?;
     if log.is_empty() && !live.has_ties {
@@ -161,11 +146,31 @@ pub(super) fn settle(
     Ok(Ended { woken: if owner.is_some() { woken } else { Vec::new() }, cancelled, released })
 }
 
-fn insert_ended(connection: &Connection, execution: &Execution) -> Result<()> {
-    skew::allow(connection, execution.id, execution.created_at)?;
-    let mut statement = connection.prepare_cached(&INSERT_ENDED)?;
-    Values::new(&mut statement).add_execution(execution)?;
-    inserted(statement.raw_execute())
+/// Keeps a new execution that has ended, with its log. Whole or not at all; with an empty log this is one statement.
+pub(super) fn insert_ended(
+    connection: &Connection,
+    execution: &Execution,
+    origin: &Origin,
+    log: &[LogLine],
+) -> Result<()> {
+    let insert = |connection: &Connection| {
+        skew::allow(connection, execution.id, execution.created_at)?;
+        let request = origin.request.as_ref().filter(|request| {
+            request.body.len() <= KEPT_BODY_BYTES || requests::is_in_input(&request.body, execution.input_value.get())
+        });
+        let mut statement = connection.prepare_cached(&INSERT_ENDED)?;
+        let mut values = Values::new(&mut statement);
+        values.add_execution(execution)?;
+        values.add_origin(execution, request, origin.actor.as_ref())?;
+        inserted(statement.raw_execute())
+    };
+    match log {
+        [] => insert(connection),
+        log => in_savepoint(connection, |connection| {
+            insert(connection)?;
+            execution_log::append(connection, connection.last_insert_rowid(), log)
+        }),
+    }
 }
 
 /// Binds the values of a statement's parameters, one after the other.
@@ -214,6 +219,24 @@ impl<'a, 'b> Values<'a, 'b> {
         self.add(execution.queue_wait_us.cast_signed())?;
         self.add(execution.run_time_us.cast_signed())
     }
+
+    /// Those of [`ORIGIN_COLUMNS`].
+    fn add_origin(
+        &mut self,
+        execution: &Execution,
+        request: Option<&RequestRecord>,
+        actor: Option<&Actor>,
+    ) -> Result<()> {
+        let input = execution.input_value.get();
+        self.add(request.map(|request| &request.method))?;
+        self.add(request.map(|request| &request.path))?;
+        self.add(request.and_then(|request| request.query.as_ref()))?;
+        self.add(request.map(|request| requests::headers_to_json(&request.headers)).transpose()?)?;
+        self.add(request.map(|request| &request.body).filter(|body| !requests::is_in_input(body, input)))?;
+        self.add(request.map(|request| request.body_is_exact))?;
+        self.add(actor.map(|actor| actors::kind_number(actor.kind)))?;
+        self.add(actor.map(|actor| actor.id.as_bytes()))
+    }
 }
 
 fn inserted(outcome: rusqlite::Result<usize>) -> Result<()> {
@@ -249,15 +272,22 @@ static REPLACE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "UPDATE execution SET status = ?2, status_message = ?3, failure = ?4, attempt = ?5, started_at = ?6, ended_at = ?7,
              input_value = ?8, output_value = ?9, is_durable = ?10, wake_at = ?11, queue_wait_us = ?12, run_time_us = ?13,
-             {DROP_AGAIN}
-         WHERE seq = ?1"
+             {}
+         WHERE seq = ?1",
+        *DROP_AGAIN
     )
 });
 
-/// Drops what it takes to run an execution again, within the `SET` of an update.
-pub(super) const DROP_AGAIN: &str = "seed = NULL, deadline = NULL, request_method = NULL, request_path = NULL, \
-     request_query = NULL, request_headers = NULL, request_body = NULL, request_body_is_exact = NULL, actor_kind = NULL, \
-     actor_id = NULL, concurrency_key = NULL, concurrency_limit = NULL, concurrency_project = NULL, owner = NULL";
+/// Drops what it takes to go on with an execution, and a request that is too long to be kept, within the `SET` of an update.
+/// Without its method there is no request.
+pub(super) static DROP_AGAIN: LazyLock<String> = LazyLock::new(|| {
+    let is_kept = format!("request_body IS NULL OR length(request_body) <= {KEPT_BODY_BYTES}");
+    format!(
+        "seed = NULL, deadline = NULL, request_method = iif({is_kept}, request_method, NULL),
+             request_body = iif({is_kept}, request_body, NULL), concurrency_key = NULL, concurrency_limit = NULL,
+             concurrency_project = NULL, owner = NULL"
+    )
+});
 
 /// Changes the status of an execution that has not ended.
 pub(super) fn set_status(connection: &Connection, id: RecordId, status: Status, message: Option<&str>) -> Result<()> {
@@ -312,7 +342,11 @@ pub(super) fn bytes_of_row(row: &Row<'_>) -> Result<usize> {
     })
 }
 
-/// What it takes to run an execution again.
+/// Where an execution came from.
+const ORIGIN_COLUMNS: &str = "request_method, request_path, request_query, request_headers, request_body, \
+     request_body_is_exact, actor_kind, actor_id";
+
+/// What it takes to run an execution again: [`ORIGIN_COLUMNS`] from the third on.
 const AGAIN_COLUMNS: &str = "seed, deadline, request_method, request_path, request_query, request_headers, request_body, \
      request_body_is_exact, actor_kind, actor_id, is_detached, depth, concurrency_key, concurrency_limit, \
      concurrency_project, owner";
@@ -353,11 +387,11 @@ pub(super) fn load(connection: &Connection, id: RecordId) -> Result<ExecutionRow
 /// `is_cancelled`.
 fn row_from_row(row: &Row<'_>) -> Result<ExecutionRow> {
     const FIRST: usize = COLUMN_COUNT;
+    let execution = from_row(row)?;
     Ok(ExecutionRow {
-        execution: from_row(row)?,
         seed: row.get(FIRST)?,
         deadline: row.get::<_, Option<_>>(FIRST + 1)?.map(Timestamp),
-        request: requests::from_row(row, FIRST + 2)?,
+        request: requests::from_row(row, FIRST + 2, execution.input_value.get())?,
         actor: actors::from_row(row, FIRST + 8)?,
         is_detached: row.get(FIRST + 10)?,
         depth: row.get(FIRST + 11)?,
@@ -366,7 +400,19 @@ fn row_from_row(row: &Row<'_>) -> Result<ExecutionRow> {
         is_cancelled: row.get(FIRST + AGAIN_COLUMN_COUNT)?,
         journal: Vec::new(),
         log_lines: 0,
+        execution,
     })
+}
+
+/// Where an execution came from.
+pub(super) fn origin(connection: &Connection, id: RecordId) -> Result<Origin> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {ORIGIN_COLUMNS}, input_value FROM execution WHERE id = ?"))?;
+    let of_row = |row: &Row<'_>| {
+        let input: String = row.get("input_value")?;
+        Ok(Origin { request: requests::from_row(row, 0, &input)?, actor: actors::from_row(row, 6)? })
+    };
+    statement.query_row([id.as_bytes()], |row| Ok(of_row(row))).optional()?.ok_or(Error::NotFound)?
 }
 
 /// An execution, from [`COLUMNS`].
@@ -434,6 +480,7 @@ mod tests {
         assert_eq!(COLUMNS.split(',').count(), COLUMN_COUNT);
         assert_eq!(columns(ExecutionParts::NONE).split(',').count(), COLUMN_COUNT);
         assert_eq!(AGAIN_COLUMNS.split(',').count(), AGAIN_COLUMN_COUNT);
+        assert!(AGAIN_COLUMNS.starts_with(&format!("seed, deadline, {ORIGIN_COLUMNS}, ")));
     }
 
     #[test]

@@ -60,8 +60,8 @@ use self::open::Files;
 use self::readers::Readers;
 use self::writer::{Extent, Writer};
 use crate::{
-    Change, Due, Ended, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryPage, Lock, LockKey, LockQuery, OwnerId,
-    RecordPage, RecordQuery, Recovered, Result, Store, StoreStats, StoredRecord, Suspension, Ticket, Write,
+    Change, Due, Ended, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryPage, Lock, LockKey, LockQuery,
+    Origin, OwnerId, RecordPage, RecordQuery, Recovered, Result, Store, StoreStats, StoredRecord, Suspension, Ticket, Write,
 };
 
 /// How a [`SqliteStore`] works.
@@ -210,6 +210,15 @@ impl Store for SqliteStore {
     async fn end_execution(&self, execution: Execution, log: Vec<LogLine>, is_known: bool) -> Result<Ended> {
         let work = move |connection: &_| executions::end(connection, &execution, &log, is_known);
         self.writer.write(Extent::Statement, work).await
+    }
+
+    async fn insert_ended_execution(&self, execution: Execution, origin: Origin, log: Vec<LogLine>) -> Result<()> {
+        let work = move |connection: &_| executions::insert_ended(connection, &execution, &origin, &log);
+        self.writer.write(Extent::Statement, work).await
+    }
+
+    async fn execution_origin(&self, id: RecordId) -> Result<Origin> {
+        self.readers.read(move |connection| executions::origin(connection, id)).await
     }
 
     async fn suspend_execution(&self, suspension: Suspension) -> Result<bool> {

@@ -63,8 +63,9 @@ fn interrupt(connection: &Connection, now: Timestamp) -> Result<u64> {
     let failure = serde_json::to_string(&failure).map_err(|error| Error::Damaged(error.to_string()))?;
     let mut statement = connection.prepare(&format!(
         "UPDATE execution INDEXED BY execution_by_owner
-         SET status = ?1, status_message = ?2, failure = ?3, ended_at = ?4, wake_at = NULL, {DROP_AGAIN}
-         WHERE owner IS NOT NULL AND status < 3 AND NOT is_durable RETURNING seq, id"
+         SET status = ?1, status_message = ?2, failure = ?3, ended_at = ?4, wake_at = NULL, {}
+         WHERE owner IS NOT NULL AND status < 3 AND NOT is_durable RETURNING seq, id",
+        *DROP_AGAIN
     ))?;
     let status = Status::EndedError;
     let parameters = params![status_number(status), INTERRUPTED, failure, now.0];

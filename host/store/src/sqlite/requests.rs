@@ -1,7 +1,9 @@
-//! Requests kept with executions that may run again.
+//! Requests kept with executions, which may run again, also after their end.
 
 use flowhost_model::RequestRecord;
 use rusqlite::Row;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::{Error, Result};
 
@@ -27,15 +29,33 @@ fn headers_from_json(json: &str) -> Result<Vec<(String, Vec<u8>)>> {
         .collect()
 }
 
-/// The request in the six columns from `first` on, if there is one.
-pub(super) fn from_row(row: &Row<'_>, first: usize) -> Result<Option<RequestRecord>> {
+/// Whether the body is the input's last member `json`, to the byte: it is not kept a second time then.
+pub(super) fn is_in_input(body: &[u8], input: &str) -> bool {
+    let before = input.as_bytes().strip_suffix(b"}").and_then(|members| members.strip_suffix(body));
+    !body.is_empty() && before.is_some_and(|before| before.ends_with(b",\"json\":"))
+}
+
+/// The body that [`is_in_input`] found.
+fn body_in_input(input: &str) -> Result<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Input<'a> {
+        #[serde(borrow)]
+        json: &'a RawValue,
+    }
+    let input: Input<'_> = serde_json::from_str(input).map_err(|_| Error::Damaged("body of a request".to_owned()))?;
+    Ok(input.json.get().as_bytes().to_vec())
+}
+
+/// The request in the six columns from `first` on, if there is one. `input` is that of its execution.
+pub(super) fn from_row(row: &Row<'_>, first: usize, input: &str) -> Result<Option<RequestRecord>> {
     let Some(method) = row.get(first)? else { return Ok(None) };
+    let body: Option<Vec<u8>> = row.get(first + 4)?;
     Ok(Some(RequestRecord {
         method,
         path: row.get(first + 1)?,
         query: row.get(first + 2)?,
         headers: headers_from_json(&row.get::<_, String>(first + 3)?)?,
-        body: row.get(first + 4)?,
+        body: body.map_or_else(|| body_in_input(input), Ok)?,
         body_is_exact: row.get(first + 5)?,
     }))
 }
@@ -49,5 +69,18 @@ mod tests {
         let headers = vec![("x-any".to_owned(), (0..=255).collect()), ("x-any".to_owned(), b"plain \"text\"".to_vec())];
         assert_eq!(headers_from_json(&headers_to_json(&headers).unwrap()).unwrap(), headers);
         assert!(headers_from_json("[[\"x\",\"\u{100}\"]]").is_err());
+    }
+
+    #[test]
+    fn json_body_is_found_in_its_input_to_the_byte() {
+        for body in [r#"{ "a": 1.10 }"#, "[1]", "null", r#"{"json":{"json":1}}"#] {
+            let input = format!(r#"{{"headers":{{"x":"y"}},"method":"POST","path":"","query":{{}},"json":{body}}}"#);
+            assert!(is_in_input(body.as_bytes(), &input), "{body}");
+            assert_eq!(body_in_input(&input).unwrap(), body.as_bytes());
+            for other in [format!(" {body}"), format!("{body}\n"), String::new(), "a=1".to_owned()] {
+                assert!(!is_in_input(other.as_bytes(), &input), "{other:?}");
+            }
+        }
+        assert!(!is_in_input(b"1", r#"{"json":1}"#) && !is_in_input(b"1", "1"));
     }
 }

@@ -59,7 +59,8 @@ fn ended(input_bytes: usize) -> Execution {
 }
 
 fn setting(name: &str) -> Write {
-    let record = Record::new(name, None, Setting { value: 1.into(), key_digest: None }, Timestamp::now()).unwrap();
+    let value = Setting { value: 1.into(), key_digest: None, flow_id: None };
+    let record = Record::new(name, None, value, Timestamp::now()).unwrap();
     Write::Record(RecordWrite {
         record: StoredRecord::from_record(&record).unwrap(),
         expected: Expected::Absent,

@@ -11,10 +11,18 @@ use crate::identity::Identity;
 use crate::problem::{Code, Problem};
 
 impl Host {
-    /// Checks the permissions. Nobody gives what they do not have.
-    pub(super) async fn prepare_role(&self, by: &Identity, draft: &mut Draft) -> Result<(), Problem> {
+    /// Checks the permissions. No one gives what they do not have, nor takes it away from others.
+    pub(super) async fn prepare_role(
+        &self,
+        by: &Identity,
+        draft: &mut Draft,
+        former: Option<&StoredRecord>,
+    ) -> Result<(), Problem> {
         if !draft.touches("permissions") {
             return Ok(());
+        }
+        if let Some(former) = former {
+            self.refuse_foreign_role(by, former)?;
         }
         let Some(Value::Array(items)) = draft.body.get("permissions") else {
             return Err(refuse("permissions", "must be a list"));
@@ -40,8 +48,8 @@ impl Host {
         Ok(())
     }
 
-    /// Whoever takes a role out of the trash lends it again to all who are assigned it.
-    pub(super) fn refuse_restored_role(&self, by: &Identity, stored: &StoredRecord) -> Result<(), Problem> {
+    /// Refuses to take a role away from all who are assigned it, or to lend it to them again, if it permits more than `by` may.
+    pub(super) fn refuse_foreign_role(&self, by: &Identity, stored: &StoredRecord) -> Result<(), Problem> {
         let role: Record<Role> = stored.clone().into_record()?;
         if by.access.covers(&role.body.permissions.into_iter().collect::<Access>()) {
             return Ok(());

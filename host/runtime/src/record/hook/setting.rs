@@ -1,6 +1,6 @@
 //! Settings, and the webhooks that some of them are.
 
-use flowhost_model::{Digest, Operation, Record, RecordType, Setting, User};
+use flowhost_model::{Digest, Operation, Record, RecordId, RecordType, Setting, User};
 use flowhost_store::StoredRecord;
 use serde_json::{Map, Value, json};
 
@@ -9,6 +9,7 @@ use super::{Draft, refuse};
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::problem::{Code, Problem};
+use crate::record::binding::BOUND;
 use crate::record::service::may_read;
 use crate::setting::{MASK, WEBHOOK_PREFIX, take_key};
 
@@ -34,6 +35,7 @@ impl Host {
             if was_webhook {
                 self.permit(by, Operation::Delete, RecordType::Webhook, draft.meta.project_id)?;
                 draft.body.shift_remove("key_digest");
+                draft.body.shift_remove(BOUND);
             }
             draft.body.entry("value").or_insert(Value::Null);
             return Ok(());
@@ -52,9 +54,11 @@ impl Host {
             };
         }
         let text = |member: &str| draft.body.get("value").and_then(|value| value.get(member)).and_then(Value::as_str);
-        self.refuse_foreign_flow(by, text("flow_name").unwrap_or_default()).await?;
+        let flow = self.named_flow(by, text("flow_name").unwrap_or_default()).await?;
         let user = text("user_name");
-        self.refuse_lending(by, user.unwrap_or_default()).await
+        self.refuse_lending(by, user.unwrap_or_default()).await?;
+        draft.body.insert(BOUND.into(), json!(flow));
+        Ok(())
     }
 
     /// Deleting a setting that is a webhook takes the webhook away.
@@ -72,19 +76,20 @@ impl Host {
         }
         self.permit(by, Operation::Create, RecordType::Webhook, stored.meta.project_id)?;
         let setting: Record<Setting> = stored.clone().into_record()?;
-        let user = setting.body.value.get("user_name").and_then(Value::as_str);
-        self.refuse_lending(by, user.unwrap_or_default()).await
+        let text = |member: &str| setting.body.value.get(member).and_then(Value::as_str).unwrap_or_default();
+        self.named_flow(by, text("flow_name")).await?;
+        self.refuse_lending(by, text("user_name")).await
     }
 
-    /// The writer must be allowed to run the flow, where there is one of that name already.
-    async fn refuse_foreign_flow(&self, by: &Identity, flow_name: &str) -> Result<(), Problem> {
+    /// The flow of this name, if there is one already. The writer must be allowed to run it.
+    async fn named_flow(&self, by: &Identity, flow_name: &str) -> Result<Option<RecordId>, Problem> {
         let flow = self.store().record_by_name(RecordType::Flow, flow_name).await?;
         match flow {
             Some(flow) if !may_read(by, &flow) => {
                 let detail = format!("`flow_name`: you have no permission READ for the flow `{flow_name}`");
                 Err(Problem::new(Code::Forbidden, detail))
             }
-            _ => Ok(()),
+            flow => Ok(flow.map(|flow| flow.meta.id)),
         }
     }
 

@@ -91,11 +91,14 @@ impl Host {
         let touches_key = draft.touches("key");
         prepare(draft)?;
         // The roles of a new webhook, like those that are written, were checked themselves.
-        let Some(former) = former.filter(|_| !draft.touches("roles")) else { return Ok(()) };
+        let Some(former) = former else { return Ok(()) };
         let held: Record<Webhook> = former.clone().into_record()?;
+        let is_same = draft.body.get("roles").is_none_or(|roles| *roles == json!(held.body.roles));
         let flow_id = draft.body.get("flow_id").cloned();
         let require_login = draft.body.get("require_login").and_then(Value::as_bool);
-        if !touches_key
+        // Roles that are taken away may be given back, to the flow and the callers that were chosen meanwhile.
+        if is_same
+            && !touches_key
             && flow_id == Some(json!(held.body.flow_id))
             && require_login == Some(held.body.require_login.unwrap_or(false))
         {
@@ -150,14 +153,17 @@ impl Host {
         let name = stored.meta.name.strip_prefix(WEBHOOK_PREFIX)?;
         let body: Map<String, Value> = serde_json::from_str(&stored.body).ok()?;
         let webhook = WebhookSetting::from_value(body.get("value")?).ok()?;
-        let target = FlowTarget::Name(webhook.flow_name.clone());
+        let bound = body.get("flow_id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+        let target = FlowTarget::Bound { name: webhook.flow_name.clone(), id: bound };
+        // What it runs, not what has the name.
+        let flow_id = self.snapshot().flow_id(&webhook.flow_name).filter(|id| Some(*id) == bound);
         let workspace = encode_segment(&self.info().workspace);
         let own: Map<String, Value> = [
             ("name", json!(name)),
             ("record_type", json!(RecordType::Webhook.as_str())),
             ("resource_type", json!(RecordType::Webhook.as_str())),
             ("identity_type", json!(RecordType::Webhook.as_str())),
-            ("flow_id", json!(self.snapshot().flow_id(&webhook.flow_name))),
+            ("flow_id", json!(flow_id)),
             ("flow_name", json!(webhook.flow_name)),
             ("user_name", json!(webhook.user_name)),
             ("is_enabled", json!(true)),

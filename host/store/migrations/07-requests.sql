@@ -1,0 +1,2 @@
+-- From here on the body of a request is null where the input's `json` is that body to the byte, and an ended execution keeps
+-- its request and its actor: an earlier program would read neither as it is meant.
