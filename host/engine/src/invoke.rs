@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::engine::Program;
 use crate::journal::Kept;
 use crate::log::Log;
+use crate::memory::NoHostMemory;
 use crate::meter::{Meter, Metered};
 use crate::outcome::{FlowError, LimitedOutput, Outcome, Report};
 use crate::state::{Slots, State, shortened};
@@ -91,7 +92,7 @@ impl Program {
         let outcome = match ended {
             Ended::Cancelled => Outcome::Cancelled,
             Ended::TimeLimit => Outcome::TimeLimit,
-            Ended::Returned(_) if state.is_short() => Outcome::NoHostMemory,
+            Ended::Returned(_) if state.is_short() => Outcome::HostExhausted(NoHostMemory.to_string()),
             Ended::Returned(Ok(returned)) if size(&returned) > budget.output_bytes => {
                 Outcome::OutputLimit(LimitedOutput::Outputs)
             }

@@ -54,8 +54,6 @@ pub enum Outcome {
     TimeLimit,
     /// The flow wanted more memory than its budget.
     MemoryLimit,
-    /// The host has no memory for what the flow's budget allows. The same call may succeed at another time.
-    NoHostMemory,
     /// The flow gave the host more than its budget.
     OutputLimit(LimitedOutput),
     /// The call waits and has left memory. It goes on when it is run again with its journal.
@@ -64,6 +62,9 @@ pub enum Outcome {
     Diverged(Divergence),
     /// The journal holds what this host cannot read. The text is for operators.
     JournalDamaged(String),
+    /// The host had no memory, or no place in its pool, for the call. The text is for operators. The same call may succeed
+    /// later.
+    HostExhausted(String),
     /// The host failed. The text is for operators, never for callers.
     HostFault(String),
 }

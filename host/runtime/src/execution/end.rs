@@ -57,10 +57,6 @@ pub(crate) fn ended(live: &Live, outcome: Outcome, now: Timestamp) -> Execution 
             let limit = live.start.budget.memory_bytes;
             failure(Code::FlowMemoryLimit, format!("the flow wanted more memory than its {limit} bytes"))
         }
-        Outcome::NoHostMemory => {
-            let message = "the host has no memory left for the flow; try again";
-            failure(Code::HostBusy, message.to_owned())
-        }
         Outcome::OutputLimit(what) => output_limit(what),
         Outcome::Diverged(divergence) => diverged(&divergence),
         Outcome::JournalDamaged(reason) => {
@@ -70,6 +66,10 @@ pub(crate) fn ended(live: &Live, outcome: Outcome, now: Timestamp) -> Execution 
         Outcome::Suspended(_) => {
             tracing::error!(execution = %live.id, "an execution that waits was ended");
             failure(Code::HostError, "the host failed; the execution's log says more".into())
+        }
+        Outcome::HostExhausted(reason) => {
+            tracing::warn!(execution = %live.id, %reason, "the host has no memory for an execution");
+            failure(Code::HostBusy, "the host had no memory for the execution; try again later".into())
         }
         Outcome::HostFault(reason) if reason == FLOW_IS_GONE => failure(Code::FlowNotFound, reason),
         Outcome::HostFault(reason) if reason == STORAGE_IS_FULL => failure(Code::HostStorageFull, reason),
@@ -93,6 +93,7 @@ const FLOW_IS_GONE: &str = "the flow was deleted for good before the execution c
 pub(super) fn without_program(problem: Problem) -> Outcome {
     match problem.code {
         Code::FlowNotFound => Outcome::HostFault(FLOW_IS_GONE.to_owned()),
+        Code::HostBusy => Outcome::HostExhausted(problem.detail),
         _ => Outcome::HostFault(problem.detail),
     }
 }
