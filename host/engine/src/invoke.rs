@@ -15,6 +15,7 @@ use crate::guest_threads::Signals;
 use crate::host_memory;
 use crate::journal::Kept;
 use crate::log::Log;
+use crate::memory::NoHostMemory;
 use crate::meter::{Meter, Metered};
 use crate::outcome::{FlowError, LimitedOutput, Outcome, Report};
 use crate::state::{Slots, State};
@@ -24,9 +25,6 @@ use crate::wasi::LogBudgetExceeded;
 
 /// Handles that wasmtime counts beyond ours: those to resources of the guest's own. Ours are refused first, with a reason.
 const GUEST_HANDLES: usize = 10_000;
-
-/// Why a call ended that found no memory within the host's budget for all flows.
-const NO_MEMORY_LEFT: &str = "the flows that run have all the memory that `guest_bytes` permits";
 
 /// What a call is given beside its input.
 pub struct Invocation {
@@ -105,7 +103,7 @@ impl Program {
         let outcome = match ended {
             Ended::Cancelled => Outcome::Cancelled,
             Ended::TimeLimit => Outcome::TimeLimit,
-            Ended::Returned(_) if state.is_short() => Outcome::HostExhausted(NO_MEMORY_LEFT.to_owned()),
+            Ended::Returned(_) if state.is_short() => Outcome::HostExhausted(NoHostMemory.to_string()),
             Ended::Returned(Ok(returned)) if size(&returned) > budget.output_bytes => {
                 Outcome::OutputLimit(LimitedOutput::Outputs)
             }

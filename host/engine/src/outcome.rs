@@ -62,8 +62,8 @@ pub enum Outcome {
     Diverged(Divergence),
     /// The journal holds what this host cannot read. The text is for operators.
     JournalDamaged(String),
-    /// The host had no memory, or no place in its pool, for what the flow's budget allows. The text is for operators. The same call may succeed
-    /// later.
+    /// The host had no memory, or no place in its pool, for what the flow's budget allows. The text is for operators. The same
+    /// call may succeed later.
     HostExhausted(String),
     /// The host failed. The text is for operators, never for callers.
     HostFault(String),

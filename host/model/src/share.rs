@@ -50,7 +50,8 @@ mod tests {
     #[test]
     fn greedy_takers_at_once_get_equal_shares_and_leave_one() {
         let (mut free, mut held) = (300, [0, 0]);
-        while let Some(taker) = (0..2).filter(|taker| is_fair_share(held[*taker], 1, free)).min_by_key(|one| held[*one]) {
+        while let Some(taker) = (0..2).filter(|taker| is_fair_share(held[*taker], 1, free)).min_by_key(|one| held[*one])
+        {
             held[taker] += 1;
             free -= 1;
         }

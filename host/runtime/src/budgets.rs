@@ -66,7 +66,7 @@ impl MemoryBudgets {
         if self.guests / 2 < limits.budget.memory_bytes as u64 {
             return Some(format!(
                 "one flow has at most {} MiB of `guest_bytes`, less than the {} MiB of `memory_bytes`; \
-                 lower `memory_bytes`, or give the host more memory",
+                 lower `memory_bytes`, raise `guest_bytes`, or give the host more memory",
                 mebibytes(self.guests / 2),
                 mebibytes(limits.budget.memory_bytes as u64)
             ));
@@ -195,8 +195,9 @@ mod tests {
         let limits = Limits { guest_bytes: Some(4 * GIB), ..Limits::default() };
         let budgets = MemoryBudgets::on(&limits, 2 * GIB);
         assert!(budgets.advice(&limits).unwrap().contains("lower `guest_bytes`, which is 4294967296"));
+        let limits = Limits { guest_bytes: Some(GIB / 8), ..Limits::default() };
+        assert!(MemoryBudgets::on(&limits, 8 * GIB).advice(&limits).unwrap().contains("lower `memory_bytes`"));
         let limits = Limits::default();
-        assert!(MemoryBudgets::on(&limits, GIB / 4).advice(&limits).unwrap().contains("`memory_bytes`"));
         assert_eq!(MemoryBudgets::on(&limits, 8 * GIB).advice(&limits), None);
     }
 

@@ -339,7 +339,8 @@ mod tests {
     #[test]
     fn place_with_two_takers_needs_a_share_of_each() {
         let pool = Pool::<_, 2>::new(8);
-        let held: Vec<_> = (0..9).filter_map(|flow| pool.try_take([format!("flow {flow}"), "dead".into()]).ok()).collect();
+        let held: Vec<_> =
+            (0..9).filter_map(|flow| pool.try_take([format!("flow {flow}"), "dead".into()]).ok()).collect();
         assert_eq!(held.len(), 4);
         assert!(pool.try_take(["flow 0".into(), "alive".into()]).is_ok());
     }

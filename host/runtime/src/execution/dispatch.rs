@@ -52,6 +52,17 @@ impl Host {
         self.queue().push(Queued { is_woken, place, counted, ..Queued::new(ticket, None) });
     }
 
+    /// Lets executions of the store that nobody owns be claimed, after a pause.
+    pub(super) fn claim_after(&self, pause: Duration) {
+        let host = self.downgrade();
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            if let Some(host) = host.upgrade() {
+                host.queue().note_unclaimed();
+            }
+        });
+    }
+
     /// How many executions of a flow may run at once.
     pub(crate) fn flow_limit(&self, flow: RecordId) -> Option<u32> {
         self.snapshot().flow_options(flow).and_then(|options| options.max_executions)

@@ -28,12 +28,6 @@ const RECORD_AFTER: Duration = Duration::from_secs(1);
 /// How long after the store had no room for an execution that nobody waits for it is asked again.
 pub(super) const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// How long after an execution found no memory it is run again: longer and longer, a quarter of its age.
-const MEMORY_AGAIN_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
-
-/// What the log of an execution says that found no memory.
-const NO_MEMORY: &str = "The host has no memory left for the flow. It is run again in a moment.";
-
 /// What an execution holds while it is in memory, beside its slot.
 pub(crate) struct Held {
     pub(crate) registered: Registered,
@@ -47,6 +41,8 @@ enum Run {
     Ended(Outcome),
     /// It leaves memory, and goes on later.
     Left(Leaving),
+    /// The host has no memory for it: it leaves, and is tried again after a pause.
+    Postponed(Leaving),
     /// The store had the last word before it ran.
     Superseded,
 }
@@ -107,7 +103,7 @@ impl Host {
                 live.begin(self.now(), queue_wait);
                 match end::without_program(problem) {
                     Outcome::HostExhausted(_) if live.is_durable() && live.stop.reason().is_none() => {
-                        Run::Left(Leaving::scheduled(0, Vec::new()))
+                        Run::Postponed(Leaving::scheduled(0, Vec::new()))
                     }
                     outcome => Run::Ended(outcome),
                 }
@@ -118,6 +114,10 @@ impl Host {
         match run {
             Run::Ended(outcome) => self.finish(&live, outcome, held).await,
             Run::Left(leaving) => self.leave(&live, leaving, held).await,
+            Run::Postponed(leaving) => {
+                self.leave(&live, leaving, held).await;
+                self.claim_after(TRY_AGAIN_AFTER);
+            }
             Run::Superseded => drop(held),
         }
     }
@@ -180,23 +180,12 @@ impl Host {
             }
             (Outcome::HostExhausted(reason), None) if live.is_durable() => {
                 tracing::warn!(execution = %live.id, %reason, "the host has no memory for an execution; it runs again later");
-                live.log_host(LogLevel::Warn, NO_MEMORY);
-                leaving(Status::Scheduled, None, None, None)
+                let (first, entries) = journal.take_pending();
+                Run::Postponed(Leaving::scheduled(first, entries))
             }
             (Outcome::Suspended(_), Some(StopReason::Cancel | StopReason::HandBack)) => Run::Ended(Outcome::Cancelled),
             (outcome, _) => Run::Ended(outcome),
         }
-    }
-
-    /// Has the store's executions that nobody owns claimed after a while.
-    fn claim_again_later(&self, live: &Live) {
-        let (shortest, longest) = MEMORY_AGAIN_AFTER;
-        let pause = (self.now().since(live.created_at) / 4).clamp(shortest, longest);
-        let queue = self.queue().clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            queue.note_unclaimed();
-        });
     }
 
     /// Puts an execution that leaves memory into the store.
@@ -252,9 +241,6 @@ impl Host {
         match kept {
             Ok(true) => self.enqueue_ticket(live.ticket(), false).await,
             Ok(false) => {
-                if leaving.status == Status::Scheduled && live.stop.reason().is_none() {
-                    self.claim_again_later(live);
-                }
                 if leaving.status == Status::Paused {
                     self.paused().count(live.start.user_id);
                 }
