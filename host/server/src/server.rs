@@ -34,7 +34,7 @@ const TURNED_AWAY: &str = concat!(
     "x-content-type-options: nosniff\r\n",
     "retry-after: 1\r\n",
     "connection: close\r\n",
-    "content-length: 226\r\n",
+    "content-length: 223\r\n",
     "\r\n",
     r#"{"type":"urn:flowhost:error:host.busy","title":"The host is busy","status":503,"#,
     r#""detail":"the host has as many connections as it may, or as many of your address; try again","#,

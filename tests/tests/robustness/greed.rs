@@ -156,7 +156,7 @@ fn connection_that_rests_is_served_again_and_gives_its_buffers_back() {
         post(connection, webhook.path(), "1").ok();
     }
     // Longer than a connection keeps its buffers. Whether it has rested or not, it is served.
-    thread::sleep(Duration::from_millis(1_500));
+    thread::sleep(Duration::from_millis(500));
     for connection in &mut connections {
         post(connection, webhook.path(), "2").ok();
         connection.write(ALIVE.repeat(2));
