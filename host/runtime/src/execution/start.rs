@@ -6,10 +6,9 @@ use flowhost_model::{
     Actor, ActorKind, ConcurrencyLimit, Execution, FlowRef, Priority, RawValue, RecordId, Status, WebhookRef,
 };
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::queue::Holding;
-use super::{Answered, Counted, INACTIVE, Live, Slot};
+use super::{Answered, Counted, INACTIVE, Live, QueuePlace, Slot};
 use crate::flow::ActiveVersion;
 use crate::host::Host;
 use crate::identity::Identity;
@@ -140,7 +139,6 @@ impl Host {
     pub(crate) async fn accept(&self, start: Start, counted: Option<Counted>) -> Result<RecordId, Problem> {
         let (webhook, flow) = (start.webhook.as_ref().map(|webhook| webhook.id), start.flow.id);
         let place = self.admission().queue_place(webhook, flow)?;
-        let turn = self.admission().accepting_turn(webhook, flow, start.input.get().len()).await;
         let live = Arc::new(self.admit(start)?);
         self.accept_live(live, place, counted).await
     }
@@ -149,10 +147,12 @@ impl Host {
     pub(super) async fn accept_live(
         &self,
         live: Arc<Live>,
-        place: OwnedSemaphorePermit,
+        place: QueuePlace,
         counted: Option<Counted>,
     ) -> Result<RecordId, Problem> {
-        let id = live.id;
+        let (id, start) = (live.id, &live.start);
+        let webhook = start.webhook.as_ref().map(|webhook| webhook.id);
+        let turn = self.admission().accepting_turn(webhook, start.flow.id, start.input.get().len()).await;
         let host = self.clone();
         // In a task of its own: what the store has taken must run, also if the caller leaves before the answer.
         let accepted = tokio::spawn(async move {

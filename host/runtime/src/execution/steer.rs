@@ -134,7 +134,7 @@ impl Host {
             budget: self.limits().budget,
             is_durable: true,
         };
-        let place = self.admission().queue_place()?;
+        let place = self.admission().queue_place(start.webhook.as_ref().map(|webhook| webhook.id), start.flow.id)?;
         let live = Arc::new(self.admit(start)?);
         let (name, first) = (&by.user_name, execution.id);
         live.log_host(LogLevel::Info, format!("`{name}` runs the execution {first} again, with its permissions."));

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flowhost_model::{Actor, ActorKind, Execution, ExecutionLocation, RawValue, RecordId, Status};
+use flowhost_model::{
+    Actor, ActorKind, Execution, ExecutionLocation, Operation, RawValue, RecordId, RecordType, Status,
+};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use tokio::runtime::Handle;
@@ -111,8 +113,7 @@ impl Host {
     /// Calls a webhook. The route comes from [`Host::webhook_route`].
     ///
     /// An execution that did not succeed is a problem that carries it.
-    pub async fn call_webhook(&self, route: &Route, mut request: WebhookRequest) -> Result<Called, Problem> {
-        let reservation = request.reservation.take();
+    pub async fn call_webhook(&self, route: &Route, request: WebhookRequest) -> Result<Called, Problem> {
         self.refuse_if_draining()?;
         let not_found = || Problem::new(Code::WebhookNotFound, "no webhook can be called at this address");
         let version = self.snapshot().active_version(&route.flow).ok_or_else(not_found)?;
@@ -147,8 +148,9 @@ impl Host {
         &self,
         route: &Route,
         version: &ActiveVersion,
-        request: WebhookRequest,
+        mut request: WebhookRequest,
     ) -> Result<Called, Problem> {
+        let reservation = request.reservation.take();
         let is_async = asks_for_async(&request);
         let is_preferred = prefers_async(&request.headers);
         let Admitted { request, input, key, counted } = self.admit_request(route, version, request).await?;
@@ -202,7 +204,7 @@ impl Host {
     ) -> Result<(WebhookRequest, Option<Identity>), Problem> {
         let Some(caller) = self.login_of_caller(route, &request.method, &request.headers)? else {
             return Ok((request, None));
-        }
+        };
         login::consume(&mut request.headers);
         Ok((request, Some(caller)))
     }
