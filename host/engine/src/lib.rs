@@ -41,5 +41,5 @@ pub use log::{Log, LogFull};
 pub use mask::{Mask, Unmasked};
 pub use outcome::{Ending, FlowError, LimitedOutput, Outcome, Report, Suspended};
 pub use state::{Slots, State, WholeState};
-pub use wait::{Hold, Holder, Residence, StaysInMemory, WaitLimit, Waited};
+pub use wait::{Event, Hold, Holder, Residence, StaysInMemory, WaitLimit, Waited};
 pub use wasmtime;

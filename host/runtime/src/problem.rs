@@ -156,6 +156,8 @@ codes! {
     JournalDamaged = "execution.journal-damaged", 500, Host, false, "The journal of the execution is damaged";
     /// A crash of the host cut the execution off, and it was not durable.
     ExecutionInterrupted = "execution.interrupted", 500, Host, true, "The execution was cut off";
+    /// The host died with the execution, again and again.
+    ExecutionHostDied = "execution.host-died", 500, Host, false, "The host died with the execution, again and again";
     /// The host has as many executions as it may have.
     HostBusy = "host.busy", 503, Host, true, "The host is busy";
     /// The host is about to stop.
@@ -164,6 +166,8 @@ codes! {
     HostStorageFull = "host.storage-full", 503, Host, true, "The host's disk is full";
     /// The host failed. What happened stands in its log.
     HostError = "host.error", 500, Host, true, "The host failed";
+    /// The host's storage failed, though it is not full. For callers as any other fault of the host.
+    HostStorageFailed = "host.error", 500, Host, true, "The host failed";
 }
 
 impl Code {
@@ -200,6 +204,12 @@ pub struct Problem {
     pub violations: Vec<Violation>,
 }
 
+/// What is said of a storage that fails, whatever it says itself: that is for the log.
+pub(crate) const STORAGE_FAILED: &str = "the host's storage failed; the host's log says more";
+
+/// What is said of a storage without room.
+pub(crate) const STORAGE_FULL: &str = "the host's disk is full; nothing was kept";
+
 /// What a full host asks its callers to wait: long enough to drain thousands of ordinary calls.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -227,6 +237,11 @@ impl Problem {
         self
     }
 
+    /// Whether the host's storage failed, so that the same may succeed later.
+    pub(crate) fn is_of_storage(&self) -> bool {
+        matches!(self.code, Code::HostStorageFull | Code::HostStorageFailed)
+    }
+
     /// A fault of the host: `reason` goes to the log, the caller learns that there is one.
     pub(crate) fn host(reason: impl fmt::Display) -> Self {
         tracing::error!(%reason, "the host failed");
@@ -241,9 +256,13 @@ impl From<flowhost_store::Error> for Problem {
             Error::NameTaken { .. } => Self::new(Code::NameTaken, error.to_string()),
             Error::NotFound => Self::new(Code::RecordNotFound, error.to_string()),
             Error::Conflict => Self::new(Code::RecordConflict, error.to_string()),
-            Error::Full => Self::new(Code::HostStorageFull, "the host's disk is full; nothing was kept"),
+            Error::Full => Self::new(Code::HostStorageFull, STORAGE_FULL),
             Error::InvalidCursor => Self::new(Code::Malformed, "`after`: it is not where a page of this list ended"),
             Error::Closed => Self::new(Code::HostDraining, "the host is about to stop"),
+            Error::Storage(reason) => {
+                tracing::error!(%reason, "the storage failed");
+                Self::new(Code::HostStorageFailed, STORAGE_FAILED)
+            }
             other => Self::host(other),
         }
     }
@@ -279,7 +298,8 @@ mod tests {
         }
         names.sort_unstable();
         names.dedup();
-        // `request.too-large` is 413 for a body and 431 for header fields; `webhook.unauthorized` asks for a key or a login.
-        assert_eq!(names.len(), Code::ALL.len() - 2);
+        // `request.too-large` is 413 for a body and 431 for header fields; `webhook.unauthorized` asks for a key or a login; the
+        // host alone tells a storage that fails from other errors of its own.
+        assert_eq!(names.len(), Code::ALL.len() - 3);
     }
 }

@@ -62,3 +62,10 @@ pub enum Error {
     #[error("storage: {0}")]
     Storage(String),
 }
+
+impl Error {
+    /// Returns whether the storage failed, so that the same may succeed later, and not what was asked of it.
+    pub fn is_of_storage(&self) -> bool {
+        matches!(self, Self::Full | Self::Storage(_))
+    }
+}

@@ -17,7 +17,9 @@ pub mod conformance;
 pub mod sqlite;
 
 pub use error::{Error, Result};
-pub use execution::{Awaits, Due, Ended, ExecutionRow, OwnerId, Recovered, ReturnWhen, Suspension, Ticket};
+pub use execution::{
+    Awaits, DEATHS_LIMIT, Due, Ended, ExecutionRow, OwnerId, Recovered, ReturnWhen, Suspension, Ticket,
+};
 pub use file::FilePiece;
 pub use history::{HistoryEntry, HistoryOperation};
 pub use lock::Lock;

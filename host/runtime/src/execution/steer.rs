@@ -2,6 +2,7 @@
 
 use flowhost_model::{Actor, ActorKind, Execution, Operation, RecordId, RecordType, Status};
 
+use super::cancel::wholly;
 use super::{Lineage, Start, StopReason};
 use crate::host::Host;
 use crate::identity::Identity;
@@ -36,7 +37,8 @@ impl Host {
     pub async fn pause(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
         self.steerable(by, id).await?;
         for _ in 0..PAUSES {
-            self.pause_once(id).await?;
+            let host = self.clone();
+            wholly(async move { host.pause_once(id).await }).await?;
             let execution = self.execution(id).await?;
             match execution.status {
                 Status::Paused => return Ok(execution),
@@ -90,10 +92,15 @@ impl Host {
             return Err(Problem::new(Code::RecordConflict, detail));
         }
         let place = self.admission().queue_place()?;
-        let ticket = self.store().resume_execution(self.owner_id(), id).await?;
-        self.discount_paused();
-        // By hand, so whether or not its user was active.
-        self.queue().push(super::Queued { place: Some(place), ..super::Queued::new(ticket, None) });
+        let host = self.clone();
+        wholly(async move {
+            let ticket = host.store().resume_execution(host.owner_id(), id).await?;
+            host.discount_paused();
+            // By hand, so whether or not its user was active.
+            host.queue().push(super::Queued { place: Some(place), ..super::Queued::new(ticket, None) });
+            Ok(())
+        })
+        .await?;
         self.execution(id).await
     }
 
