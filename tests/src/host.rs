@@ -11,6 +11,7 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::faults::Faults;
 use crate::guests;
 use crate::patience::{PATIENCE, until};
 
@@ -55,6 +56,15 @@ impl Setup {
     /// With a `config.toml` in its data folder.
     pub fn config(mut self, text: &str) -> Self {
         self.config = Some(text.to_owned());
+        self
+    }
+
+    /// With storage that fails when `faults` says so.
+    pub fn faults(mut self, faults: &Faults) -> Self {
+        let folder = self.folder.get_or_insert_with(|| Arc::new(tempfile::tempdir().unwrap()));
+        for (name, value) in faults.variables(folder.path()) {
+            self.variables.push((name.to_owned(), value.into_os_string().into_string().unwrap()));
+        }
         self
     }
 

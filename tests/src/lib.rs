@@ -11,6 +11,7 @@ pub mod chaos;
 mod cli;
 mod client;
 mod cut_off;
+pub mod faults;
 mod guests;
 mod host;
 pub mod outside;

@@ -6,6 +6,7 @@ mod chaos;
 mod compiling;
 mod connections;
 mod data_folder;
+mod failing_disk;
 mod families;
 mod footprint;
 mod hoarders;
