@@ -277,6 +277,13 @@ impl Drop for Attending<'_> {
     }
 }
 
+/// Looks at an event. The call does not leave memory meanwhile: under pressure it would come and go without ever having seen it.
+async fn look<E: Event>(meter: &Meter, event: &mut E) -> Option<E::Output> {
+    meter.begin_wait();
+    let _attending = Attending(meter);
+    event.look().await
+}
+
 impl State {
     /// What makes holds of this call.
     pub fn holder(&self) -> Holder {
@@ -320,12 +327,12 @@ impl State {
         let left = limit.left(clock.now());
         let due = left.and_then(|left| Instant::now().checked_add(left));
         let is_over = (self.journal.take_woken() && left.is_some()) || left == Some(Duration::ZERO);
-        let stayed = match self.look(&mut event).await {
+        let stayed = match look(&self.meter, &mut event).await {
             Some(happened) => Some(Some(happened)),
             None if is_over => Some(None),
             None => match self.stay_for(limit, clock, &mut event).await {
                 // It may have happened just before the time was over, and have been noticed by nobody.
-                Some(None) => Some(self.look(&mut event).await),
+                Some(None) => Some(look(&self.meter, &mut event).await),
                 stayed => stayed,
             },
         };
@@ -337,14 +344,6 @@ impl State {
             }
             None => Err(self.end(Outcome::Suspended(Suspended { limit, due }))),
         }
-    }
-
-    /// Looks at an event. The call does not leave memory meanwhile: under pressure it would come and go without ever having seen
-    /// it.
-    async fn look<E: Event>(&self, event: &mut E) -> Option<E::Output> {
-        self.meter.begin_wait();
-        let _attending = Attending(&self.meter);
-        event.look().await
     }
 
     /// Waits for an event or for a time; none where the call is to leave memory before both.

@@ -1,7 +1,8 @@
 //! What callers and operators are told when something did not work.
 
 use std::fmt;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use flowhost_model::Execution;
 
@@ -249,6 +250,19 @@ impl Problem {
     }
 }
 
+/// Says why the storage failed: once a minute, and not for each of the thousands that it refuses.
+fn note_storage_failure(reason: &str) {
+    const EVERY: Duration = Duration::from_secs(60);
+    static SAID: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.is_some_and(|said| said.elapsed() < EVERY) {
+        tracing::debug!(%reason, "the storage failed");
+    } else {
+        *said = Some(Instant::now());
+        tracing::error!(%reason, "the storage failed");
+    }
+}
+
 impl From<flowhost_store::Error> for Problem {
     fn from(error: flowhost_store::Error) -> Self {
         use flowhost_store::Error;
@@ -260,7 +274,7 @@ impl From<flowhost_store::Error> for Problem {
             Error::InvalidCursor => Self::new(Code::Malformed, "`after`: it is not where a page of this list ended"),
             Error::Closed => Self::new(Code::HostDraining, "the host is about to stop"),
             Error::Storage(reason) => {
-                tracing::error!(%reason, "the storage failed");
+                note_storage_failure(&reason);
                 Self::new(Code::HostStorageFailed, STORAGE_FAILED)
             }
             other => Self::host(other),

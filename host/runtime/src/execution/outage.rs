@@ -12,7 +12,7 @@ use flowhost_model::RecordId;
 const FIRST: Duration = Duration::from_millis(50);
 
 /// The longest pause: so long, at most, executions wait for nothing once there is room on the disk.
-const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// Whether the storage fails, and who tries again. Cheap to clone.
 #[derive(Clone, Default)]
@@ -60,7 +60,7 @@ impl Outage {
     }
 
     /// Notes that the storage failed. It is said once, until it works again.
-    pub(crate) fn begins(&self, error: &dyn Display) {
+    pub(crate) fn begins(&self, error: &(dyn Display + Sync)) {
         if self.0.is_on.swap(true, Ordering::Relaxed) {
             tracing::debug!(%error, "the storage failed again");
         } else {
@@ -121,7 +121,7 @@ impl Outage {
 
 impl Pauses {
     /// Waits after a failure, for longer each time.
-    pub(crate) async fn after(&mut self, error: &dyn Display) {
+    pub(crate) async fn after(&mut self, error: &(dyn Display + Sync)) {
         if self.waited.is_zero() {
             self.outage.0.retrying.fetch_add(1, Ordering::Relaxed);
         }

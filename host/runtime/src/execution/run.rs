@@ -28,10 +28,6 @@ const RECORD_AFTER: Duration = Duration::from_secs(1);
 /// How long the storage may fail before the caller of an execution that goes on is told.
 const CALLER_WAITS: Duration = Duration::from_secs(1);
 
-/// How long it is tried to keep the end of an execution of which the store knows nothing, where the disk is not full: what the
-/// caller would get is a failure.
-const END_TRIED_FOR: Duration = Duration::from_millis(300);
-
 /// What an execution holds while it is in memory, beside its slot.
 pub(crate) struct Held {
     pub(crate) registered: Registered,
@@ -314,9 +310,6 @@ impl Host {
                             let _gone = answer.send(Err(problem()));
                         }
                     }
-                    pauses.after(&error).await;
-                }
-                Err(error @ flowhost_store::Error::Storage(_)) if pauses.waited() < END_TRIED_FOR => {
                     pauses.after(&error).await;
                 }
                 told => break told,

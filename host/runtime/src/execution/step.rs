@@ -61,7 +61,7 @@ impl Host {
 
     /// Takes an execution out of memory because the storage fails, as soon as it works well enough for that. It asks again then for
     /// what it was refused.
-    pub(crate) fn postpone(&self, state: &mut State, error: &dyn std::fmt::Display) -> wasmtime::Error {
+    pub(crate) fn postpone(&self, state: &mut State, error: &(dyn std::fmt::Display + Sync)) -> wasmtime::Error {
         self.outage().begins(error);
         state.end(Outcome::Postponed)
     }

@@ -18,7 +18,7 @@ impl Host {
     }
 
     /// The executions that the store says this host has, and that are nowhere in its memory.
-    async fn missing(&self) -> Result<HashSet<RecordId>, Error> {
+    async fn unattended(&self) -> Result<HashSet<RecordId>, Error> {
         // In this order: what is admitted meanwhile is not among them.
         let mut missing: HashSet<RecordId> =
             self.store().owned_executions(self.owner_id()).await?.into_iter().collect();
@@ -30,7 +30,7 @@ impl Host {
     /// Takes up those that are missing and were missing at the look before: in between, what is on its way has arrived. Gives
     /// those that are missing for the first time.
     async fn take_up_lost(&self, before: &HashSet<RecordId>) -> Result<HashSet<RecordId>, Error> {
-        let (lost, missing): (HashSet<_>, HashSet<_>) = self.missing().await?.into_iter().partition(|id| before.contains(id));
+        let (lost, missing): (HashSet<_>, HashSet<_>) = self.unattended().await?.into_iter().partition(|id| before.contains(id));
         for id in lost {
             self.take_up(id).await?;
         }
@@ -114,20 +114,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (host, ticket) = host_with_one(&folder).await;
         let held = host.outage().hold(ticket.id);
-        assert!(host.missing().await.unwrap().is_empty());
+        assert!(host.unattended().await.unwrap().is_empty());
         drop(held);
         host.queue().note_loading(ticket.id);
-        assert!(host.missing().await.unwrap().is_empty());
+        assert!(host.unattended().await.unwrap().is_empty());
         let row = host.store().load_execution(ticket.id).await.unwrap();
         let registered = host.register(row).unwrap();
         host.queue().note_loaded(ticket.id);
-        assert!(host.missing().await.unwrap().is_empty());
+        assert!(host.unattended().await.unwrap().is_empty());
         drop(registered);
-        assert_eq!(host.missing().await.unwrap().len(), 1);
+        assert_eq!(host.unattended().await.unwrap().len(), 1);
         // None is taken from the queue any more.
         host.admission().close();
         host.queue().push(Queued::new(ticket, None));
-        assert!(host.missing().await.unwrap().is_empty());
+        assert!(host.unattended().await.unwrap().is_empty());
     }
 
     #[tokio::test]
