@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flowhost_engine::Program;
 use flowhost_model::{RecordId, Status};
-use flowhost_store::{ExecutionRow, Ticket};
+use flowhost_store::{Error, ExecutionRow, Ticket};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 
 use super::queue::Holding;
@@ -26,13 +26,16 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// How often a program is tried to get where the host fails, though its storage does not. It may be the program.
 const PROGRAM_TRIES: u32 = 8;
 
+/// How often an execution is read whose data seem to be damaged, before it ends by that.
+const DAMAGED_TRIES: u32 = 5;
+
 /// What became of an execution that was to be brought into memory.
 enum Loading {
     Loaded(Arc<Live>, Registered),
     /// It has ended, is paused, or is in memory already.
     Gone,
     /// The storage failed.
-    Failed(flowhost_store::Error),
+    Failed(Error),
 }
 
 impl Host {
@@ -43,7 +46,7 @@ impl Host {
     }
 
     /// Puts executions of the store that nobody owns into the queue. Gives how many.
-    async fn claim(&self, limit: u32) -> Result<usize, flowhost_store::Error> {
+    async fn claim(&self, limit: u32) -> Result<usize, Error> {
         let tickets = self.store().claim_executions(self.owner_id(), limit).await?;
         let claimed = tickets.len();
         for ticket in tickets {
@@ -94,7 +97,7 @@ impl Host {
                     pauses.after(&error).await;
                     continue;
                 }
-                Err(flowhost_store::Error::NotFound | flowhost_store::Error::Closed) => {}
+                Err(Error::NotFound | Error::Closed) => {}
                 Err(error) => tracing::error!(execution = %ticket.id, %error, "an execution could not be paused"),
             }
             return pauses.done();
@@ -135,7 +138,7 @@ impl Host {
     }
 
     /// Puts an execution back into the queue that could not be read, after a while.
-    async fn queue_later(&self, queued: Queued, error: &flowhost_store::Error) {
+    async fn queue_later(&self, queued: Queued, error: &Error) {
         let id = queued.ticket.id;
         let _held = self.outage().hold(id);
         self.queue().note_loaded(id);
@@ -194,23 +197,25 @@ impl Host {
             Ok(_) if self.is_in_memory(id).await => Ok(None),
             row => row.map(|row| self.register(row)),
         };
-        match loaded {
-            // Whoever looks for it finds it with who tries again.
-            Err(error) if error.is_of_storage() => return Loading::Failed(error),
-            _ => self.queue().note_loaded(id),
+        let is_to_be_tried = match &loaded {
+            Ok(_) | Err(Error::NotFound | Error::Closed) => false,
+            // It may be what a failing storage makes of whole data.
+            Err(Error::Damaged(_)) => self.outage().tries(id) < DAMAGED_TRIES,
+            Err(_) => true,
+        };
+        // Until it is in the hands of who tries again, it counts as on its way.
+        if !is_to_be_tried {
+            self.queue().note_loaded(id);
         }
         match loaded {
             Ok(Some((live, registered))) => Loading::Loaded(live, registered),
-            Ok(None) | Err(flowhost_store::Error::NotFound | flowhost_store::Error::Closed) => Loading::Gone,
-            Err(error) => {
-                tracing::error!(execution = %id, %error, "an execution cannot be run again");
-                let reason = match error {
-                    flowhost_store::Error::Damaged(reason) => reason,
-                    error => error.to_string(),
-                };
+            Ok(None) | Err(Error::NotFound | Error::Closed) => Loading::Gone,
+            Err(Error::Damaged(reason)) if !is_to_be_tried => {
+                tracing::error!(execution = %id, %reason, "an execution cannot be run again");
                 self.end_damaged(id, reason).await;
                 Loading::Gone
             }
+            Err(error) => Loading::Failed(error),
         }
     }
 
@@ -268,7 +273,7 @@ async fn claim(host: WeakHost) {
         let is_done = host.queue().brought() < LOW
             && match host.claim(CLAIM).await {
                 Ok(claimed) => claimed < CLAIM as usize,
-                Err(flowhost_store::Error::Closed) => return,
+                Err(Error::Closed) => return,
                 Err(error) => {
                     drop(host);
                     pauses.after(&error).await;

@@ -89,6 +89,11 @@ impl Outage {
         pause(*tries)
     }
 
+    /// How often in a row an execution was put off.
+    pub(crate) fn tries(&self, id: RecordId) -> u32 {
+        self.lock().postponed.get(&id).map_or(0, |(tries, _)| *tries)
+    }
+
     /// The execution got on.
     pub(crate) fn note_progress(&self, id: RecordId) {
         if self.0.is_on.load(Ordering::Relaxed) {

@@ -28,6 +28,14 @@ const RECORD_AFTER: Duration = Duration::from_secs(1);
 /// How long the storage may fail before the caller of an execution that goes on is told.
 const CALLER_WAITS: Duration = Duration::from_secs(1);
 
+/// How long it is tried to put an execution into the store whose data there seem to be damaged.
+const DAMAGED_TRIED_FOR: Duration = Duration::from_secs(10);
+
+/// Whether an error says that there is nothing more to be kept, or that this process is not to.
+fn is_settled(error: &flowhost_store::Error) -> bool {
+    matches!(error, flowhost_store::Error::NotFound | flowhost_store::Error::Conflict | flowhost_store::Error::Closed)
+}
+
 /// What an execution holds while it is in memory, beside its slot.
 pub(crate) struct Held {
     pub(crate) registered: Registered,
@@ -236,8 +244,10 @@ impl Host {
             let kept = self.store().suspend_execution(suspension.clone()).await;
             drop(seen);
             match kept {
-                // Nobody else runs it: whatever waits for it waits until it is kept.
-                Err(error) if error.is_of_storage() => {
+                // Nobody else runs it: whatever waits for it waits until it is kept. A journal that is damaged stays so.
+                Err(error)
+                    if error.is_of_storage() || (!is_settled(&error) && pauses.waited() < DAMAGED_TRIED_FOR) =>
+                {
                     if pauses.waited() >= CALLER_WAITS {
                         self.ends().fail(live.id, || live.named_in(Problem::from(error.clone())));
                     }
@@ -301,8 +311,8 @@ impl Host {
         let mut pauses = self.outage().pauses();
         let kept = loop {
             match live.record_end(self.store(), ended.clone()).await {
-                // It ends when that can be kept. Its caller does not wait for so long.
-                Err(error) if error.is_of_storage() && live.is_kept() => {
+                // It ends when that can be kept, whatever is wrong with the storage. Its caller does not wait for so long.
+                Err(error) if live.is_kept() && !is_settled(&error) => {
                     if pauses.waited() >= CALLER_WAITS {
                         let problem = || live.named_in(Problem::from(error.clone()));
                         self.ends().fail(live.id, problem);
