@@ -246,6 +246,8 @@ impl Journal {
         self.points += 1;
         self.now = at;
         self.pending.push(entry);
+        // What the execution came back for is behind it.
+        self.is_woken = false;
         Ok(())
     }
 

@@ -46,5 +46,5 @@ pub use mask::{Mask, Unmasked};
 pub use memory::{HeldMemory, HostMemory};
 pub use outcome::{Ending, FlowError, LimitedOutput, Outcome, Report, Suspended};
 pub use state::{Slots, State, WholeState};
-pub use wait::{Hold, Holder, Residence, StaysInMemory, WaitLimit, Waited};
+pub use wait::{Event, Hold, Holder, Residence, StaysInMemory, WaitLimit, Waited};
 pub use wasmtime;

@@ -58,6 +58,9 @@ pub enum Outcome {
     OutputLimit(LimitedOutput),
     /// The call waits and has left memory. It goes on when it is run again with its journal.
     Suspended(Suspended),
+    /// What the call asked of the host could not be done now, through no fault of its own. It leaves memory, and asks again when
+    /// it is run again with its journal.
+    Postponed,
     /// The flow was run again and called something else than before.
     Diverged(Divergence),
     /// The journal holds what this host cannot read. The text is for operators.

@@ -262,7 +262,7 @@ impl State {
 
     /// Whether the call waits and has left memory.
     pub(crate) fn is_suspended(&self) -> bool {
-        matches!(self.ending, Some(Outcome::Suspended(_)))
+        matches!(self.ending, Some(Outcome::Suspended(_) | Outcome::Postponed))
     }
 
     pub(crate) fn take_ending(&mut self) -> Option<Outcome> {

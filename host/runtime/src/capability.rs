@@ -24,9 +24,12 @@ mod wasi_http;
 
 use std::sync::Arc;
 
-use flowhost_engine::{Log, Slots, State};
+use flowhost_engine::{Call, Log, Slots, State};
 use flowhost_model::{RecordId, RequestRecord, Timestamp};
+use serde::Serialize;
 use wasmtime::component::Linker;
+
+use self::refusal::Told;
 
 use crate::execution::Live;
 use crate::host::Host;
@@ -54,6 +57,28 @@ pub(crate) fn own() -> Vec<Box<dyn Capability>> {
 fn asking(state: &mut State) -> wasmtime::Result<(Host, Arc<Live>)> {
     let context = state.slot::<ExecutionContext>()?;
     Ok((context.host().clone(), context.live().clone()))
+}
+
+/// Passes the journal point with what a flow is told. A durable execution is not told that the storage fails: it leaves memory,
+/// and makes the call again later.
+///
+/// Error: to be returned to wasmtime at once.
+fn tell<T: Serialize>(state: &mut State, call: Call, told: &Told<T>) -> wasmtime::Result<()> {
+    postpone_if_failed(state, told)?;
+    state.record(call, told)
+}
+
+/// Error: a durable execution was refused something because the storage fails.
+fn postpone_if_failed<T>(state: &mut State, told: &Told<T>) -> wasmtime::Result<()> {
+    if let Err(refused) = told
+        && refusal::is_of_storage(refused)
+    {
+        let (host, live) = asking(state)?;
+        if live.may_be_postponed() {
+            return Err(host.postpone(state, &refused.message));
+        }
+    }
+    Ok(())
 }
 
 /// An interface that flows may import, and what implements it.

@@ -20,7 +20,9 @@ use crate::bootstrap::{self, Foundations};
 use crate::budgets::MemoryBudgets;
 use crate::capability::{self, Capability};
 use crate::data_folder;
-use crate::execution::{Admission, Ends, Events, LEASE, Paused, Queue, Registry, Residents, StopReason, Waker};
+use crate::execution::{
+    Admission, Ends, Events, LEASE, Outage, Paused, Queue, Registry, Residents, StopReason, Waker,
+};
 use crate::flow::Programs;
 use crate::identity::{ADMIN, Identity, Lockouts, Passwords, Sessions};
 use crate::limits::Limits;
@@ -70,6 +72,7 @@ struct Shared {
     events: Events,
     deciding: Deciding,
     waker: Waker,
+    outage: Outage,
     snapshot: ArcSwap<Snapshot>,
     secrets: Arc<Secrets>,
     /// Held while a record is read, changed and written, so that snapshots follow the writes in their order.
@@ -257,7 +260,13 @@ impl HostBuilder {
         let ticket_key = signing_key(&*store, "ticket-key").await?;
         let session_key = signing_key(&*store, "session-key").await?;
         let activities = Activities::new(store.activities().await?);
-        let Recovered { again, interrupted, waiting, paused_of, .. } = store.recover(self.clock.now()).await?;
+        let Recovered { again, interrupted, given_up, waiting, paused_of, .. } = store.recover(self.clock.now()).await?;
+        if given_up > 0 {
+            tracing::error!(
+                executions = given_up,
+                "the host died three times in a row while these executions ran; they ended as `execution.host-died`"
+            );
+        }
         let owner = store.hold_lease(None, self.clock.now().saturating_add(LEASE)).await?;
 
         let limits = self.limits;
@@ -267,7 +276,7 @@ impl HostBuilder {
                 data: self.data,
                 is_pooled: engine.is_pooled(),
                 recovered: again,
-                interrupted,
+                interrupted: interrupted + given_up,
                 waiting,
                 memory: budgets,
             },
@@ -278,7 +287,8 @@ impl HostBuilder {
             ends: Ends::default(),
             events: Events::default(),
             deciding: Deciding::default(),
-            waker: Waker::new(&*self.clock),
+            waker: Waker::new(&*self.clock, store.shifted().await?),
+            outage: Outage::default(),
             clock: self.clock,
             capabilities,
             programs,
@@ -318,6 +328,7 @@ impl HostBuilder {
         }
         host.start_dispatch().await;
         host.start_waker();
+        host.start_sweep();
         host.compile_missing();
         host.keep_activity();
         host.keep_audit();
@@ -688,6 +699,10 @@ impl Host {
 
     pub(crate) fn waker(&self) -> &Waker {
         &self.shared.waker
+    }
+
+    pub(crate) fn outage(&self) -> &Outage {
+        &self.shared.outage
     }
 
     pub(crate) fn owner_id(&self) -> OwnerId {

@@ -50,6 +50,8 @@ pub struct Limits {
     pub session: Duration,
     /// How long after their last activity a user's executions in development mode still start.
     pub development: Duration,
+    /// How often the host looks for executions of its own that it has lost from its memory.
+    pub sweep: Duration,
     /// What requests of flows to the outside may use.
     pub http: HttpLimits,
 }
@@ -119,6 +121,7 @@ impl Default for Limits {
             // As in the modelled system.
             session: Duration::from_secs(30 * 24 * 3600),
             development: Duration::from_secs(24 * 3600),
+            sweep: Duration::from_secs(60),
             http: HttpLimits::default(),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
 use flowhost_model::{LogLevel, Operation, RecordId, RecordType};
@@ -12,7 +11,7 @@ use serde_json::json;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::access::Reach;
-use crate::execution::Event;
+use crate::execution::{Awaited, Event};
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::problem::{Code, Problem};
@@ -23,9 +22,6 @@ pub(crate) const LOCKS: u64 = 1_000;
 
 /// Locks whose names differ hardly ever wait for each other.
 const STRIPES: usize = 64;
-
-/// How long after the store could not say who holds a lock it is asked again.
-const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Lets one at a time decide about a lock.
 pub(crate) struct Deciding([Arc<Mutex<()>>; STRIPES]);
@@ -77,40 +73,62 @@ impl Deciding {
     }
 }
 
+/// That a lock is free or the execution's own.
+pub(crate) struct LockIsFree {
+    host: Host,
+    key: LockKey,
+    execution: RecordId,
+    release: Awaited,
+    /// Where it is free, the right to take it.
+    pub(crate) turn: Option<Decision>,
+}
+
+impl flowhost_engine::Event for LockIsFree {
+    /// A text, since the journal could not tell an event that is nothing from the time that is over.
+    type Output = String;
+
+    async fn look(&mut self) -> Option<String> {
+        let mut pauses = self.host.outage().pauses();
+        loop {
+            let decision = self.host.decide_on_lock(&self.key).await;
+            let is_free = match self.host.store().lock(&self.key).await {
+                Ok(None) => {
+                    self.turn = Some(decision);
+                    true
+                }
+                Ok(Some(lock)) => lock.execution == self.execution,
+                Err(error) => {
+                    drop(decision);
+                    pauses.after(&error).await;
+                    continue;
+                }
+            };
+            pauses.done();
+            return is_free.then(|| "free".to_owned());
+        }
+    }
+
+    async fn changed(&mut self) {
+        if !self.release.happened().await {
+            // The host is about to end.
+            std::future::pending().await
+        }
+    }
+}
+
 impl Host {
     /// To be held from looking at a lock until what was decided is kept.
     pub(crate) async fn decide_on_lock(&self, lock: &LockKey) -> Decision {
         self.deciding().on(lock).await
     }
 
-    /// Waits until a lock is free or the execution's own. Where it is free, `turn` is the right to take it.
+    /// That a lock is free or the execution's own.
     ///
     /// An execution that waits in the store is given the lock there by whoever releases it.
-    pub(crate) async fn lock_is_free(&self, key: &LockKey, execution: RecordId, turn: &mut Option<Decision>) {
+    pub(crate) fn lock_is_free(&self, key: LockKey, execution: RecordId) -> LockIsFree {
         // Before the store is asked, so that no release is missed.
-        let mut release = self.events().of(Event::Released(key.clone()));
-        loop {
-            let decision = self.decide_on_lock(key).await;
-            match self.store().lock(key).await {
-                Ok(None) => {
-                    *turn = Some(decision);
-                    return;
-                }
-                Ok(Some(lock)) if lock.execution == execution => return,
-                Ok(Some(_)) => {}
-                Err(error) => {
-                    drop(decision);
-                    tracing::error!(%error, "a lock could not be read; it is tried again");
-                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
-                    continue;
-                }
-            }
-            drop(decision);
-            if !release.happened().await {
-                // The host is about to end.
-                return std::future::pending().await;
-            }
-        }
+        let release = self.events().of(Event::Released(key.clone()));
+        LockIsFree { host: self.clone(), key, execution, release, turn: None }
     }
 
     /// Tells everybody that a lock was released, now that this is kept.

@@ -1,13 +1,11 @@
 //! Messages: what executions ask people.
 
-use std::time::Duration;
-
 use flowhost_model::{LogLevel, Message, MessageStatus, Operation, Record, RecordId, RecordType};
 use flowhost_store::{Expected, RecordWrite, StoredRecord, Write};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::execution::Event;
+use crate::execution::{Awaited, Event};
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::json_schema;
@@ -25,9 +23,6 @@ pub(crate) const TEXT_LIMIT: usize = 64 << 10;
 
 /// The largest response, in bytes: it goes into the journal of the execution that waits for it.
 pub(crate) const RESPONSE_LIMIT: usize = 256 << 10;
-
-/// How long after the store could not say what became of a message it is asked again.
-const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What became of a message that is not open any more.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -76,6 +71,40 @@ impl Kept {
     }
 }
 
+/// That a message is not open any more.
+pub(crate) struct MessageSettled {
+    host: Host,
+    id: RecordId,
+    event: Awaited,
+}
+
+impl flowhost_engine::Event for MessageSettled {
+    type Output = Settled;
+
+    async fn look(&mut self) -> Option<Settled> {
+        let mut pauses = self.host.outage().pauses();
+        loop {
+            let found = match self.host.message(self.id).await {
+                Ok(Some(kept)) => settled(&kept.record.body),
+                Ok(None) => Some(Settled::Closed),
+                Err(problem) => {
+                    pauses.after(&problem).await;
+                    continue;
+                }
+            };
+            pauses.done();
+            return found;
+        }
+    }
+
+    async fn changed(&mut self) {
+        if !self.event.happened().await {
+            // The host is about to end.
+            std::future::pending().await
+        }
+    }
+}
+
 impl Host {
     /// A message; none where it is gone.
     pub(crate) async fn message(&self, id: RecordId) -> Result<Option<Kept>, Problem> {
@@ -83,25 +112,11 @@ impl Host {
         stored.filter(|stored| stored.record_type == RecordType::Message).map(Kept::of).transpose()
     }
 
-    /// Waits until a message is not open any more.
-    pub(crate) async fn message_settled(&self, id: RecordId) -> Settled {
+    /// That a message is not open any more.
+    pub(crate) fn message_settled(&self, id: RecordId) -> MessageSettled {
         // Before the store is asked, so that nothing is missed.
-        let mut event = self.events().of(Event::Settled(id));
-        loop {
-            match self.message(id).await {
-                Ok(Some(kept)) => match settled(&kept.record.body) {
-                    Some(settled) => return settled,
-                    None if event.happened().await => {}
-                    // The host is about to end.
-                    None => return std::future::pending().await,
-                },
-                Ok(None) => return Settled::Closed,
-                Err(problem) => {
-                    tracing::error!(message = %id, detail = %problem.detail, "a message could not be read; it is tried again");
-                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
-                }
-            }
-        }
+        let event = self.events().of(Event::Settled(id));
+        MessageSettled { host: self.clone(), id, event }
     }
 
     /// Tells who waits that a message is not open any more, now that this is kept.

@@ -1,7 +1,8 @@
 //! What callers and operators are told when something did not work.
 
 use std::fmt;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use flowhost_model::Execution;
 
@@ -162,6 +163,8 @@ codes! {
     JournalDamaged = "execution.journal-damaged", 500, Host, false, "The journal of the execution is damaged";
     /// A crash of the host cut the execution off, and it was not durable.
     ExecutionInterrupted = "execution.interrupted", 500, Host, true, "The execution was cut off";
+    /// The host died with the execution, again and again.
+    ExecutionHostDied = "execution.host-died", 500, Host, false, "The host died with the execution, again and again";
     /// The host has as many executions as it may have.
     HostBusy = "host.busy", 503, Host, true, "The host is busy";
     /// The host is about to stop.
@@ -172,6 +175,8 @@ codes! {
     HostStorageUnavailable = "host.storage-unavailable", 503, Host, true, "The host's storage fails";
     /// The host failed. What happened stands in its log.
     HostError = "host.error", 500, Host, true, "The host failed";
+    /// The host's storage failed, though it is not full. For callers as any other fault of the host.
+    HostStorageFailed = "host.error", 500, Host, true, "The host failed";
 }
 
 impl Code {
@@ -229,6 +234,12 @@ pub struct Problem {
     reason: Option<String>,
 }
 
+/// What is said of a storage that fails, whatever it says itself: that is for the log.
+pub(crate) const STORAGE_FAILED: &str = "the host's storage failed; the host's log says more";
+
+/// What is said of a storage without room.
+pub(crate) const STORAGE_FULL: &str = "the host's disk is full; nothing was kept";
+
 /// What a full host asks its callers to wait: long enough to drain thousands of ordinary calls.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -261,7 +272,7 @@ impl Problem {
     /// read the execution learns that it failed, by which limit if it was one, and the execution's id.
     pub(crate) fn for_caller(mut self, may_read: impl FnOnce(&Execution) -> bool) -> Self {
         let Some(execution) = self.execution.as_deref() else { return self };
-        if !self.code.is_flow_failure() && self.code != Code::HostError || may_read(execution) {
+        if !self.code.is_flow_failure() && !matches!(self.code, Code::HostError | Code::HostStorageFailed) || may_read(execution) {
             return self;
         }
         if matches!(self.code, Code::FlowPanic | Code::FlowTrap | Code::ExecutionDiverged | Code::JournalDamaged) {
@@ -270,6 +281,11 @@ impl Problem {
         }
         self.is_discreet = true;
         self
+    }
+
+    /// Whether the host's storage failed, so that the same may succeed later.
+    pub(crate) fn is_of_storage(&self) -> bool {
+        matches!(self.code, Code::HostStorageFull | Code::HostStorageFailed)
     }
 
     /// A fault of the host: `reason` goes to the log, the caller learns that there is one.
@@ -285,6 +301,19 @@ impl Problem {
     }
 }
 
+/// Says why the storage failed: once a minute, and not for each of the thousands that it refuses.
+fn note_storage_failure(reason: &str) {
+    const EVERY: Duration = Duration::from_secs(60);
+    static SAID: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.is_some_and(|said| said.elapsed() < EVERY) {
+        tracing::debug!(%reason, "the storage failed");
+    } else {
+        *said = Some(Instant::now());
+        tracing::error!(%reason, "the storage failed");
+    }
+}
+
 impl From<flowhost_store::Error> for Problem {
     fn from(error: flowhost_store::Error) -> Self {
         use flowhost_store::Error;
@@ -292,7 +321,7 @@ impl From<flowhost_store::Error> for Problem {
             Error::NameTaken { .. } => Self::new(Code::NameTaken, error.to_string()),
             Error::NotFound => Self::new(Code::RecordNotFound, error.to_string()),
             Error::Conflict => Self::new(Code::RecordConflict, error.to_string()),
-            Error::Full => Self::new(Code::HostStorageFull, "the host's disk is full; nothing was kept"),
+            Error::Full => Self::new(Code::HostStorageFull, STORAGE_FULL),
             Error::InvalidCursor => Self::new(Code::Malformed, "`after`: it is not where a page of this list ended"),
             Error::TooCostly => {
                 let detail = "the list takes longer than the host may work on it; filter by properties with an index \
@@ -301,6 +330,10 @@ impl From<flowhost_store::Error> for Problem {
             }
             Error::Busy => Self::new(Code::HostBusy, "the host reads as many lists as it may; try again"),
             Error::Closed => Self::new(Code::HostDraining, "the host is about to stop"),
+            Error::Storage(reason) => {
+                note_storage_failure(&reason);
+                Self { reason: Some(reason), ..Self::new(Code::HostStorageFailed, STORAGE_FAILED) }
+            }
             other => Self::host(other),
         }
     }
@@ -344,8 +377,8 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         // `request.too-large` is 413 for a body and 431 for header fields; `webhook.unauthorized` says of a key that it is missing
-        // or wrong, and of a login.
-        assert_eq!(names.len(), Code::ALL.len() - 3);
+        // or wrong, and of a login; the host alone tells a storage that fails from other errors of its own.
+        assert_eq!(names.len(), Code::ALL.len() - 4);
     }
 
     #[test]

@@ -90,6 +90,9 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
         recovery_removes_the_owners,
         recovery_wakes_who_waited_for_an_interrupted_child,
         recovery_schedules_what_is_cancelled_and_would_never_wake,
+        recovery_gives_up_after_three_deaths_in_a_row,
+        progress_between_deaths_resets_their_count,
+        recovery_counts_no_death_of_what_had_not_begun,
         all_that_it_takes_to_run_an_execution_is_loaded,
         execution_keeps_its_origin_after_its_end,
         request_that_is_too_long_is_dropped_at_the_end,
@@ -97,6 +100,8 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
         a_lease_is_extended_by_its_owner,
         the_most_urgent_is_claimed_first,
         an_execution_is_claimed_once,
+        owned_executions_are_those_that_have_not_ended,
+        a_lost_execution_is_retaken_by_its_owner,
         an_execution_that_waits_or_is_scheduled_is_paused,
         a_mark_of_cancelling_stays_until_the_end,
         a_journal_is_kept_with_what_it_tells_of,
@@ -112,6 +117,7 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
         a_cancelled_execution_does_not_wait,
         who_waits_for_a_time_is_claimed_when_it_comes,
         relative_times_move_with_the_clock,
+        shifts_of_the_clock_add_up,
         what_waits_in_development_mode_is_listed,
         the_end_of_a_child_wakes_its_parent,
         a_wait_for_what_has_happened_is_over,
@@ -218,6 +224,7 @@ fn row(execution: Execution) -> ExecutionRow {
         is_cancelled: false,
         journal: Vec::new(),
         log_lines: 0,
+        deaths: 0,
     }
 }
 
@@ -266,6 +273,7 @@ fn ticket(row: &ExecutionRow) -> Ticket {
         concurrency: row.concurrency.clone(),
         is_productive: execution.is_productive,
         user_id: execution.user_id,
+        deaths: row.deaths,
     }
 }
 

@@ -33,6 +33,9 @@ pub struct ExecutionRow {
     pub journal: Vec<JournalEntry>,
     /// How many lines of its log came from the flow and not from the host. Given by the store; ignored in a write.
     pub log_lines: u64,
+    /// How often in a row its host died while it ran or may have run. Set by [`Store::recover`](crate::Store::recover), 0 again
+    /// once its journal grows or it leaves memory. Given by the store; ignored in a write.
+    pub deaths: u32,
 }
 
 /// Where an execution came from: what it takes to start the same once more, also after its end.
@@ -47,6 +50,9 @@ pub struct Origin {
 /// The longest body of a request that is kept after the execution's end, in bytes, unless the input holds it: a JSON
 /// payload is in the input, and forms are short.
 pub const KEPT_BODY_BYTES: usize = 256 << 10;
+
+/// An execution is not run again after this many deaths of its host in a row: it may be what kills the host.
+pub const DEATHS_LIMIT: u32 = 3;
 
 /// Names a process that owns executions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,6 +75,15 @@ pub struct Ticket {
     pub is_productive: bool,
     /// The user that answers for it.
     pub user_id: Option<RecordId>,
+    /// How often in a row its host died while it ran or may have run, as [`ExecutionRow::deaths`].
+    pub deaths: u32,
+}
+
+impl Ticket {
+    /// Whether the host may die of the execution: at its next death it is not run again.
+    pub fn is_suspect(&self) -> bool {
+        self.deaths + 1 >= DEATHS_LIMIT
+    }
 }
 
 /// What became of others when an execution ended.
@@ -148,6 +163,8 @@ pub struct Recovered {
     pub again: u64,
     /// How many were ended as interrupted.
     pub interrupted: u64,
+    /// How many were ended because the host died with them [`DEATHS_LIMIT`] times in a row.
+    pub given_up: u64,
     /// How many are paused, and stay so.
     pub paused: u64,
     /// How many of these each user answers for.

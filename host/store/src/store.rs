@@ -113,6 +113,15 @@ pub trait Store: Send + Sync + 'static {
     /// Claims `WAITING` executions whose time has come, which are `SCHEDULED` then; those whose time came first, first.
     async fn claim_due(&self, owner: OwnerId, now: Timestamp, limit: u32) -> Result<Due>;
 
+    /// The executions that have not ended and that this owner has: those in its queue and those that it runs, in no order.
+    async fn owned_executions(&self, owner: OwnerId) -> Result<Vec<RecordId>>;
+
+    /// Makes a durable execution that this owner has, and has lost from its memory, `SCHEDULED` for it again. If its row said
+    /// that it runs, its attempt is counted up. `None` if it is not durable; nothing is changed then.
+    ///
+    /// Errors: [`Error::NotFound`](crate::Error::NotFound) where it does not exist, has ended, or is not this owner's.
+    async fn retake_execution(&self, owner: OwnerId, id: RecordId) -> Result<Option<Ticket>>;
+
     /// The executions in development mode that wait in the store, with their users: at most `limit`, by id, behind `after`.
     async fn waiting_in_development(
         &self,
@@ -120,8 +129,12 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<(RecordId, Option<RecordId>)>>;
 
-    /// Moves the times of those who wait for some time, and not until a time, by so many microseconds: the clock jumped.
-    async fn shift_waits(&self, micros: i64) -> Result<()>;
+    /// Moves the times of those who wait for some time, and not until a time, by so many microseconds: the clock jumped. Returns
+    /// by how much times were moved so far, this time included.
+    async fn shift_waits(&self, micros: i64) -> Result<i64>;
+
+    /// By how many microseconds times were moved so far.
+    async fn shifted(&self) -> Result<i64>;
 
     /// All that is needed to run an execution that has not ended, with its journal.
     ///
@@ -177,7 +190,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// What former owners left behind, settled in one transaction: executions that somebody owned and that are durable are
     /// `SCHEDULED` and nobody's, with their attempt counted up and a line in their log; the others that somebody owned end with
-    /// `execution.interrupted` at `now`. What was nobody's, waits or is paused stays as it is, and is not read; but where it is
+    /// `execution.interrupted` at `now`. With that an execution whose row says `RUNNING` has one death of its host more, and one
+    /// that was `SCHEDULED` and has none has one, since it may have run; at [`DEATHS_LIMIT`](crate::DEATHS_LIMIT) it ends with
+    /// `execution.host-died` in place of being scheduled. What was nobody's, waits or is paused stays as it is, and is not read; but where it is
     /// marked as cancelled it is `SCHEDULED`, so that somebody ends it.
     ///
     /// To be called before the first [`hold_lease`](Self::hold_lease): the owners that there are then are former ones, and

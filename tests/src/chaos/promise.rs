@@ -21,6 +21,8 @@ pub(crate) struct Tally {
     pub(crate) run_again: u64,
     /// Synchronous ones that a crash cut off before they changed anything.
     pub(crate) interrupted: u64,
+    /// Those that the host died with too often.
+    pub(crate) given_up: u64,
     /// Synchronous ones that were cut off by a host that ended in order.
     pub(crate) cancelled: u64,
 }
@@ -55,8 +57,8 @@ pub(crate) fn check(host: &Host, told: &Told) -> Result<Tally, Broken> {
     promise(by_id.len() == executions.len(), || "a list has every execution once".into())?;
     let tally = ends(&executions)?;
     for id in &told.accepted {
-        let status = by_id.get(id.as_str()).map(|one| text(&one["status"]));
-        promise(status == Some("ENDED_SUCCESS"), || {
+        let ended = by_id.get(id.as_str());
+        promise(ended.is_some_and(|one| one["status"] == "ENDED_SUCCESS" || is_given_up(one)), || {
             format!("what was accepted runs to its end, but {id} is {:?}", by_id.get(id.as_str()))
         })?;
     }
@@ -75,6 +77,11 @@ pub(crate) fn check(host: &Host, told: &Told) -> Result<Tally, Broken> {
     Ok(tally)
 }
 
+/// Whether the host died so often while the execution ran that it is not run again.
+fn is_given_up(execution: &Value) -> bool {
+    execution["failure"]["code"] == "execution.host-died" && execution["attempt"].as_u64() >= Some(3)
+}
+
 /// Whether each execution ended in a way that something explains.
 fn ends(executions: &[Value]) -> Result<Tally, Broken> {
     let mut tally = Tally { executions: executions.len() as u64, ..Tally::default() };
@@ -85,6 +92,7 @@ fn ends(executions: &[Value]) -> Result<Tally, Broken> {
             ("ENDED_SUCCESS", _) => {}
             ("ENDED_ERROR", "execution.interrupted") if !is_durable => tally.interrupted += 1,
             ("ENDED_CANCELLED", _) if !is_durable => tally.cancelled += 1,
+            _ if is_given_up(execution) => tally.given_up += 1,
             _ => return Err(Broken(format!("what is durable ends well, but there is {execution}"))),
         }
     }
@@ -100,6 +108,13 @@ fn counters(executions: &[Value], settings: &HashMap<&str, &Value>) -> Result<()
         let payload = input.get("json").unwrap_or(input);
         for (name, by) in adds(text(&execution["flow"]["name"]), payload) {
             *sums.entry(name).or_default() += by;
+        }
+    }
+    // How far those got that were given up, nobody knows.
+    for execution in executions.iter().filter(|one| is_given_up(one)) {
+        let input = &execution["input_value"];
+        for (name, _) in adds(text(&execution["flow"]["name"]), input.get("json").unwrap_or(input)) {
+            sums.remove(&name);
         }
     }
     for (name, sum) in sums {

@@ -72,7 +72,7 @@ impl Summary {
                 "refused": told.refused, "cut_off": told.cut_off,
             },
             "executions": {
-                "all": tally.executions, "run_again": tally.run_again, "interrupted": tally.interrupted,
+                "all": tally.executions, "run_again": tally.run_again, "interrupted": tally.interrupted, "given_up": tally.given_up,
                 "cancelled": tally.cancelled,
             },
             "start_ms": percentiles(&self.starts),
@@ -102,8 +102,8 @@ impl fmt::Display for Summary {
         )?;
         writeln!(
             formatter,
-            "{} executions: {} times one was run again, {} interrupted, {} cancelled",
-            tally.executions, tally.run_again, tally.interrupted, tally.cancelled
+            "{} executions: {} times one was run again, {} interrupted, {} given up, {} cancelled",
+            tally.executions, tally.run_again, tally.interrupted, tally.given_up, tally.cancelled
         )?;
         for (name, times) in
             [("start to ready", &self.starts), ("accepted", &told.accepted_after), ("answered", &told.answered_after)]

@@ -1,6 +1,6 @@
 //! What a crash leaves behind, and what the next start makes of it.
 
-use flowhost_tests::scene::{DAY, patient};
+use flowhost_tests::scene::{DAY, begin, message_of, patient, respond, results, until_unloaded, webhook};
 use flowhost_tests::{Host, Setup, until};
 use serde_json::{Value, json};
 
@@ -91,4 +91,26 @@ fn whatever_was_answered_is_kept() {
         assert_eq!(host.wait_until_ended(id.as_str().unwrap()).status(), "ENDED_SUCCESS");
     }
     assert_eq!(host.executions_of("hello").len(), 20);
+}
+
+#[test]
+fn answer_before_a_crash_wins_over_a_limit_that_passes() {
+    let host = patient().set("executions", 1).set("unload_ms", 1).start();
+    let (messages, spin) = (webhook(&host, "messages", "messages"), host.webhook("spin", "spin"));
+    let send = json!({ "op": "send", "subject": "Really?" });
+    let limit = std::time::Duration::from_millis(2_000);
+    let wait = json!({ "op": "wait", "message": 0, "timeout_ms": limit.as_millis() as u64 });
+    let id = begin(&host, &messages, json!([send, wait]));
+    until_unloaded(&host, &id);
+    // Has the only slot, so that the answer is not told before the crash.
+    let busy = spin.call_async(&host, &json!(null));
+    host.wait_until(&busy, "runs", |execution| execution["status"] == "RUNNING");
+    let began = std::time::Instant::now();
+    respond(&host, &message_of(&host, &id), &json!({ "yes": true })).ok();
+    host.kill();
+    // The limit passes while the host is down.
+    std::thread::sleep(limit.saturating_sub(began.elapsed()));
+    let host = host.restart();
+    let ended = host.wait_until_ended(&id);
+    assert_eq!(results(ended.success())[1], json!({ "yes": true }));
 }

@@ -10,6 +10,8 @@ fn is_full(answer: &Answer) -> bool {
     let problem = answer.problem(503, "host.storage-full");
     assert_eq!((&problem["fault"], &problem["retryable"]), (&json!("host"), &json!(true)));
     assert_eq!(answer.header("retry-after"), Some("1"));
+    // Nothing was kept, so there is no execution to name.
+    assert_eq!((answer.header("flowhost-execution-id"), problem.get("execution")), (None, None), "{problem}");
     true
 }
 

@@ -32,9 +32,7 @@ impl State {
         match stay(&self.residence, &self.meter, &self.holds, poll(&mut self.table)).await {
             Some(polled) => polled,
             None => {
-                let left = due.saturating_duration_since(Instant::now());
-                let until = self.journal.clock().now().saturating_add(left);
-                let limit = WaitLimit { until: Some(until), is_relative: true };
+                let limit = WaitLimit::For(due.saturating_duration_since(Instant::now()));
                 Err(self.end(Outcome::Suspended(Suspended { limit, due: Some(due.into_std()) })))
             }
         }

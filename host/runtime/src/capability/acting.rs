@@ -9,8 +9,8 @@ use flowhost_model::RecordId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::asking;
 use super::refusal::Told;
+use super::{asking, tell};
 use crate::execution::Live;
 use crate::host::Host;
 use crate::identity::Identity;
@@ -47,7 +47,7 @@ pub(super) async fn read<T: Serialize + DeserializeOwned>(
     }
     let Acting { host, by, .. } = Acting::of(state)?;
     let told = read(&host, &by).await;
-    state.record(call, &told)?;
+    tell(state, call, &told)?;
     Ok(told)
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn change<P, T: Serialize + DeserializeOwned>(
         Ok((told, change)) => (Ok(told), change),
         Err(refused) => (Err(refused), None),
     };
-    state.record(call, &told)?;
+    tell(state, call, &told)?;
     if let Some(RecordChange { writes, effects }) = change.filter(|change| !change.writes.is_empty()) {
         let effective = move |host: &Host, revision| {
             if let Err(problem) = host.make_effective(effects, revision) {

@@ -3,26 +3,26 @@
 //! A child's row is one transaction with the entry in its parent's journal. A wait is two journal points: when it begins,
 //! with the time at which it ends at the latest, and when it has ended.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use flowhost_engine::{Call, State, WaitLimit, Waited, WholeState};
+use flowhost_engine::{Call, Event, State, Waited, WholeState};
 use flowhost_model::{
-    ConcurrencyLimit, Execution, Operation, Priority, RawValue, RecordId, RecordType, Status, Timestamp,
+    ConcurrencyLimit, Execution, Operation, Priority, RawValue, RecordId, RecordType, Status,
 };
 use flowhost_store::{Awaits, ReturnWhen, Write};
 use serde::{Deserialize, Serialize};
 use wasmtime::component::{Linker, Resource};
 
-use super::asking;
 use super::bindings::flowhost::flow::children::{self, FlowError, FlowRef, HostError};
 use super::drafts::{DRAFTS_BYTES, Texts};
 use super::refusal::{INPUT_BYTES, NAME_BYTES, Told, fits, or_refuse, refusal, shown};
-use super::sleep::LONGEST;
+use super::sleep::{timeout_from_now, what_is_left};
+use super::{asking, tell};
 use crate::capability::Capability;
-use crate::execution::{Act, Lineage, Live, QueuePlace, Start, priority_of};
+use crate::execution::{Act, Lineage, Listening, Live, QueuePlace, Start, priority_of};
 use crate::host::Host;
+use crate::problem::Problem;
 use crate::webhook::FlowTarget;
 
 /// The longest key of a limit, in characters: that of a name.
@@ -187,7 +187,7 @@ pub(super) async fn start(state: &mut State, call: Call, draft: Draft) -> wasmti
         Ok((child, place)) => (Arc::new(child), place),
         Err(refused) => {
             let told: Told<RecordId> = Err(refused);
-            state.record(call, &told)?;
+            tell(state, call, &told)?;
             return Ok(told.map(|id| id.to_string()));
         }
     };
@@ -257,55 +257,99 @@ impl children::HostNewChild for State {
     }
 }
 
-/// Waits until enough of the children have ended.
-async fn ended(host: Host, ids: Vec<RecordId>, when: ReturnWhen) -> EndedChildren {
-    // Before the store is asked, so that no end is missed.
-    let mut ends = host.ends().of(ids.clone());
-    let mut known: HashMap<RecordId, Status> = HashMap::new();
-    match host.store().executions(ids.clone()).await {
-        Ok(executions) => {
-            let is_there: Vec<RecordId> = executions.iter().map(|execution| execution.id).collect();
-            for ended in executions.iter().filter(|one| one.status.is_ended()) {
-                host.superseded(ended.id).await;
-            }
-            known.extend(executions.iter().filter(|one| one.status.is_ended()).map(|one| (one.id, one.status)));
-            // What is not kept any more ended long ago.
-            let gone = ids.iter().filter(|id| !is_there.contains(id) && host.registry().get(**id).is_none());
-            known.extend(gone.map(|id| (*id, Status::EndedSuccess)));
-        }
-        Err(error) => tracing::error!(%error, "children could not be read; only ends from now on are seen"),
+/// The end of enough of some children.
+struct ChildrenEnd {
+    host: Host,
+    ids: Vec<RecordId>,
+    when: ReturnWhen,
+    /// Made before the store is asked, so that no end is missed.
+    ends: Listening,
+    known: HashMap<RecordId, Status>,
+    /// Whether the last that is known was told here, so that the store has no news.
+    is_told: bool,
+}
+
+impl ChildrenEnd {
+    fn new(host: Host, ids: Vec<RecordId>, when: ReturnWhen) -> Self {
+        let ends = host.ends().of(ids.clone());
+        Self { host, ids, when, ends, known: HashMap::new(), is_told: false }
     }
-    loop {
-        let has_failed = |id: &&RecordId| known.get(id).is_some_and(|status| *status != Status::EndedSuccess);
-        let failed = ids.iter().find(has_failed).filter(|_| when == ReturnWhen::AllSucceeded);
-        let is_over = match when {
-            ReturnWhen::FirstEnded => !known.is_empty(),
-            ReturnWhen::AllEnded | ReturnWhen::AllSucceeded => failed.is_some() || known.len() == ids.len(),
-        };
-        if is_over {
-            let failed = match failed {
-                Some(id) => Some(failure(&host, *id).await),
-                None => None,
-            };
-            let ended = ids.into_iter().filter(|id| known.contains_key(id)).collect();
-            return EndedChildren { ended, failed };
+
+    /// Asks the store which of them have ended.
+    async fn ask(&mut self) -> Result<(), Problem> {
+        let executions = self.host.store().executions(self.ids.clone()).await?;
+        let ended = || executions.iter().filter(|one| one.status.is_ended());
+        for ended in ended() {
+            self.host.superseded(ended.id).await;
         }
-        match ends.next().await {
-            Some((id, status)) => known.insert(id, status),
+        let is_there: HashSet<RecordId> = executions.iter().map(|execution| execution.id).collect();
+        // What is not kept any more ended long ago.
+        let gone = self.ids.iter().filter(|id| !is_there.contains(id) && self.host.registry().get(**id).is_none());
+        let gone = gone.map(|id| (*id, Status::EndedSuccess));
+        self.known.extend(ended().map(|one| (one.id, one.status)).chain(gone));
+        Ok(())
+    }
+
+    async fn try_look(&mut self) -> Result<Option<EndedChildren>, Problem> {
+        if !std::mem::take(&mut self.is_told) {
+            self.ask().await?;
+        }
+        let known = &self.known;
+        let has_failed = |id: &&RecordId| known.get(id).is_some_and(|status| *status != Status::EndedSuccess);
+        let failed = self.ids.iter().find(has_failed).filter(|_| self.when == ReturnWhen::AllSucceeded);
+        let is_over = match self.when {
+            ReturnWhen::FirstEnded => !known.is_empty(),
+            ReturnWhen::AllEnded | ReturnWhen::AllSucceeded => failed.is_some() || known.len() == self.ids.len(),
+        };
+        if !is_over {
+            return Ok(None);
+        }
+        let failed = match failed {
+            Some(id) => Some(failure(&self.host, *id).await?),
+            None => None,
+        };
+        let ended = self.ids.iter().copied().filter(|id| known.contains_key(id)).collect();
+        Ok(Some(EndedChildren { ended, failed }))
+    }
+}
+
+impl Event for ChildrenEnd {
+    type Output = EndedChildren;
+
+    async fn look(&mut self) -> Option<EndedChildren> {
+        let mut pauses = self.host.outage().pauses();
+        loop {
+            match self.try_look().await {
+                Ok(found) => {
+                    pauses.done();
+                    return found;
+                }
+                Err(problem) => pauses.after(&problem).await,
+            }
+        }
+    }
+
+    async fn changed(&mut self) {
+        match self.ends.next().await {
+            Some((id, status)) => {
+                self.known.insert(id, status);
+                self.is_told = true;
+            }
             // The host is about to end.
             None => std::future::pending().await,
-        };
+        }
     }
 }
 
 /// Why a child did not end well, for its parent.
-async fn failure(host: &Host, id: RecordId) -> String {
+async fn failure(host: &Host, id: RecordId) -> Result<String, Problem> {
     match host.execution(id).await {
         Ok(child) => {
             let reason = child.status_message.unwrap_or_default();
-            format!("the child {id} of the flow `{}` is {}: {reason}", child.flow.name, child.status)
+            Ok(format!("the child {id} of the flow `{}` is {}: {reason}", child.flow.name, child.status))
         }
-        Err(_) => format!("the child {id} did not end well"),
+        Err(problem) if problem.is_of_storage() => Err(problem),
+        Err(_) => Ok(format!("the child {id} did not end well")),
     }
 }
 
@@ -338,7 +382,7 @@ async fn read<T: Serialize + for<'a> Deserialize<'a>>(
         Ok(id) => host.execution(id).await.map(of).map_err(Into::into),
         Err(refused) => Err(refused),
     };
-    state.record(call, &told)?;
+    tell(state, call, &told)?;
     Ok(told)
 }
 
@@ -374,17 +418,16 @@ impl children::Host for State {
         let until: Option<i64> = match self.replay(&call)? {
             Some(told) => told,
             None => {
-                let now = self.journal.clock().now();
-                let longest = |timeout| Duration::from_micros(timeout).min(LONGEST);
-                let until = timeout.map(|timeout| now.saturating_add(longest(timeout)).0);
+                let until = timeout_from_now(&host, timeout);
                 self.record(call, &until)?;
                 until
             }
         };
         live.set_awaits(Some(Awaits::Children { children: ids.clone(), when }));
-        let limit = WaitLimit { until: until.map(Timestamp), is_relative: true };
+        let limit = what_is_left(&host, until);
         let awaited = ids.clone();
-        let waited = self.wait(Call::new("children.ended", &()), limit, ended(host, ids, when)).await?;
+        let event = ChildrenEnd::new(host, ids, when);
+        let waited = self.wait_for(Call::new("children.ended", &()), limit, event).await?;
         live.set_awaits(None);
         Ok(match waited {
             Waited::Event(EndedChildren { failed: Some(reason), .. }) => Err(refusal("children.failed", reason)),

@@ -144,6 +144,9 @@ impl execution::Host for State {
                 id: acting.id.to_string(),
                 name: acting.name,
             }),
+            Err(problem) if problem.is_of_storage() && context.live().may_be_postponed() => {
+                return Err(context.host().postpone(self, &problem));
+            }
             Err(problem) => return Err(self.end(Outcome::HostFault(problem.detail))),
         };
         self.record(call, &told)?;

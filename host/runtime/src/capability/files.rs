@@ -11,6 +11,7 @@ use wasmtime::component::Linker;
 
 use super::acting::{Acting, change, read};
 use super::bindings::flowhost::flow::files::{self, FileInfo};
+use super::postpone_if_failed;
 use super::refusal::{Told, fits_name, or_refuse, refusal};
 use crate::capability::Capability;
 use crate::host::Host;
@@ -82,6 +83,7 @@ impl files::Host for State {
         }
         let Acting { host, by, .. } = Acting::of(self)?;
         let told = piece(&host, &by, &name, offset, length).await;
+        postpone_if_failed(self, &told)?;
         self.record_bytes(call, &told)?;
         Ok(told)
     }

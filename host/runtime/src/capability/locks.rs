@@ -5,19 +5,18 @@
 //! journal.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use flowhost_engine::{Call, State, WaitLimit, Waited, WholeState};
-use flowhost_model::{Operation, RecordId, RecordType, Timestamp};
+use flowhost_engine::{Call, State, Waited, WholeState};
+use flowhost_model::{Operation, RecordId, RecordType};
 use flowhost_store::{Awaits, LockKey, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Linker;
 
-use super::asking;
 use super::bindings::flowhost::flow::locks;
 use super::refusal::{Told, fits_name, or_refuse, refusal};
-use super::sleep::LONGEST;
+use super::sleep::{timeout_from_now, what_is_left};
+use super::{asking, tell};
 use crate::capability::Capability;
 use crate::execution::Live;
 use crate::host::Host;
@@ -94,7 +93,7 @@ async fn begin<T: Serialize + DeserializeOwned>(
     state: &mut State,
     call: Call,
     name: &str,
-    told: impl FnOnce(&mut State, bool) -> T,
+    told: impl FnOnce(&Host, bool) -> T,
 ) -> wasmtime::Result<Told<T>> {
     if let Some(told) = state.replay(&call)? {
         return Ok(told);
@@ -102,10 +101,10 @@ async fn begin<T: Serialize + DeserializeOwned>(
     let (host, live) = asking(state)?;
     let found = look(&host, &live, name).await;
     let told: Told<T> = match &found {
-        Ok(found) => Ok(told(state, !matches!(found, Found::Taken))),
+        Ok(found) => Ok(told(&host, !matches!(found, Found::Taken))),
         Err(refused) => Err(refused.clone()),
     };
-    state.record(call, &told)?;
+    tell(state, call, &told)?;
     if let Ok(Found::Free(decision)) = found {
         take(state, &host, &live, name, decision).await?;
     }
@@ -125,7 +124,7 @@ async fn holder(state: &mut State, call: Call, name: &str) -> wasmtime::Result<T
         }
         Err(refused) => Err(refused),
     };
-    state.record(call, &told)?;
+    tell(state, call, &told)?;
     Ok(told)
 }
 
@@ -133,13 +132,9 @@ impl locks::Host for State {
     async fn acquire(&mut self, name: String, timeout: Option<u64>) -> wasmtime::Result<Told<()>> {
         or_refuse!(fits_name(&name));
         let call = Call::new("locks.acquire", &(&name, timeout));
-        let begun = begin(self, call, &name, |state, is_held| {
-            let now = state.journal.clock().now();
-            let longest = |timeout| Duration::from_micros(timeout).min(LONGEST);
-            match is_held {
-                true => Begun::Held,
-                false => Begun::Waits { until: timeout.map(|timeout| now.saturating_add(longest(timeout)).0) },
-            }
+        let begun = begin(self, call, &name, |host, is_held| match is_held {
+            true => Begun::Held,
+            false => Begun::Waits { until: timeout_from_now(host, timeout) },
         });
         let until = match begun.await? {
             Ok(Begun::Waits { until }) => until,
@@ -149,18 +144,13 @@ impl locks::Host for State {
         let (host, live) = asking(self)?;
         let key = key(&live, &name);
         live.set_awaits(Some(Awaits::Lock(key.clone())));
-        let limit = WaitLimit { until: until.map(Timestamp), is_relative: true };
-        let mut turn = None;
-        // A text, since the journal could not tell an event that is nothing from the time that is over.
-        let free = async {
-            host.lock_is_free(&key, live.id, &mut turn).await;
-            "free".to_owned()
-        };
-        let waited = self.wait(Call::new("locks.released", &()), limit, free).await?;
+        let limit = what_is_left(&host, until);
+        let mut free = host.lock_is_free(key, live.id);
+        let waited = self.wait_for(Call::new("locks.released", &()), limit, &mut free).await?;
         live.set_awaits(None);
         if matches!(waited, Waited::Event(_)) {
             // Without a turn it was given the lock in the store, or told so before.
-            if let Some(decision) = turn {
+            if let Some(decision) = free.turn {
                 take(self, &host, &live, &name, decision).await?;
             }
             return Ok(Ok(()));
@@ -201,7 +191,7 @@ impl locks::Host for State {
             },
             Err(refused) => Err(refused),
         };
-        self.record(call, &told)?;
+        tell(self, call, &told)?;
         if told.is_ok() {
             let write = Write::ReleaseLock { key: key.clone(), execution: live.id, at: host.now() };
             let after = move |host: &Host, _| {

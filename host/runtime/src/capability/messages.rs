@@ -3,21 +3,19 @@
 //! A message's record is one transaction with the entry in the journal. A wait is two journal points: when it begins, with the
 //! time at which it ends at the latest, and when it has ended.
 
-use std::time::Duration;
-
-use flowhost_engine::{Call, State, WaitLimit, Waited, WholeState};
-use flowhost_model::{Message, MessageStatus, Operation, Record, RecordId, RecordType, Timestamp};
+use flowhost_engine::{Call, State, Waited, WholeState};
+use flowhost_model::{Message, MessageStatus, Operation, Record, RecordId, RecordType};
 use flowhost_store::{Awaits, Expected, RecordWrite, StoredRecord, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wasmtime::component::{Linker, Resource};
 
-use super::asking;
 use super::bindings::flowhost::flow::messages;
 use super::drafts::{DRAFTS_BYTES, Texts};
 use super::refusal::{NAME_BYTES, Told, or_refuse, parse, refusal, shown};
-use super::sleep::LONGEST;
+use super::sleep::{timeout_from_now, what_is_left};
+use super::{asking, tell};
 use crate::capability::Capability;
 use crate::execution::Live;
 use crate::host::Host;
@@ -141,7 +139,7 @@ async fn read<T: Serialize + DeserializeOwned>(
         },
         Err(refused) => Err(refused),
     };
-    state.record(call, &told)?;
+    tell(state, call, &told)?;
     Ok(told)
 }
 
@@ -218,16 +216,14 @@ impl messages::Host for State {
         let until: Option<i64> = match self.replay(&call)? {
             Some(told) => told,
             None => {
-                let now = self.journal.clock().now();
-                let longest = |timeout| Duration::from_micros(timeout).min(LONGEST);
-                let until = timeout.map(|timeout| now.saturating_add(longest(timeout)).0);
+                let until = timeout_from_now(&host, timeout);
                 self.record(call, &until)?;
                 until
             }
         };
         live.set_awaits(Some(Awaits::Message(id)));
-        let limit = WaitLimit { until: until.map(Timestamp), is_relative: true };
-        let waited = self.wait(Call::new("messages.settled", &()), limit, host.message_settled(id)).await?;
+        let limit = what_is_left(&host, until);
+        let waited = self.wait_for(Call::new("messages.settled", &()), limit, host.message_settled(id)).await?;
         live.set_awaits(None);
         Ok(match waited {
             Waited::Event(Settled::Answered(response)) => Ok(response),
@@ -272,7 +268,7 @@ impl messages::Host for State {
             Err(refused) => Err(refused),
         };
         let told: Told<()> = kept.as_ref().map(|_| ()).map_err(Clone::clone);
-        self.record(call, &told)?;
+        tell(self, call, &told)?;
         if let Ok(mut kept) = kept
             && kept.record.body.status == MessageStatus::Open
         {

@@ -7,7 +7,7 @@ use flowhost_model::{InvalidName, NAME_LIMIT};
 use serde::Deserialize;
 
 use super::bindings::flowhost::flow::types::HostError;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, STORAGE_FAILED};
 use crate::secret::Refusal;
 
 /// The longest text, in bytes, that may be a name or an id.
@@ -68,6 +68,13 @@ pub(super) fn parse<T: for<'a> Deserialize<'a>>(what: impl Fn() -> String, json:
     serde_json::from_str(json).map_err(|error| refusal("json.invalid", format!("{}: {error}", what())))
 }
 
+/// Whether a call was refused because the host's storage fails.
+pub(super) fn is_of_storage(refused: &HostError) -> bool {
+    let HostError { code, message } = refused;
+    code == Code::HostStorageFull.as_str()
+        || (code == Code::HostStorageFailed.as_str() && message == STORAGE_FAILED)
+}
+
 impl From<Problem> for HostError {
     fn from(problem: Problem) -> Self {
         refusal(problem.code.as_str(), problem.detail)
@@ -99,6 +106,15 @@ mod tests {
         assert_eq!(parsed("[1,"), Err("json.invalid".to_owned()));
         // No JSON either: nobody looked.
         assert_eq!(parsed("[1, ,"), Err("request.too-large".to_owned()));
+    }
+
+    #[test]
+    fn refusal_for_failing_storage_is_told_from_others() {
+        use flowhost_store::Error;
+        let is_of_storage = |error: Error| is_of_storage(&error.into());
+        assert!(is_of_storage(Error::Full) && is_of_storage(Error::Storage("EIO".into())));
+        assert!(!is_of_storage(Error::Damaged("a row".into())) && !is_of_storage(Error::Conflict));
+        assert!(!is_of_storage(Error::NotFound) && !is_of_storage(Error::Closed));
     }
 
     #[test]

@@ -9,9 +9,9 @@ use flowhost_model::RecordType;
 use wasmtime::component::{Linker, Resource};
 
 use super::acting::read;
-use super::asking;
 use super::bindings::flowhost::flow::response::{self, HostError};
 use super::refusal::{Told, fits_name, or_refuse, refusal};
+use super::{asking, tell};
 use crate::capability::{Capability, ExecutionContext};
 use crate::execution::{BodyWriter, CallerGone, FlowBody, Response, ResponseError, streamed};
 
@@ -125,7 +125,7 @@ impl response::Host for State {
                 Ok(file) => Some(file),
                 Err(problem) => {
                     let told: Told<()> = Err(problem.into());
-                    self.record(call, &told)?;
+                    tell(self, call, &told)?;
                     return Ok(told);
                 }
             },

@@ -8,9 +8,11 @@ use flowhost_engine::{Call, State, WaitLimit, WholeState};
 use flowhost_model::Timestamp;
 use wasmtime::component::Linker;
 
+use super::asking;
 use super::bindings::flowhost::flow::sleep;
-use super::refusal::{Told, refusal};
+use super::refusal::{Told, or_refuse, refusal};
 use crate::capability::Capability;
+use crate::host::Host;
 
 /// The longest sleep: ten years. What is longer is rather a mistake in the unit.
 pub(super) const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
@@ -34,39 +36,44 @@ fn too_long(asked: &str) -> sleep::HostError {
     refusal("sleep.too-long", format!("the sleep {asked} {reason}"))
 }
 
-async fn sleep_until(state: &mut State, until: Told<i64>, is_relative: bool) -> wasmtime::Result<Told<()>> {
-    let until = match until {
-        Ok(until) => Timestamp(until),
-        Err(refused) => return Ok(Err(refused)),
-    };
-    let limit = WaitLimit { until: Some(until), is_relative };
+/// When a wait that begins now ends by its timeout, in microseconds of the clock that nobody sets.
+pub(super) fn timeout_from_now(host: &Host, timeout: Option<u64>) -> Option<i64> {
+    let timeout = timeout.map(|timeout| Duration::from_micros(timeout).min(LONGEST));
+    timeout.map(|timeout| host.waker().steady().now().saturating_add(timeout).0)
+}
+
+/// What is left of a wait that ends then by its timeout.
+pub(super) fn what_is_left(host: &Host, until: Option<i64>) -> WaitLimit {
+    until.map_or(WaitLimit::None, |until| WaitLimit::For(host.waker().steady().left(Timestamp(until))))
+}
+
+async fn wait_out(state: &mut State, limit: WaitLimit) -> wasmtime::Result<Told<()>> {
     state.wait::<()>(Call::new("sleep.end", &()), limit, std::future::pending()).await?;
     Ok(Ok(()))
 }
 
 impl sleep::Host for State {
     async fn for_duration(&mut self, microseconds: u64) -> wasmtime::Result<Told<()>> {
+        let (host, _) = asking(self)?;
         let call = Call::new("sleep.for-duration", &microseconds);
-        let until = match self.replay(&call)? {
+        let until: Told<i64> = match self.replay(&call)? {
             Some(told) => told,
             None => {
-                let duration = Duration::from_micros(microseconds);
                 // Not the flow's clock, which is ahead where the host's was set back.
-                let now = self.journal.clock().now();
-                let told = match duration > LONGEST {
-                    true => Err(too_long(&format!("for {microseconds}"))),
-                    false => Ok(now.saturating_add(duration).0),
-                };
+                let until = timeout_from_now(&host, Some(microseconds));
+                let is_too_long = Duration::from_micros(microseconds) > LONGEST;
+                let told = until.filter(|_| !is_too_long).ok_or_else(|| too_long(&format!("for {microseconds}")));
                 self.record(call, &told)?;
                 told
             }
         };
-        sleep_until(self, until, true).await
+        let until = or_refuse!(until);
+        wait_out(self, what_is_left(&host, Some(until))).await
     }
 
     async fn until(&mut self, time: sleep::Timestamp) -> wasmtime::Result<Told<()>> {
         let call = Call::new("sleep.until", &time);
-        let until = match self.replay(&call)? {
+        let until: Told<i64> = match self.replay(&call)? {
             Some(told) => told,
             None => {
                 let until = i64::try_from(time).unwrap_or(i64::MAX);
@@ -76,6 +83,7 @@ impl sleep::Host for State {
                 told
             }
         };
-        sleep_until(self, until, false).await
+        let until = or_refuse!(until);
+        wait_out(self, WaitLimit::Until(Timestamp(until))).await
     }
 }

@@ -9,17 +9,39 @@ use super::{StopReason, end};
 use crate::host::Host;
 use crate::problem::Problem;
 
+/// Does something to its end, whether or not who asked for it waits for that.
+pub(super) async fn wholly<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let work: BoxFuture<'static, Result<T, Problem>> = Box::pin(work);
+    tokio::spawn(work).await.map_err(Problem::host)?
+}
+
 impl Host {
-    /// Ends an execution by somebody's wish, wherever it is: running, in the queue, or in the store.
+    /// Ends an execution by somebody's wish, wherever it is: running, in the queue, or in the store. Goes on if that somebody
+    /// leaves meanwhile.
     pub(crate) async fn end_cancelled(&self, id: RecordId) -> Result<(), Problem> {
+        let host = self.clone();
+        wholly(async move { host.end_wherever_it_is(id).await }).await
+    }
+
+    async fn end_wherever_it_is(&self, id: RecordId) -> Result<(), Problem> {
         match self.store().mark_cancelled(id).await {
             // A synchronous execution has no row before its first durable step.
             Ok(()) | Err(flowhost_store::Error::NotFound) => {}
             Err(error) => return Err(error.into()),
         }
-        if let Some(super::Queued { loaded, counted, place, .. }) = self.queue().remove(id) {
+        if let Some(queued) = self.queue().remove(id) {
+            let super::Queued { loaded, counted, place, ticket, is_woken, .. } = queued;
             drop(place);
-            let Some(loaded) = loaded else { return self.end_cancelled_in_store(id).await };
+            let Some(loaded) = loaded else {
+                let ended = self.end_cancelled_in_store(id).await;
+                if ended.is_err() {
+                    // It is marked: whoever runs it ends it.
+                    self.queue().push(super::Queued { is_woken, counted, ..super::Queued::new(ticket, None) });
+                }
+                return ended;
+            };
             let held = Held { registered: loaded.registered, counted, holding: None };
             self.finish(&loaded.live, Outcome::Cancelled, held).await;
             return Ok(());
@@ -38,8 +60,16 @@ impl Host {
     pub(crate) fn cancel_child(&self, child: RecordId) {
         let host = self.clone();
         let ended: BoxFuture<'static, ()> = Box::pin(async move {
-            if let Err(problem) = host.end_cancelled(child).await {
-                tracing::error!(execution = %child, detail = %problem.detail, "a child could not be cancelled; it is after the next start");
+            let mut pauses = host.outage().pauses();
+            loop {
+                match host.end_cancelled(child).await {
+                    Err(problem) if problem.is_of_storage() => pauses.after(&problem).await,
+                    Err(problem) => {
+                        tracing::error!(execution = %child, detail = %problem.detail, "a child could not be cancelled; it is after the next start");
+                        return;
+                    }
+                    Ok(()) => return pauses.done(),
+                }
             }
         });
         tokio::spawn(ended);
@@ -66,6 +96,7 @@ impl Host {
             Ok(others) => {
                 self.superseded(execution.id).await;
                 self.called_keys().take(execution.id);
+                self.outage().note_progress(execution.id);
                 self.ends().tell(&execution);
                 let had_locks = !others.released.is_empty();
                 self.settle(others).await;
@@ -80,10 +111,23 @@ impl Host {
 
     /// Ends an execution whose row or journal cannot be read.
     pub(super) async fn end_damaged(&self, id: RecordId, reason: String) {
-        let Ok(Some(mut execution)) = self.store().execution(id).await else { return };
-        end::fail(&mut execution, self.now(), end::damaged(reason));
-        if let Err(problem) = self.end_in_store(execution).await {
-            tracing::error!(execution = %id, detail = %problem.detail, "its end could not be recorded");
+        let _held = self.outage().hold(id);
+        let mut pauses = self.outage().pauses();
+        loop {
+            let ended: Result<(), Problem> = async {
+                let Some(mut execution) = self.store().execution(id).await? else { return Ok(()) };
+                end::fail(&mut execution, self.now(), end::damaged(reason.clone()));
+                self.end_in_store(execution).await
+            }
+            .await;
+            match ended {
+                Err(problem) if problem.is_of_storage() => pauses.after(&problem).await,
+                Err(problem) => {
+                    tracing::error!(execution = %id, detail = %problem.detail, "its end could not be recorded");
+                    return self.outage().give_up(id);
+                }
+                Ok(()) => return pauses.done(),
+            }
         }
     }
 

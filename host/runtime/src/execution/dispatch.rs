@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flowhost_engine::Program;
 use flowhost_model::{RecordId, Status};
-use flowhost_store::{ExecutionRow, Ticket};
+use flowhost_store::{Error, ExecutionRow, Ticket};
+use tokio::sync::OnceCell;
 
 use super::queue::Holding;
-use super::run::{Held, TRY_AGAIN_AFTER};
+use super::run::Held;
 use super::{Counted, INACTIVE, Live, Loaded, QueuePlace, Queued, Registered, Slot, StopReason};
 use crate::host::{Host, WeakHost};
+use crate::problem::{Fault, Problem};
 
 /// How many executions are claimed at once.
 const CLAIM: u32 = 1_000;
@@ -17,8 +20,23 @@ const CLAIM: u32 = 1_000;
 /// Below so many from the store in the queue more are claimed.
 const LOW: usize = 2_000;
 
-/// When it is tried again where there was no room, or the store could not.
+/// When it is tried again where there was no room.
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// How often a program is tried to get where the host fails, though its storage does not. It may be the program.
+const PROGRAM_TRIES: u32 = 8;
+
+/// How often an execution is read whose data seem to be damaged, before it ends by that.
+const DAMAGED_TRIES: u32 = 5;
+
+/// What became of an execution that was to be brought into memory.
+enum Loading {
+    Loaded(Arc<Live>, Registered),
+    /// It has ended, is paused, or is in memory already.
+    Gone,
+    /// The storage failed.
+    Failed(Error),
+}
 
 impl Host {
     /// Starts the tasks that keep executions going, as long as the host lives. The first executions that a former process
@@ -32,7 +50,7 @@ impl Host {
     }
 
     /// Puts executions of the store that nobody owns into the queue. Gives how many.
-    async fn claim(&self, limit: u32) -> Result<usize, flowhost_store::Error> {
+    async fn claim(&self, limit: u32) -> Result<usize, Error> {
         let tickets = self.store().claim_executions(self.owner_id(), limit).await?;
         let claimed = tickets.len();
         for ticket in tickets {
@@ -99,15 +117,24 @@ impl Host {
 
     /// Puts an execution of the store that this host owns into the queue; in development mode only while its user is active.
     pub(crate) async fn enqueue_ticket(&self, ticket: Ticket, is_woken: bool) {
-        if !ticket.is_productive && !self.is_active(ticket.user_id) {
-            match self.store().pause_execution(ticket.id, INACTIVE.to_owned()).await {
-                Ok(()) => self.paused().count(ticket.user_id),
-                Err(flowhost_store::Error::NotFound) => {}
-                Err(error) => tracing::error!(execution = %ticket.id, %error, "an execution could not be paused"),
-            }
+        if ticket.is_productive || self.is_active(ticket.user_id) {
+            self.push_ticket(ticket, is_woken, None);
             return;
         }
-        self.push_ticket(ticket, is_woken, None);
+        let _held = self.outage().hold(ticket.id);
+        let mut pauses = self.outage().pauses();
+        loop {
+            match self.store().pause_execution(ticket.id, INACTIVE.to_owned()).await {
+                Ok(()) => self.paused().count(ticket.user_id),
+                Err(error) if error.is_of_storage() => {
+                    pauses.after(&error).await;
+                    continue;
+                }
+                Err(Error::NotFound | Error::Closed) => {}
+                Err(error) => tracing::error!(execution = %ticket.id, %error, "an execution could not be paused"),
+            }
+            return pauses.done();
+        }
     }
 
     /// Runs an execution from the queue.
@@ -117,12 +144,18 @@ impl Host {
             Some(loaded) => (loaded.live, loaded.registered, loaded.program),
             None => match self.load(&ticket).await {
                 // Whoever ends the host may not have seen it any more: it is for the next process.
-                Some(_) if self.queue().is_closed() => return,
-                Some((live, registered)) => {
+                Loading::Loaded(..) if self.queue().is_closed() => return,
+                Loading::Loaded(live, registered) => {
                     let program = self.programs().cell(live.start.flow.digest);
                     (live, registered, program)
                 }
-                None => return,
+                Loading::Gone => return,
+                Loading::Failed(error) => {
+                    // Others get slot and turn meanwhile.
+                    drop((holding, slot));
+                    let again = Queued { is_woken, since, place, counted, ..Queued::new(ticket, None) };
+                    return self.queue_later(again, &error).await;
+                }
             },
         };
         if is_woken {
@@ -130,12 +163,66 @@ impl Host {
         }
         drop(place);
         let held = Held { registered, counted, holding: Some(holding) };
-        let program = self.programs().get(live.start.flow.digest, &program).await;
+        if ticket.deaths > 0 {
+            self.note_begun(&live).await;
+        }
+        let program = self.program_of(&live, &program).await;
         self.run(live, program, slot, held, since.elapsed()).await;
     }
 
-    /// Brings an execution from the store into memory; none where it has ended or cannot be read.
-    async fn load(&self, ticket: &Ticket) -> Option<(Arc<Live>, Registered)> {
+    /// Puts an execution back into the queue that could not be read, after a while.
+    async fn queue_later(&self, queued: Queued, error: &Error) {
+        let id = queued.ticket.id;
+        let _held = self.outage().hold(id);
+        self.queue().note_loaded(id);
+        self.outage().begins(error);
+        tokio::time::sleep(self.outage().postpone(id)).await;
+        self.queue().push(queued);
+    }
+
+    /// Has the store say that an execution runs which the host died with before, so that it knows whether it did again.
+    async fn note_begun(&self, live: &Live) {
+        let mut pauses = self.outage().pauses();
+        loop {
+            match self.store().set_execution_status(live.id, Status::Running, None).await {
+                Err(error) if error.is_of_storage() => {
+                    tokio::select! {
+                        () = pauses.after(&error) => {}
+                        () = live.stop.stopped() => return,
+                    }
+                }
+                // Where it has ended meanwhile, its end says so.
+                _ => return pauses.done(),
+            }
+        }
+    }
+
+    /// The program of an execution. Where the host fails to get it, it is tried again for one that is durable, until somebody
+    /// stops that.
+    async fn program_of(&self, live: &Live, cell: &OnceCell<Program>) -> Result<Program, Problem> {
+        let mut pauses = self.outage().pauses();
+        let mut tries = 0;
+        loop {
+            let problem = match self.programs().get(live.start.flow.digest, cell).await {
+                Err(problem) if live.is_durable() && problem.code.info().fault == Fault::Host => problem,
+                told => {
+                    pauses.done();
+                    return told;
+                }
+            };
+            tries += u32::from(!problem.is_of_storage());
+            if tries >= PROGRAM_TRIES {
+                return Err(problem);
+            }
+            tokio::select! {
+                () = pauses.after(&problem) => {}
+                () = live.stop.stopped() => return Err(problem),
+            }
+        }
+    }
+
+    /// Brings an execution from the store into memory.
+    async fn load(&self, ticket: &Ticket) -> Loading {
         let id = ticket.id;
         let row = self.store().load_execution(id).await;
         let loaded = match row {
@@ -143,24 +230,25 @@ impl Host {
             Ok(_) if self.is_in_memory(id).await => Ok(None),
             row => row.map(|row| self.register(row)),
         };
-        self.queue().note_loaded(id);
+        let is_to_be_tried = match &loaded {
+            Ok(_) | Err(Error::NotFound | Error::Closed) => false,
+            // It may be what a failing storage makes of whole data.
+            Err(Error::Damaged(_)) => self.outage().tries(id) < DAMAGED_TRIES,
+            Err(_) => true,
+        };
+        // Until it is in the hands of who tries again, it counts as on its way.
+        if !is_to_be_tried {
+            self.queue().note_loaded(id);
+        }
         match loaded {
-            Ok(loaded) => loaded,
-            Err(flowhost_store::Error::NotFound | flowhost_store::Error::Closed) => None,
-            Err(flowhost_store::Error::Damaged(reason)) => {
+            Ok(Some((live, registered))) => Loading::Loaded(live, registered),
+            Ok(None) | Err(Error::NotFound | Error::Closed) => Loading::Gone,
+            Err(Error::Damaged(reason)) if !is_to_be_tried => {
                 tracing::error!(execution = %id, %reason, "an execution cannot be run again");
                 self.end_damaged(id, reason).await;
-                None
+                Loading::Gone
             }
-            Err(error) => {
-                tracing::error!(execution = %id, %error, "an execution could not be read; it is tried again");
-                let (host, ticket) = (self.clone(), ticket.clone());
-                tokio::spawn(async move {
-                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
-                    host.push_ticket(ticket, false, None);
-                });
-                None
-            }
+            Err(error) => Loading::Failed(error),
         }
     }
 
@@ -222,6 +310,7 @@ async fn dispatch(host: WeakHost) {
 /// Claims executions of the store that nobody owns, as there is room for them: those that a former process left, then
 /// whatever is noted.
 async fn claim(host: WeakHost) {
+    let Some(mut pauses) = host.upgrade().map(|host| host.outage().pauses()) else { return };
     loop {
         let Some(host) = host.upgrade() else { return };
         if host.refuse_if_draining().is_err() {
@@ -230,12 +319,14 @@ async fn claim(host: WeakHost) {
         let is_done = host.queue().brought() < LOW
             && match host.claim(CLAIM).await {
                 Ok(claimed) => claimed < CLAIM as usize,
-                Err(flowhost_store::Error::Closed) => return,
+                Err(Error::Closed) => return,
                 Err(error) => {
-                    tracing::error!(%error, "executions could not be claimed; it is tried again");
-                    false
+                    drop(host);
+                    pauses.after(&error).await;
+                    continue;
                 }
             };
+        std::mem::replace(&mut pauses, host.outage().pauses()).done();
         let queue = host.queue().clone();
         drop(host);
         if is_done {
@@ -249,14 +340,16 @@ async fn claim(host: WeakHost) {
 #[cfg(test)]
 mod tests {
     use super::super::live::tests::host_with_one;
+    use super::*;
+
     #[tokio::test]
     async fn a_second_ticket_of_an_execution_runs_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let (host, ticket) = host_with_one(&folder).await;
-        let first = host.load(&ticket).await.unwrap();
-        assert!(host.load(&ticket).await.is_none());
+        let Loading::Loaded(first, _registered) = host.load(&ticket).await else { panic!("it is there") };
+        assert!(matches!(host.load(&ticket).await, Loading::Gone));
         // One that leaves memory may come back before it has gone.
-        first.0.set_left();
-        assert!(host.load(&ticket).await.is_some());
+        first.set_left();
+        assert!(matches!(host.load(&ticket).await, Loading::Loaded(..)));
     }
 }

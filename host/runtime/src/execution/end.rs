@@ -63,7 +63,7 @@ pub(crate) fn ended(live: &Live, outcome: Outcome, now: Timestamp) -> Execution 
             tracing::error!(execution = %live.id, %reason, "the journal of an execution is damaged");
             damaged(reason)
         }
-        Outcome::Suspended(_) => {
+        Outcome::Suspended(_) | Outcome::Postponed => {
             tracing::error!(execution = %live.id, "an execution that waits was ended");
             failure(Code::HostError, "the host failed; the execution's log says more".into())
         }
@@ -113,6 +113,11 @@ pub(super) fn cancel(execution: &mut Execution, now: Timestamp) {
     execution.status_message = Some("cancelled".into());
     execution.ended_at = Some(now);
     execution.wake_at = None;
+}
+
+/// The failure of an execution that was not durable and was lost from memory.
+pub(super) fn lost() -> Failure {
+    failure(Code::ExecutionInterrupted, "The host lost the execution before it had ended.".to_owned())
 }
 
 /// The failure of an execution whose journal cannot be read.

@@ -45,6 +45,10 @@ pub(crate) struct Live {
     moving: Mutex<Moving>,
     /// Whether the store has a row of it. Held across the insertion, so that the end waits for it.
     recorded: tokio::sync::Mutex<bool>,
+    /// The same, for who cannot wait.
+    has_row: AtomicBool,
+    /// How often in a row the host died while it ran.
+    deaths: u32,
 }
 
 /// What changes while it runs.
@@ -107,6 +111,8 @@ impl Live {
             is_leaving: AtomicBool::new(false),
             moving: Mutex::new(moving),
             recorded: tokio::sync::Mutex::default(),
+            has_row: AtomicBool::new(false),
+            deaths: 0,
             start,
         })
     }
@@ -165,6 +171,8 @@ impl Live {
             is_leaving: AtomicBool::new(false),
             moving: Mutex::new(moving),
             recorded: tokio::sync::Mutex::new(true),
+            has_row: AtomicBool::new(true),
+            deaths: row.deaths,
             start,
         }
     }
@@ -211,6 +219,26 @@ impl Live {
     /// Whether it is run again when it is cut off.
     pub(crate) fn is_durable(&self) -> bool {
         self.lock().is_durable
+    }
+
+    /// Whether the store has it, or will: its id resolves, whatever happens.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.has_row.load(Ordering::Relaxed) || self.is_durable()
+    }
+
+    /// The store has a row of it from now on.
+    pub(crate) fn note_row(&self) {
+        self.has_row.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it may leave memory because something does not work now, and begin again from its journal.
+    pub(crate) fn may_be_postponed(&self) -> bool {
+        !self.is_streaming() && (self.is_durable() || !self.has_caller())
+    }
+
+    /// The problem, about this execution where its id resolves.
+    pub(crate) fn named_in(&self, problem: Problem) -> Problem {
+        if self.is_kept() { problem.with_execution(self.execution()) } else { problem }
     }
 
     /// Whether its flow waits for something.
@@ -280,6 +308,7 @@ impl Live {
         if let Ok(mut recorded) = self.recorded.try_lock() {
             *recorded = true;
         }
+        self.note_row();
     }
 
     /// How many children it has started.
@@ -403,6 +432,7 @@ impl Live {
             is_cancelled: false,
             journal: Vec::new(),
             log_lines: 0,
+            deaths: 0,
             execution,
         }
     }
@@ -418,6 +448,7 @@ impl Live {
             concurrency: start.concurrency.clone(),
             is_productive: start.is_productive,
             user_id: start.user_id,
+            deaths: self.deaths,
         }
     }
 
@@ -467,6 +498,7 @@ impl Live {
         }
         store.insert_execution(self.row(execution, owner)).await?;
         *recorded = true;
+        self.note_row();
         Ok(())
     }
 
@@ -481,6 +513,7 @@ impl Live {
             Ended::default()
         };
         *recorded = true;
+        self.note_row();
         Ok(told)
     }
 
@@ -552,6 +585,8 @@ impl Live {
         }
         let told = self.stay().as_ref().map(Stay::told);
         match told {
+            // The host may die, and it would be suspected of what others do.
+            Some(_) if self.ticket().is_suspect() => {}
             Some(told) => told.wait().await,
             None => std::future::pending().await,
         }

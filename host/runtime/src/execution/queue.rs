@@ -65,6 +65,8 @@ pub(crate) enum Limited {
     Flow(RecordId),
     /// The key that flows of a project, or of none, gave them.
     Key(Option<RecordId>, String),
+    /// That the host may die of them, as it did before: each runs alone among them, so that none is suspected for another.
+    Suspects,
 }
 
 /// The queue of a host. Cheap to clone.
@@ -236,6 +238,20 @@ impl Queue {
         }
     }
 
+    /// Takes those out of `ids` that are in the queue, or on their way from there into memory.
+    pub(crate) fn remove_known(&self, ids: &mut HashSet<RecordId>) {
+        let inner = self.lock();
+        ids.retain(|id| !inner.loading.contains(id));
+        let ready = inner.levels.iter().flat_map(|level| level.lanes.values().flatten());
+        let aside = inner.limits.values().flat_map(|limit| &limit.aside).filter_map(|(aside, _)| match aside {
+            Aside::Queued(queued) => Some(&**queued),
+            Aside::Caller(_) => None,
+        });
+        for queued in ready.chain(aside) {
+            ids.remove(&queued.ticket.id);
+        }
+    }
+
     /// How many from the store are ready. Those that are set aside wait for others of their own.
     pub(crate) fn brought(&self) -> usize {
         self.lock().brought
@@ -348,7 +364,8 @@ impl Inner {
             // Without a limit it is counted as well: the flow may be given one while it runs.
             let by_flow = (Limited::Flow(ticket.flow_id), limit_of(ticket.flow_id).unwrap_or(u32::MAX));
             let by_key = ticket.concurrency.as_ref().map(|own| (Limited::Key(own.project_id, own.key.clone()), own.limit));
-            let limits: Vec<(Limited, u32)> = std::iter::once(by_flow).chain(by_key).collect();
+            let by_deaths = ticket.is_suspect().then_some((Limited::Suspects, 1));
+            let limits: Vec<(Limited, u32)> = std::iter::once(by_flow).chain(by_key).chain(by_deaths).collect();
             let is_full =
                 |(limited, most): &&(Limited, u32)| self.limits.get(limited).is_some_and(|one| one.taken() >= *most);
             let taken = match limits.iter().find(is_full) {
@@ -498,6 +515,7 @@ mod tests {
             concurrency: None,
             is_productive: true,
             user_id: None,
+            deaths: 0,
         }
     }
 

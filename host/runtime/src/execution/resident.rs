@@ -31,8 +31,10 @@ impl Residence for Resident {
 
     async fn keep(&self, first: u64, entries: Vec<JournalEntry>) -> bool {
         let kept = self.host.keep(&self.live, first, entries, Vec::new(), |_, _| {}).await;
-        if let Err(error) = &kept {
-            tracing::warn!(execution = %self.live.id, %error, "what a waiting execution was told could not be kept yet");
+        match &kept {
+            Err(error) if error.is_of_storage() => self.host.outage().begins(error),
+            Err(error) => tracing::debug!(execution = %self.live.id, %error, "what a waiting execution was told is not kept"),
+            Ok(()) => self.host.outage().note_success(),
         }
         kept.is_ok()
     }

@@ -5,9 +5,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flowhost_engine::{Invocation, Journal, Outcome, Program, Slots, Suspended};
+use flowhost_engine::{Invocation, Journal, Outcome, Program, Slots, Suspended, WaitLimit};
 use flowhost_model::{Execution, JournalEntry, LogLevel, Status, Timestamp};
-use flowhost_store::{Ended, Suspension};
+use flowhost_store::{Ended, Suspension, Ticket};
 use futures_util::FutureExt;
 use http::{Method, StatusCode};
 use tokio::sync::oneshot;
@@ -25,8 +25,16 @@ use crate::problem::{Code, Problem};
 /// happens to this process.
 const RECORD_AFTER: Duration = Duration::from_secs(1);
 
-/// How long after the store had no room for an execution that nobody waits for it is asked again.
-pub(super) const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How long the storage may fail before the caller of an execution that goes on is told.
+const CALLER_WAITS: Duration = Duration::from_secs(1);
+
+/// How long it is tried to put an execution into the store whose data there seem to be damaged.
+const DAMAGED_TRIED_FOR: Duration = Duration::from_secs(10);
+
+/// Whether an error says that there is nothing more to be kept, or that this process is not to.
+fn is_settled(error: &flowhost_store::Error) -> bool {
+    matches!(error, flowhost_store::Error::NotFound | flowhost_store::Error::Conflict | flowhost_store::Error::Closed)
+}
 
 /// What an execution holds while it is in memory, beside its slot.
 pub(crate) struct Held {
@@ -56,12 +64,15 @@ struct Leaving {
     due: Option<Instant>,
     first: u64,
     entries: Vec<JournalEntry>,
+    /// Whether it leaves because the storage fails.
+    is_postponed: bool,
 }
 
 impl Leaving {
-    /// An execution that waits for nothing but its turn.
-    fn scheduled(first: u64, entries: Vec<JournalEntry>) -> Self {
-        Self { status: Status::Scheduled, message: None, wake_at: None, due: None, first, entries }
+    /// Of an execution without anything new.
+    fn unbegun(status: Status, message: Option<&str>) -> Self {
+        let message = message.map(str::to_owned);
+        Self { status, message, wake_at: None, due: None, first: 0, entries: Vec::new(), is_postponed: false }
     }
 }
 
@@ -99,15 +110,24 @@ impl Host {
                 let run = AssertUnwindSafe(self.invoke(&live, &program, queue_wait)).catch_unwind().await;
                 run.unwrap_or_else(|_| Run::Ended(Outcome::HostFault("a function of the host panicked".into())))
             }
-            Err(problem) => {
-                live.begin(self.now(), queue_wait);
-                match end::without_program(problem) {
-                    Outcome::HostExhausted(_) if live.is_durable() && live.stop.reason().is_none() => {
-                        Run::Postponed(Leaving::scheduled(0, Vec::new()))
-                    }
-                    outcome => Run::Ended(outcome),
+            Err(problem) => match live.stop.reason() {
+                Some(StopReason::Superseded) => Run::Superseded,
+                Some(StopReason::Cancel) => Run::Ended(Outcome::Cancelled),
+                Some(StopReason::Pause) => Run::Left(Leaving::unbegun(Status::Paused, Some(super::PAUSED))),
+                Some(StopReason::HandBack) if live.is_durable() => {
+                    note_hand_back(&live);
+                    Run::Left(Leaving::unbegun(Status::Scheduled, None))
                 }
-            }
+                Some(StopReason::HandBack) | None => {
+                    live.begin(self.now(), queue_wait);
+                    match end::without_program(problem) {
+                        Outcome::HostExhausted(_) if live.is_durable() => {
+                            Run::Postponed(Leaving::unbegun(Status::Scheduled, None))
+                        }
+                        outcome => Run::Ended(outcome),
+                    }
+                }
+            },
         };
         drop(slot);
         live.slot_is_free();
@@ -154,9 +174,10 @@ impl Host {
         };
         live.add_run_time(report.run_time);
         let mut journal: Journal = report.journal;
+        let is_postponed = matches!(report.outcome, Outcome::Postponed);
         let mut leaving = |status, message, wake_at, due| {
             let (first, entries) = journal.take_pending();
-            Run::Left(Leaving { status, message, wake_at, due, first, entries })
+            Run::Left(Leaving { status, message, wake_at, due, first, entries, is_postponed })
         };
         let reason = live.stop.reason();
         if reason == Some(StopReason::HandBack) {
@@ -166,13 +187,29 @@ impl Host {
         match (report.outcome, reason) {
             (_, Some(StopReason::Superseded)) => Run::Superseded,
             (Outcome::Suspended(Suspended { limit, due }), None) => {
-                let due = due.filter(|_| limit.is_relative);
-                leaving(Status::Waiting, live.execution().status_message, limit.until, due)
+                let message = live.execution().status_message;
+                match limit {
+                    WaitLimit::None => leaving(Status::Waiting, message, None, None),
+                    WaitLimit::Until(time) => leaving(Status::Waiting, message, Some(time), None),
+                    WaitLimit::For(left) => {
+                        leaving(Status::Waiting, message, Some(self.now().saturating_add(left)), due)
+                    }
+                }
             }
-            (Outcome::Cancelled | Outcome::Suspended(_) | Outcome::HostExhausted(_), Some(StopReason::Pause)) => {
-                leaving(Status::Paused, Some(super::PAUSED.to_owned()), None, None)
+            (Outcome::Postponed, None) => {
+                live.set_awaits(None);
+                let pause = self.outage().postpone(live.id);
+                let (wake_at, due) = (self.now().saturating_add(pause), Instant::now().checked_add(pause));
+                leaving(Status::Waiting, live.execution().status_message, Some(wake_at), due)
             }
-            (Outcome::Cancelled | Outcome::Suspended(_) | Outcome::HostExhausted(_), Some(StopReason::HandBack))
+            (
+                Outcome::Cancelled | Outcome::Suspended(_) | Outcome::HostExhausted(_) | Outcome::Postponed,
+                Some(StopReason::Pause),
+            ) => leaving(Status::Paused, Some(super::PAUSED.to_owned()), None, None),
+            (
+                Outcome::Cancelled | Outcome::Suspended(_) | Outcome::HostExhausted(_) | Outcome::Postponed,
+                Some(StopReason::HandBack),
+            )
                 if live.is_durable() =>
             {
                 note_hand_back(live);
@@ -181,9 +218,11 @@ impl Host {
             (Outcome::HostExhausted(reason), None) if live.is_durable() => {
                 tracing::warn!(execution = %live.id, %reason, "the host has no memory for an execution; it runs again later");
                 let (first, entries) = journal.take_pending();
-                Run::Postponed(Leaving::scheduled(first, entries))
+                Run::Postponed(Leaving { first, entries, ..Leaving::unbegun(Status::Scheduled, None) })
             }
-            (Outcome::Suspended(_), Some(StopReason::Cancel | StopReason::HandBack)) => Run::Ended(Outcome::Cancelled),
+            (Outcome::Suspended(_) | Outcome::Postponed, Some(StopReason::Cancel | StopReason::HandBack)) => {
+                Run::Ended(Outcome::Cancelled)
+            }
             (outcome, _) => Run::Ended(outcome),
         }
     }
@@ -205,6 +244,7 @@ impl Host {
         execution.wake_at = leaving.wake_at;
         let awaits = live.awaits().filter(|_| leaving.status == Status::Waiting);
         let mut is_known = live.recorded().lock().await;
+        let is_postponed = leaving.is_postponed;
         let mut suspension = Suspension {
             row: live.row(execution, self.owner_id()),
             is_known: *is_known,
@@ -214,6 +254,7 @@ impl Host {
             is_relative: leaving.due.is_some(),
             awaits,
         };
+        let mut pauses = self.outage().pauses();
         let kept = loop {
             // Held until the time is kept: it is moved with all others when the host notices that the clock was set.
             let seen = self.waker().seen().await;
@@ -223,24 +264,31 @@ impl Host {
             let kept = self.store().suspend_execution(suspension.clone()).await;
             drop(seen);
             match kept {
-                // Nobody else runs it: whatever waits for it waits until there is room.
-                Err(flowhost_store::Error::Full) => {
-                    let full = || Problem::from(flowhost_store::Error::Full).with_execution(live.execution());
-                    self.ends().fail(live.id, full);
-                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
+                // Nobody else runs it: whatever waits for it waits until it is kept. A journal that is damaged stays so.
+                Err(error)
+                    if error.is_of_storage() || (!is_settled(&error) && pauses.waited() < DAMAGED_TRIED_FOR) =>
+                {
+                    if pauses.waited() >= CALLER_WAITS {
+                        self.ends().fail(live.id, || live.named_in(Problem::from(error.clone())));
+                    }
+                    pauses.after(&error).await;
                 }
                 kept => break kept,
             }
-            suspension.is_known = *is_known;
         };
+        pauses.done();
         *is_known = true;
+        live.note_row();
         live.set_left();
         drop(is_known);
         let Held { registered, counted, holding } = held;
         drop((registered, counted, holding));
         match kept {
-            Ok(true) => self.enqueue_ticket(live.ticket(), false).await,
+            Ok(true) => self.enqueue_ticket(Ticket { deaths: 0, ..live.ticket() }, false).await,
             Ok(false) => {
+                if !is_postponed {
+                    self.outage().note_progress(live.id);
+                }
                 if leaving.status == Status::Paused {
                     self.paused().count(live.start.user_id);
                 }
@@ -251,8 +299,13 @@ impl Host {
             Err(flowhost_store::Error::NotFound) => {
                 tracing::debug!(execution = %live.id, "an execution that left memory had ended meanwhile");
             }
+            Err(flowhost_store::Error::Damaged(reason)) => {
+                tracing::error!(execution = %live.id, %reason, "an execution that left memory cannot be run again");
+                self.end_damaged(live.id, reason).await;
+            }
             Err(error) => {
                 tracing::error!(execution = %live.id, %error, "an execution that left memory could not be kept; it goes on after the next start");
+                self.outage().give_up(live.id);
                 let problem = || Problem::new(Code::HostError, "the host failed; its log says more");
                 self.ends().fail(live.id, problem);
             }
@@ -275,20 +328,29 @@ impl Host {
         let mut ended = end::ended(live, outcome, self.now());
         live.mask(&mut ended);
         let mut answer = live.take_caller();
+        let mut pauses = self.outage().pauses();
         let kept = loop {
             match live.record_end(self.store(), ended.clone()).await {
-                // Its caller is told at once; it ends when there is room.
-                Err(flowhost_store::Error::Full) if live.is_durable() => {
-                    let full = || Problem::from(flowhost_store::Error::Full).with_execution(live.execution());
-                    self.ends().fail(live.id, full);
-                    if let Some(answer) = answer.take() {
-                        let _gone = answer.send(Err(full()));
+                // It ends when that can be kept, whatever is wrong with the storage. Its caller does not wait for so long.
+                Err(error) if live.is_kept() && !is_settled(&error) => {
+                    if pauses.waited() >= CALLER_WAITS {
+                        let problem = || live.named_in(Problem::from(error.clone()));
+                        self.ends().fail(live.id, problem);
+                        if let Some(answer) = answer.take() {
+                            let _gone = answer.send(Err(problem()));
+                        }
                     }
-                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
+                    pauses.after(&error).await;
                 }
                 told => break told,
             }
         };
+        if kept.is_ok() {
+            pauses.done();
+            self.outage().note_progress(live.id);
+        } else {
+            live.set_left();
+        }
         let Held { registered, counted, holding } = held;
         // In this order: whoever sees the end may call again at once.
         drop((counted, holding, registered));
@@ -316,7 +378,10 @@ impl Host {
                 if live.is_durable() {
                     tracing::error!(execution = %live.id, "it runs again after the next start");
                 }
-                let problem = move || Problem::from(error.clone()).with_execution(live.execution());
+                if live.is_kept() {
+                    self.outage().give_up(live.id);
+                }
+                let problem = move || live.named_in(Problem::from(error.clone()));
                 self.ends().fail(live.id, &problem);
                 Err(problem())
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flowhost_model::{Execution, LogLevel, Operation, RecordId, RecordType, Status};
 
+use super::cancel::wholly;
 use super::{Act, Lineage, Start, StopReason};
 use crate::host::Host;
 use crate::identity::Identity;
@@ -38,7 +39,8 @@ impl Host {
     pub async fn pause(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
         let user = self.steerable(by, id).await?.user_id;
         for _ in 0..PAUSES {
-            self.pause_once(id, user).await?;
+            let host = self.clone();
+            wholly(async move { host.pause_once(id, user).await }).await?;
             let execution = self.execution(id).await?;
             match execution.status {
                 Status::Paused => return Ok(execution),
@@ -99,10 +101,15 @@ impl Host {
         self.authorize(by, act, self.origin(execution).await?.actor, None)?;
         let webhook = execution.webhook.as_ref().map(|webhook| webhook.id);
         let place = self.admission().queue_place(webhook, execution.flow.id)?;
-        let ticket = self.store().resume_execution(self.owner_id(), id).await?;
-        self.paused().discount(ticket.user_id);
-        // By hand, so whether or not its user was active.
-        self.push_ticket(ticket, false, Some(place));
+        let host = self.clone();
+        wholly(async move {
+            let ticket = host.store().resume_execution(host.owner_id(), id).await?;
+            host.paused().discount(ticket.user_id);
+            // By hand, so whether or not its user was active.
+            host.push_ticket(ticket, false, Some(place));
+            Ok(())
+        })
+        .await?;
         self.execution(id).await
     }
 

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use flowhost_engine::{Outcome, State, Step, Suspended, WaitLimit};
+use flowhost_engine::{Outcome, State, Step};
 use flowhost_model::JournalEntry;
 use flowhost_store::{JournalWrite, Write};
 
 use super::Live;
 use super::end::STORAGE_IS_FULL;
-use super::run::TRY_AGAIN_AFTER;
 use crate::host::Host;
 
 impl Host {
@@ -54,17 +53,17 @@ impl Host {
     fn not_kept(&self, state: &mut State, live: &Live, error: flowhost_store::Error) -> wasmtime::Error {
         match error {
             flowhost_store::Error::NotFound => state.end(Outcome::Cancelled),
-            flowhost_store::Error::Full if live.has_caller() || live.is_streaming() => {
-                state.end(Outcome::HostFault(STORAGE_IS_FULL.to_owned()))
-            }
-            // By itself it leaves memory, as soon as there is room for that, and tries the change again.
-            flowhost_store::Error::Full => {
-                let limit = WaitLimit { until: Some(self.now().saturating_add(TRY_AGAIN_AFTER)), is_relative: true };
-                let due = Some(std::time::Instant::now() + TRY_AGAIN_AFTER);
-                state.end(Outcome::Suspended(Suspended { limit, due }))
-            }
+            error if error.is_of_storage() && live.may_be_postponed() => self.postpone(state, &error),
+            flowhost_store::Error::Full => state.end(Outcome::HostFault(STORAGE_IS_FULL.to_owned())),
             error => state.end(Outcome::HostFault(format!("a change of the flow was not kept: {error}"))),
         }
+    }
+
+    /// Takes an execution out of memory because the storage fails, as soon as it works well enough for that. It asks again then for
+    /// what it was refused.
+    pub(crate) fn postpone(&self, state: &mut State, error: &(dyn std::fmt::Display + Sync)) -> wasmtime::Error {
+        self.outage().begins(error);
+        state.end(Outcome::Postponed)
     }
 
     /// Keeps entries of a journal, from the number `first` on, in one transaction with `changes`. From then on the execution
@@ -99,6 +98,7 @@ impl Host {
             writes.extend(changes);
             let revision = host.store().write(writes).await?;
             *is_known = true;
+            live.note_row();
             if is_durable {
                 live.set_durable();
             }

@@ -8,6 +8,7 @@ use flowhost_engine::Clock;
 use flowhost_model::Timestamp;
 use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 
+use super::steady_clock::SteadyClock;
 use crate::host::{Host, WeakHost};
 
 /// How many are brought back at once.
@@ -40,6 +41,7 @@ struct Shared {
     next: AtomicI64,
     sooner: Notify,
     seen: RwLock<Seen>,
+    steady: SteadyClock,
 }
 
 /// What the clock showed when the host looked at it, and when that was. The times of waits in the store that are for some
@@ -62,9 +64,17 @@ impl Seen {
 }
 
 impl Waker {
-    pub(crate) fn new(clock: &dyn Clock) -> Self {
-        let seen = RwLock::new(Seen::now(clock));
-        Self(Arc::new(Shared { next: AtomicI64::new(i64::MIN), sooner: Notify::new(), seen }))
+    /// `shifted` is by how many microseconds the store moved waits so far.
+    pub(crate) fn new(clock: &dyn Clock, shifted: i64) -> Self {
+        let seen = Seen::now(clock);
+        let steady = SteadyClock::new(seen.clock, seen.at, shifted);
+        let (next, sooner) = (AtomicI64::new(i64::MIN), Notify::new());
+        Self(Arc::new(Shared { next, sooner, seen: RwLock::new(seen), steady }))
+    }
+
+    /// The clock in whose time waits for a length of time are kept.
+    pub(crate) fn steady(&self) -> &SteadyClock {
+        &self.0.steady
     }
 
     /// The clock as the host has seen it. That it was set is not noticed as long as this is held.
@@ -94,11 +104,18 @@ impl Host {
         let present = Seen::now(&**self.clock());
         let jump = jump(*seen, present);
         if let Some(jump) = jump {
-            tracing::warn!(seconds = jump / 1_000_000, "the clock was set; waits for some time go on as before");
-            if let Err(error) = self.store().shift_waits(jump).await {
-                tracing::error!(%error, "waits could not be moved with the clock; it is tried again");
-                return (false, seen.at(present.at));
+            match self.store().shift_waits(jump).await {
+                Ok(shifted) => self.waker().steady().note(present.clock, present.at, Some(shifted)),
+                Err(error) => {
+                    self.outage().begins(&error);
+                    return (false, seen.at(present.at));
+                }
             }
+        } else {
+            self.waker().steady().note(present.clock, present.at, None);
+        }
+        if let Some(jump) = jump {
+            tracing::warn!(seconds = jump / 1_000_000, "the clock was set; waits for some time go on as before");
         }
         *seen = present;
         (jump.is_some(), present.clock)
@@ -121,11 +138,12 @@ impl Host {
                 for ticket in due.tickets {
                     self.enqueue_ticket(ticket, true).await;
                 }
+                self.outage().note_success();
                 if is_full { Some(now) } else { due.next }
             }
             Err(flowhost_store::Error::Closed) => None,
             Err(error) => {
-                tracing::error!(%error, "executions whose time has come could not be claimed; it is tried again");
+                self.outage().begins(&error);
                 Some(now.saturating_add(TICK))
             }
         }
@@ -166,7 +184,7 @@ async fn wake(host: WeakHost, waker: Waker) {
         if is_set || leased.elapsed() >= LEASE / 3 {
             leased = Instant::now();
             if let Err(error) = host.store().hold_lease(Some(host.owner_id()), host.lease_end()).await {
-                tracing::warn!(%error, "the lease could not be extended; it is tried again");
+                host.outage().begins(&error);
             }
         }
         if waker.0.next.load(Ordering::Relaxed) <= now.0 {
@@ -196,7 +214,7 @@ async fn look_at_development(host: WeakHost) {
             return;
         }
         if let Err(error) = host.pause_inactive().await {
-            tracing::warn!(%error, "waiting executions in development mode could not be looked at; it is tried again");
+            host.outage().begins(&error);
         }
     }
 }

@@ -367,17 +367,22 @@ impl Host {
                     Err(Problem::new(code, detail).with_execution(execution))
                 }
             },
-            Ok(Ok(Err(problem))) => Err(problem.with_execution(live.execution())),
+            Ok(Ok(Err(problem))) => Err(live.named_in(problem)),
             Ok(Err(_)) if self.refuse_if_draining().is_err() => {
-                let detail = "the host is about to stop; the execution goes on after its next start";
-                Err(Problem::new(Code::HostDraining, detail).with_execution(live.execution()))
+                let detail = if live.is_kept() {
+                    "the host is about to stop; the execution goes on after its next start"
+                } else {
+                    "the host is about to stop; the execution was not kept"
+                };
+                Err(live.named_in(Problem::new(Code::HostDraining, detail)))
             }
             // The task is gone without an answer: it panicked.
-            Ok(Err(_)) => Err(Problem::host(format!("the task of execution {} ended without an answer", live.id))
-                .with_execution(live.execution())),
+            Ok(Err(_)) => {
+                let problem = Problem::host(format!("the task of execution {} ended without an answer", live.id));
+                Err(live.named_in(problem))
+            }
             Err(_) => {
-                let execution =
-                    self.record_running(live).await.map_err(|problem| problem.with_execution(live.execution()))?;
+                let execution = self.record_running(live).await.map_err(|problem| live.named_in(problem))?;
                 let detail = format!("the execution did not end within {} ms and goes on", limit.as_millis());
                 Err(Problem::new(Code::WebhookWaitLimit, detail).with_execution(execution))
             }

@@ -39,7 +39,7 @@ async fn host(unload: Duration) -> (Fixture, Arc<SetClock>) {
     let budget = Budget { handles: 1_000, ..limits().budget };
     let limits = Limits { unload, budget, ..limits() };
     let host = Host::builder().data(folder.path()).limits(limits).clock(clock.clone()).build().await.unwrap();
-    for guest in ["nap", "parent", "wait-forever"] {
+    for guest in ["nap", "parent", "wait-forever", "messages", "locks", "hello"] {
         host.deploy(guest, component(guest)).await.unwrap();
     }
     (Fixture { host, folder }, clock)
@@ -86,6 +86,104 @@ async fn waits_stay_as_long(unload: Duration, by: i64, set_when: fn(&Execution) 
     for (began, id) in waiting {
         until_ended(&fixture, id).await;
         assert!(began.elapsed() >= whole, "it waited for {:?} only", began.elapsed());
+    }
+}
+
+/// Half an hour, in milliseconds: less than the clock is set by.
+const HALF_AN_HOUR: u64 = 1_800_000;
+
+/// Asks for an answer with this timeout.
+fn asking(timeout_ms: u64) -> Value {
+    let send = json!({ "op": "send", "subject": "Really?" });
+    json!({ "ops": [send, { "op": "wait", "message": 0, "timeout_ms": timeout_ms }] })
+}
+
+fn database(fixture: &Fixture) -> Connection {
+    Connection::open(fixture.folder.path().join("flowhost.sqlite3")).unwrap()
+}
+
+/// Answers the one message that is open.
+async fn answer(fixture: &Fixture) {
+    let id: [u8; 16] = database(fixture).query_one("SELECT message FROM open_message", [], |row| row.get(0)).unwrap();
+    let (host, id) = (&fixture.host, RecordId::from_bytes(id));
+    host.respond_to_message(&host.admin(), id, b"true").await.unwrap();
+}
+
+/// Waits until the host has noticed that the clock was set.
+async fn until_noticed(fixture: &Fixture) {
+    let data = database(fixture);
+    let is_noticed = "SELECT EXISTS (SELECT 1 FROM host_value WHERE name = 'clock-shifted-us')";
+    while !data.query_one(is_noticed, [], |row| row.get::<_, bool>(0)).unwrap() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn results(ended: &Execution) -> Value {
+    let outputs: Value = serde_json::from_str(ended.output_value.get()).unwrap();
+    outputs["results"].clone()
+}
+
+#[tokio::test]
+async fn answer_in_time_is_no_timeout_when_the_clock_is_set() {
+    for unload in [LONG, Duration::from_millis(1)] {
+        let (fixture, clock) = host(unload).await;
+        let id = fixture.host.call_async("messages", asking(HALF_AN_HOUR)).await.unwrap();
+        until(&fixture, id, if unload == LONG { waits } else { is_unloaded }).await;
+        clock.set(HOUR);
+        answer(&fixture).await;
+        assert_eq!(results(&until_ended(&fixture, id).await)[1]["ok"], true);
+    }
+}
+
+#[tokio::test]
+async fn child_that_ends_in_time_is_no_timeout_when_the_clock_is_set() {
+    for unload in [LONG, Duration::from_millis(1)] {
+        let (fixture, clock) = host(unload).await;
+        let child = json!({ "flow": "messages", "input": asking(HALF_AN_HOUR) });
+        let wait = json!({ "children": [child], "when": "ALL_ENDED", "timeout_ms": HALF_AN_HOUR });
+        let id = fixture.host.call_async("parent", wait).await.unwrap();
+        until(&fixture, id, if unload == LONG { waits } else { is_unloaded }).await;
+        while database(&fixture).query_one("SELECT COUNT(*) FROM open_message", [], |row| row.get::<_, i64>(0)).unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+        clock.set(HOUR);
+        answer(&fixture).await;
+        until_ended(&fixture, id).await;
+    }
+}
+
+#[tokio::test]
+async fn lock_released_in_time_is_no_timeout_when_the_clock_is_set() {
+    for unload in [LONG, Duration::from_millis(1)] {
+        let (fixture, clock) = host(unload).await;
+        let hold = json!({ "ops": [{ "op": "acquire", "name": "a" }, { "op": "sleep", "ms": 86_400_000_u64 }] });
+        let holder = fixture.host.call_async("locks", hold).await.unwrap();
+        until(&fixture, holder, waits).await;
+        let want = json!({ "ops": [{ "op": "acquire", "name": "a", "timeout_ms": HALF_AN_HOUR }] });
+        let id = fixture.host.call_async("locks", want).await.unwrap();
+        until(&fixture, id, if unload == LONG { waits } else { is_unloaded }).await;
+        clock.set(HOUR);
+        fixture.cancel(holder).await;
+        assert_eq!(results(&until_ended(&fixture, id).await)[0], json!({ "ok": null }));
+    }
+}
+
+#[tokio::test]
+async fn wait_goes_on_with_what_is_left_after_a_restart() {
+    for (unload, by) in [(LONG, HOUR), (LONG, -HOUR), (Duration::from_millis(1), HOUR)] {
+        let (fixture, clock) = host(unload).await;
+        let id = fixture.host.call_async("messages", asking(HALF_AN_HOUR)).await.unwrap();
+        until(&fixture, id, if unload == LONG { waits } else { is_unloaded }).await;
+        clock.set(by);
+        until_noticed(&fixture).await;
+        let limits = fixture.host.limits().clone();
+        fixture.host.shutdown_within(Duration::ZERO).await;
+        let Fixture { folder, .. } = fixture;
+        let host = Host::builder().data(folder.path()).limits(limits).clock(clock.clone()).build().await.unwrap();
+        let fixture = Fixture { host, folder };
+        until(&fixture, id, waits).await;
+        answer(&fixture).await;
+        assert_eq!(results(&until_ended(&fixture, id).await)[1]["ok"], true);
     }
 }
 

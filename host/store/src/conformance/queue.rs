@@ -150,3 +150,48 @@ pub async fn a_paused_execution_is_resumed_once(store: &dyn Store) {
     }
     assert!(matches!(store.resume_execution(owner, RecordId::new()).await, Err(Error::NotFound)));
 }
+
+/// Those in its queue and those that it runs: not what waits in the store, is paused, has ended, or is another's.
+pub async fn owned_executions_are_those_that_have_not_ended(store: &dyn Store) {
+    let (own, other) = (owner(store).await, owner(store).await);
+    let runs = running(store, own).await;
+    queued(store, Priority::Normal).await;
+    let claimed = store.claim_executions(own, 1).await.unwrap()[0].id;
+    queued(store, Priority::Normal).await;
+    running(store, other).await;
+    let waits = running(store, own).await;
+    assert!(!store.suspend_execution(suspension(&waits, None)).await.unwrap());
+    let over = running(store, own).await;
+    store.end_execution(ended(&over, Status::EndedSuccess), Vec::new(), true).await.unwrap();
+    let mut expected = [runs.execution.id, claimed];
+    let mut owned = store.owned_executions(own).await.unwrap();
+    expected.sort();
+    owned.sort();
+    assert_eq!(owned, expected);
+}
+
+/// What ran is another attempt; what had not begun is the same. Neither is taken from another owner.
+pub async fn a_lost_execution_is_retaken_by_its_owner(store: &dyn Store) {
+    let (own, other) = (owner(store).await, owner(store).await);
+    let runs = running(store, own).await;
+    let id = runs.execution.id;
+    assert!(matches!(store.retake_execution(other, id).await, Err(Error::NotFound)));
+    assert_eq!(store.retake_execution(own, id).await.unwrap(), Some(ticket(&runs)));
+    let found = store.load_execution(id).await.unwrap();
+    assert_same(&found.execution, &Execution { status: Status::Scheduled, attempt: 2, ..runs.execution.clone() });
+    assert_eq!(found.owner, Some(own));
+    assert_eq!(store.retake_execution(own, id).await.unwrap(), Some(ticket(&runs)));
+    assert_eq!(store.load_execution(id).await.unwrap().execution.attempt, 2);
+
+    let lost = Execution { is_durable: false, ..execution(Status::Running) };
+    store.insert_execution(ExecutionRow { owner: Some(own), ..row(lost.clone()) }).await.unwrap();
+    assert_eq!(store.retake_execution(own, lost.id).await.unwrap(), None);
+    assert_same(&store.execution(lost.id).await.unwrap().unwrap(), &lost);
+
+    let waits = running(store, own).await;
+    assert!(!store.suspend_execution(suspension(&waits, None)).await.unwrap());
+    store.end_execution(ended(&runs, Status::EndedSuccess), Vec::new(), true).await.unwrap();
+    for id in [waits.execution.id, id, RecordId::new()] {
+        assert!(matches!(store.retake_execution(own, id).await, Err(Error::NotFound)));
+    }
+}

@@ -1,9 +1,9 @@
 //! What former owners left behind.
 
-use flowhost_model::{Execution, LogLevel, LogSource, RecordId, Status, Timestamp};
+use flowhost_model::{Execution, JournalEntry, LogLevel, LogSource, RecordId, Status, Timestamp};
 
 use super::{assert_same, child, execution, line, owner, row, running, status, suspension};
-use crate::{Awaits, Error, ExecutionRow, ReturnWhen, Store};
+use crate::{Awaits, Error, ExecutionRow, JournalWrite, ReturnWhen, Store, Write};
 
 /// Durable executions are scheduled again, whole and counted up; the others have ended, with the reason.
 pub async fn recovery_schedules_what_is_durable_and_ends_the_rest(store: &dyn Store) {
@@ -162,4 +162,73 @@ pub async fn recovery_schedules_what_is_cancelled_and_would_never_wake(store: &d
         assert_eq!((row.execution.status, row.owner, row.is_cancelled), (Status::Scheduled, None, true));
     }
     assert!(!store.load_execution(detached.execution.id).await.unwrap().is_cancelled);
+}
+
+/// Recovers from a death of the host, and gives the execution to the next one, which has it as `status` when it dies.
+async fn another_death(store: &dyn Store, id: RecordId, status: Status) -> u32 {
+    store.recover(Timestamp(7)).await.unwrap();
+    let own = owner(store).await;
+    let ticket = store.claim_executions(own, 10).await.unwrap().into_iter().find(|ticket| ticket.id == id).unwrap();
+    assert_eq!(store.load_execution(id).await.unwrap().deaths, ticket.deaths);
+    if status == Status::Running {
+        store.set_execution_status(id, status, None).await.unwrap();
+    }
+    ticket.deaths
+}
+
+/// It ends with a code of its own, and its children with it. The count outlives restarts.
+pub async fn recovery_gives_up_after_three_deaths_in_a_row(store: &dyn Store) {
+    let own = owner(store).await;
+    let suspect = running(store, own).await;
+    let id = suspect.execution.id;
+    let offspring = child(store, own, Some(id)).await;
+    assert_eq!(another_death(store, id, Status::Running).await, 1);
+    assert_eq!(another_death(store, id, Status::Running).await, 2);
+    let recovered = store.recover(Timestamp(9)).await.unwrap();
+    assert_eq!((recovered.given_up, recovered.interrupted, recovered.again), (1, 0, 1));
+    let found = store.execution(id).await.unwrap().unwrap();
+    assert_eq!((found.status, found.ended_at), (Status::EndedError, Some(Timestamp(9))));
+    let failure = found.failure.unwrap();
+    assert_eq!((failure.code.as_str(), failure.retryable), ("execution.host-died", false));
+    assert_eq!(found.status_message, Some(failure.message));
+    let last = store.execution_log(id, 0, 10).await.unwrap().pop().unwrap();
+    assert_eq!(last.message, "The host stopped before attempt 3 had ended. It is not run again.");
+    assert!(store.load_execution(offspring.execution.id).await.unwrap().is_cancelled);
+}
+
+/// New entries in its journal, and leaving memory, are progress.
+pub async fn progress_between_deaths_resets_their_count(store: &dyn Store) {
+    let own = owner(store).await;
+    let suspect = running(store, own).await;
+    let id = suspect.execution.id;
+    for first in 0..4 {
+        assert_eq!(another_death(store, id, Status::Running).await, 1);
+        let entry = JournalEntry { at: Timestamp(1), call: "get".to_owned(), digest: [1; 32], result: b"1".to_vec() };
+        let more = JournalWrite { execution: id, begins: None, is_durable: true, first, entries: vec![entry] };
+        store.write(vec![Write::Journal(more)]).await.unwrap();
+        assert_eq!(store.load_execution(id).await.unwrap().deaths, 0);
+    }
+    assert_eq!(another_death(store, id, Status::Running).await, 1);
+    let mut leaves = suspension(&store.load_execution(id).await.unwrap(), None);
+    leaves.row.execution.status = Status::Scheduled;
+    store.suspend_execution(leaves).await.unwrap();
+    assert_eq!(store.load_execution(id).await.unwrap().deaths, 0);
+}
+
+/// What was in the queue may have run when the host died for the first time. From then on its row says when it runs. A stop
+/// in order counts nothing.
+pub async fn recovery_counts_no_death_of_what_had_not_begun(store: &dyn Store) {
+    let own = owner(store).await;
+    let row = ExecutionRow { owner: Some(own), ..row(execution(Status::Scheduled)) };
+    store.insert_execution(row.clone()).await.unwrap();
+    let id = row.execution.id;
+    for _ in 0..4 {
+        assert_eq!(another_death(store, id, Status::Scheduled).await, 1);
+    }
+    store.recover(Timestamp(8)).await.unwrap();
+    let next = owner(store).await;
+    store.claim_executions(next, 10).await.unwrap();
+    store.release_owner(next).await.unwrap();
+    assert_eq!(store.recover(Timestamp(9)).await.unwrap().again, 0);
+    assert_eq!(store.load_execution(id).await.unwrap().deaths, 1);
 }

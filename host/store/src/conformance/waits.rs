@@ -156,6 +156,15 @@ pub async fn relative_times_move_with_the_clock(store: &dyn Store) {
     }
 }
 
+/// Their sum outlives whatever waits.
+pub async fn shifts_of_the_clock_add_up(store: &dyn Store) {
+    assert_eq!(store.shifted().await.unwrap(), 0);
+    for (micros, sum) in [(50, 50), (-150, -100), (i64::MAX, i64::MAX - 100)] {
+        assert_eq!(store.shift_waits(micros).await.unwrap(), sum);
+        assert_eq!(store.shifted().await.unwrap(), sum);
+    }
+}
+
 /// Page by page, with the users whose activity lets them go on.
 pub async fn what_waits_in_development_mode_is_listed(store: &dyn Store) {
     let own = owner(store).await;

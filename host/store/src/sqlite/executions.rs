@@ -374,7 +374,7 @@ pub(super) fn load(connection: &Connection, id: RecordId) -> Result<ExecutionRow
     // The journal is that of the row.
     let transaction = connection.unchecked_transaction()?;
     let mut statement = transaction.prepare_cached(&format!(
-        "SELECT {COLUMNS}, {AGAIN_COLUMNS}, is_cancelled, seq FROM execution WHERE id = ? AND status < 4"
+        "SELECT {COLUMNS}, {AGAIN_COLUMNS}, is_cancelled, deaths, seq FROM execution WHERE id = ? AND status < 4"
     ))?;
     let found = statement.query_row([id.as_bytes()], |row| Ok((row_from_row(row), row.get("seq")?))).optional()?;
     let (row, seq) = found.ok_or(Error::NotFound)?;
@@ -383,8 +383,8 @@ pub(super) fn load(connection: &Connection, id: RecordId) -> Result<ExecutionRow
     Ok(ExecutionRow { journal, log_lines, ..row? })
 }
 
-/// An execution and what it takes to run it, but for its journal and its log, from [`COLUMNS`], [`AGAIN_COLUMNS`] and
-/// `is_cancelled`.
+/// An execution and what it takes to run it, but for its journal and its log, from [`COLUMNS`], [`AGAIN_COLUMNS`],
+/// `is_cancelled` and `deaths`.
 fn row_from_row(row: &Row<'_>) -> Result<ExecutionRow> {
     const FIRST: usize = COLUMN_COUNT;
     let execution = from_row(row)?;
@@ -398,6 +398,7 @@ fn row_from_row(row: &Row<'_>) -> Result<ExecutionRow> {
         concurrency: tickets::concurrency_from_row(row, FIRST + 12)?,
         owner: row.get::<_, Option<_>>(FIRST + 15)?.map(OwnerId),
         is_cancelled: row.get(FIRST + AGAIN_COLUMN_COUNT)?,
+        deaths: row.get(FIRST + AGAIN_COLUMN_COUNT + 1)?,
         journal: Vec::new(),
         log_lines: 0,
         execution,

@@ -10,9 +10,9 @@ use crate::{Error, JournalWrite, Result};
 pub(super) fn write(connection: &Connection, more: &JournalWrite) -> Result<()> {
     let id = more.execution;
     let mut statement =
-        connection.prepare_cached("SELECT seq, is_durable FROM execution WHERE id = ? AND status < 4")?;
-    let found = statement.query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let (seq, is_durable): (i64, bool) = found.ok_or(Error::NotFound)?;
+        connection.prepare_cached("SELECT seq, is_durable, deaths FROM execution WHERE id = ? AND status < 4")?;
+    let found = statement.query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    let (seq, is_durable, deaths): (i64, bool, u32) = found.ok_or(Error::NotFound)?;
     // Only where there is something to change: the row may be large.
     if let Some((started_at, deadline)) = more.begins {
         let mut statement = connection.prepare_cached(
@@ -22,6 +22,10 @@ pub(super) fn write(connection: &Connection, more: &JournalWrite) -> Result<()> 
     } else if is_durable != more.is_durable {
         let mut statement = connection.prepare_cached("UPDATE execution SET is_durable = ?2 WHERE seq = ?1")?;
         statement.execute(params![seq, more.is_durable])?;
+    }
+    // It got further than when the host died.
+    if deaths > 0 && !more.entries.is_empty() {
+        connection.prepare_cached("UPDATE execution SET deaths = 0 WHERE seq = ?")?.execute([seq])?;
     }
     append(connection, seq, id, more.first, &more.entries)
 }

@@ -241,6 +241,14 @@ impl Store for SqliteStore {
         self.writer.write(Extent::Several, move |connection| queue::claim_due(connection, owner, now, limit)).await
     }
 
+    async fn owned_executions(&self, owner: OwnerId) -> Result<Vec<RecordId>> {
+        self.readers.read(move |connection| queue::owned(connection, owner)).await
+    }
+
+    async fn retake_execution(&self, owner: OwnerId, id: RecordId) -> Result<Option<Ticket>> {
+        self.writer.write(Extent::Several, move |connection| queue::retake(connection, owner, id)).await
+    }
+
     async fn waiting_in_development(
         &self,
         after: Option<RecordId>,
@@ -249,8 +257,12 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| waits::in_development(connection, after, limit)).await
     }
 
-    async fn shift_waits(&self, micros: i64) -> Result<()> {
-        self.writer.write(Extent::Statement, move |connection| waits::shift(connection, micros)).await
+    async fn shift_waits(&self, micros: i64) -> Result<i64> {
+        self.writer.write(Extent::Several, move |connection| waits::shift(connection, micros)).await
+    }
+
+    async fn shifted(&self) -> Result<i64> {
+        self.readers.read(waits::shifted).await
     }
 
     async fn load_execution(&self, id: RecordId) -> Result<ExecutionRow> {

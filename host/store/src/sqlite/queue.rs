@@ -37,6 +37,33 @@ pub(super) fn claim_due(connection: &Connection, owner: OwnerId, now: Timestamp,
     Ok(Due { tickets, next: waits::next_wake(connection)? })
 }
 
+/// The executions that an owner has and that have not ended.
+pub(super) fn owned(connection: &Connection, owner: OwnerId) -> Result<Vec<RecordId>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM execution INDEXED BY execution_by_owner WHERE owner = ? AND owner IS NOT NULL AND status < 3",
+    )?;
+    let ids = statement.query_map([owner.0], |row| row.get(0).map(RecordId::from_bytes))?;
+    Ok(ids.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Schedules a durable execution of an owner anew; none where it is not durable.
+pub(super) fn retake(connection: &Connection, owner: OwnerId, id: RecordId) -> Result<Option<Ticket>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, is_durable FROM execution WHERE id = ? AND owner = ? AND status < 3",
+    )?;
+    let found = statement.query_row(params![id.as_bytes(), owner.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (seq, is_durable): (i64, bool) = found.ok_or(Error::NotFound)?;
+    if !is_durable {
+        return Ok(None);
+    }
+    waits::forget(connection, seq)?;
+    let mut statement = connection.prepare_cached(&format!(
+        "UPDATE execution SET attempt = attempt + (status = 1), status = 0, wake_at = NULL WHERE seq = ? RETURNING {}",
+        tickets::COLUMNS
+    ))?;
+    statement.query_row([seq], |row| Ok(tickets::from_row(row)))?.map(Some)
+}
+
 /// The tickets of executions with the numbers of their rows.
 fn find(connection: &Connection, rest: &str, parameters: impl Params) -> Result<Vec<(i64, Ticket)>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {}, seq {rest}", tickets::COLUMNS))?;

@@ -6,12 +6,18 @@ use rusqlite::{Connection, params};
 use super::execution_log::{level_number, source_number};
 use super::executions::{DROP_AGAIN, settle, status_number};
 use super::{owners, waits};
-use crate::{Error, Recovered, Result};
+use crate::{DEATHS_LIMIT, Error, Recovered, Result};
 
 const INTERRUPTED: &str = "The host stopped before the execution had ended.";
 
+/// The code of an execution that is not run again, since the host died with it too often.
+const HOST_DIED: &str = "execution.host-died";
+
 /// What somebody owned. What is paused has the number 3, what has ended has greater ones.
-const OWNED: &str = "INDEXED BY execution_by_owner WHERE owner IS NOT NULL AND status < 3";
+const OWNED: &str = "owner IS NOT NULL AND status < 3";
+
+/// The index that has nothing else.
+const OWNED_BY_INDEX: &str = "INDEXED BY execution_by_owner";
 
 /// Ends what cannot run again, and schedules what can, for whoever claims it. Both get a line in their log. All owners are
 /// gone then: who has the folder's lock knows that none of them lives.
@@ -21,21 +27,35 @@ pub(super) fn recover(connection: &Connection, now: Timestamp) -> Result<Recover
         "UPDATE execution INDEXED BY execution_by_status SET owner = 0 WHERE status = 1 AND owner IS NULL",
         [],
     )?;
+    // A row says `RUNNING` after a second of running, or at its first change. Once the host has died with an execution, it says
+    // so before the execution begins: what is still `SCHEDULED` then had no part in it.
+    connection.execute(
+        &format!(
+            "UPDATE execution {OWNED_BY_INDEX} SET deaths = CASE WHEN status = 1 THEN deaths + 1 ELSE MAX(deaths, 1) END
+             WHERE {OWNED} AND is_durable"
+        ),
+        [],
+    )?;
     connection.execute(
         &format!(
             "INSERT INTO execution_log (execution, line, at, level, source, message)
              SELECT seq, (SELECT COALESCE(MAX(line) + 1, 0) FROM execution_log WHERE execution = seq), ?1, ?2, ?3,
-                 CASE WHEN is_durable
+                 CASE WHEN is_durable AND deaths < {DEATHS_LIMIT}
                      THEN 'The host stopped before attempt ' || attempt || ' had ended. It is run again.'
+                     WHEN is_durable
+                     THEN 'The host stopped before attempt ' || attempt || ' had ended. It is not run again.'
                      ELSE '{INTERRUPTED}' END
-             FROM execution {OWNED}"
+             FROM execution {OWNED_BY_INDEX} WHERE {OWNED}"
         ),
         params![now.0, level_number(LogLevel::Warn), source_number(LogSource::Host)],
     )?;
-    let interrupted = interrupt(connection, now)?;
+    let interrupted = end(connection, now, "NOT is_durable", &interrupted())?;
+    let given_up = end(connection, now, &format!("deaths >= {DEATHS_LIMIT}"), &host_died())?;
     let again = connection.execute(
-        "UPDATE execution INDEXED BY execution_by_owner
-         SET status = ?1, attempt = attempt + 1, owner = NULL, wake_at = NULL WHERE owner IS NOT NULL AND status < 3",
+        &format!(
+            "UPDATE execution {OWNED_BY_INDEX} SET status = ?1, attempt = attempt + 1, owner = NULL, wake_at = NULL
+             WHERE {OWNED}"
+        ),
         [status_number(Status::Scheduled)],
     )?;
     schedule_cancelled(connection)?;
@@ -44,31 +64,40 @@ pub(super) fn recover(connection: &Connection, now: Timestamp) -> Result<Recover
     Ok(Recovered {
         again: again as u64,
         interrupted,
+        given_up,
         paused: paused_of.iter().map(|(_, count)| count).sum(),
         paused_of,
         waiting: count(connection, Status::Waiting)?,
     })
 }
 
-/// Ends what is not durable; gives how many that are.
-fn interrupt(connection: &Connection, now: Timestamp) -> Result<u64> {
-    let failure = Failure {
-        code: "execution.interrupted".to_owned(),
-        message: INTERRUPTED.to_owned(),
-        flow_code: None,
-        details: None,
-        retryable: true,
-        trace: None,
-    };
-    let failure = serde_json::to_string(&failure).map_err(|error| Error::Damaged(error.to_string()))?;
+fn failure(code: &str, message: String, retryable: bool) -> Failure {
+    Failure { code: code.to_owned(), message, flow_code: None, details: None, retryable, trace: None }
+}
+
+fn interrupted() -> Failure {
+    failure("execution.interrupted", INTERRUPTED.to_owned(), true)
+}
+
+fn host_died() -> Failure {
+    let message = format!(
+        "The host died {DEATHS_LIMIT} times in a row while the execution ran, so it is not run again. It may be what ends the \
+         host; start it anew with `rerun` once the reason is known."
+    );
+    failure(HOST_DIED, message, false)
+}
+
+/// Ends what somebody owned and meets the condition; gives how many that are.
+fn end(connection: &Connection, now: Timestamp, condition: &str, failure: &Failure) -> Result<u64> {
+    let json = serde_json::to_string(failure).map_err(|error| Error::Damaged(error.to_string()))?;
     let mut statement = connection.prepare(&format!(
-        "UPDATE execution INDEXED BY execution_by_owner
+        "UPDATE execution {OWNED_BY_INDEX}
          SET status = ?1, status_message = ?2, failure = ?3, ended_at = ?4, wake_at = NULL, {}
-         WHERE owner IS NOT NULL AND status < 3 AND NOT is_durable RETURNING seq, id",
+         WHERE {OWNED} AND {condition} RETURNING seq, id",
         *DROP_AGAIN
     ))?;
     let status = Status::EndedError;
-    let parameters = params![status_number(status), INTERRUPTED, failure, now.0];
+    let parameters = params![status_number(status), failure.message, json, now.0];
     let ended = statement.query_map(parameters, |row| Ok((row.get(0)?, RecordId::from_bytes(row.get(1)?))))?;
     let ended: Vec<(i64, RecordId)> = ended.collect::<rusqlite::Result<_>>()?;
     for (seq, id) in &ended {

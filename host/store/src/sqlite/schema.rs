@@ -18,6 +18,7 @@ const STEPS: &[(&str, Option<Hook>)] = &[
     (include_str!("../../migrations/05-metadata.sql"), None),
     (include_str!("../../migrations/06-names-of-projects.sql"), None),
     (include_str!("../../migrations/07-requests.sql"), None),
+    (include_str!("../../migrations/08-deaths.sql"), None),
 ];
 
 /// The newest version of the tables that this program knows.

@@ -60,7 +60,7 @@ fn update(connection: &Connection, seq: i64, row: &ExecutionRow, wake_is_relativ
     let mut statement = connection.prepare_cached(
         "UPDATE execution SET status = ?2, status_message = ?3, output_value = ?4, is_durable = ?5, attempt = ?6,
              started_at = ?7, deadline = ?8, wake_at = ?9, wake_is_relative = ?10, queue_wait_us = ?11, run_time_us = ?12,
-             is_productive = ?13, owner = ?14
+             is_productive = ?13, owner = ?14, deaths = 0
          WHERE seq = ?1",
     )?;
     statement.execute(params![

@@ -8,7 +8,8 @@ use crate::{Result, Ticket};
 
 /// The columns of a ticket in the order of [`from_row`].
 pub(super) const COLUMNS: &str =
-    "id, flow_id, webhook_id, priority, concurrency_key, concurrency_limit, concurrency_project, is_productive, user_id";
+    "id, flow_id, webhook_id, priority, concurrency_key, concurrency_limit, concurrency_project, is_productive, user_id, \
+     deaths";
 
 /// A ticket, from [`COLUMNS`].
 pub(super) fn from_row(row: &Row<'_>) -> Result<Ticket> {
@@ -22,6 +23,7 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Ticket> {
         concurrency: concurrency_from_row(row, 4)?,
         is_productive: row.get(7)?,
         user_id: record_id(8)?,
+        deaths: row.get(9)?,
     })
 }
 

@@ -4,7 +4,7 @@ use flowhost_model::{RecordId, Status, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::executions::FIRST_ENDED;
-use super::{executions, locks, messages, queue};
+use super::{executions, host_values, locks, messages, queue};
 use crate::{Awaits, Error, OwnerId, Result, ReturnWhen, Ticket};
 
 const RETURN_WHEN: [ReturnWhen; 3] = [ReturnWhen::AllEnded, ReturnWhen::AllSucceeded, ReturnWhen::FirstEnded];
@@ -129,14 +129,27 @@ pub(super) fn next_wake(connection: &Connection) -> Result<Option<Timestamp>> {
     Ok(statement.query_row([], |row| row.get(0)).optional()?.map(Timestamp))
 }
 
-/// Moves the times of those who wait for some time.
-pub(super) fn shift(connection: &Connection, micros: i64) -> Result<()> {
+/// The name of the host's value that says by how much times were moved so far.
+const SHIFTED: &str = "clock-shifted-us";
+
+/// By how many microseconds times were moved so far.
+pub(super) fn shifted(connection: &Connection) -> Result<i64> {
+    let Some(kept) = host_values::host_value(connection, SHIFTED)? else { return Ok(0) };
+    kept.try_into().map(i64::from_le_bytes).map_err(|_| Error::Damaged(format!("the host's value {SHIFTED}")))
+}
+
+/// Moves the times of those who wait for some time; gives by how much they were moved so far.
+pub(super) fn shift(connection: &Connection, micros: i64) -> Result<i64> {
+    let shifted = shifted(connection)?.saturating_add(micros);
+    connection
+        .prepare_cached("INSERT INTO host_value (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2")?
+        .execute(params![SHIFTED, shifted.to_le_bytes()])?;
     connection.execute(
         "UPDATE execution INDEXED BY execution_by_wake SET wake_at = wake_at + ?
          WHERE status = 2 AND owner IS NULL AND wake_at IS NOT NULL AND wake_is_relative AND wake_at < 4611686018427387904",
         [micros],
     )?;
-    Ok(())
+    Ok(shifted)
 }
 
 /// Executions in development mode that wait, with their users.

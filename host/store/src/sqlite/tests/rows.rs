@@ -19,6 +19,7 @@ pub(super) fn running(owner: OwnerId) -> ExecutionRow {
         is_cancelled: false,
         journal: Vec::new(),
         log_lines: 0,
+        deaths: 0,
     }
 }
 
