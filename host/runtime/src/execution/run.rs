@@ -36,6 +36,9 @@ fn is_settled(error: &flowhost_store::Error) -> bool {
     matches!(error, flowhost_store::Error::NotFound | flowhost_store::Error::Conflict | flowhost_store::Error::Closed)
 }
 
+/// How long after the host had no memory for an execution it is run again.
+const MEMORY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// What an execution holds while it is in memory, beside its slot.
 pub(crate) struct Held {
     pub(crate) registered: Registered,
@@ -136,7 +139,7 @@ impl Host {
             Run::Left(leaving) => self.leave(&live, leaving, held).await,
             Run::Postponed(leaving) => {
                 self.leave(&live, leaving, held).await;
-                self.claim_after(TRY_AGAIN_AFTER);
+                self.claim_after(MEMORY_AGAIN_AFTER);
             }
             Run::Superseded => drop(held),
         }
