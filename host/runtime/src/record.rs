@@ -18,8 +18,8 @@ mod state;
 mod view;
 mod webhooks;
 
-pub use list::{List, ListRequest};
 pub(crate) use list::one_of;
+pub use list::{List, ListRequest};
 pub use secrets::Resealed;
 pub use service::{Deletion, RecordView};
 

@@ -45,7 +45,10 @@ fn costly_lists_end_while_others_are_served() {
             list.join().unwrap().problem(422, "request.too-costly");
         }
     });
-    assert_eq!(items(&person.read("setting?filter=%7B%22field%22:%22name%22,%22value%22:%22long-7%22%7D").ok()).len(), 1);
+    assert_eq!(
+        items(&person.read("setting?filter=%7B%22field%22:%22name%22,%22value%22:%22long-7%22%7D").ok()).len(),
+        1
+    );
 }
 
 #[test]
@@ -77,10 +80,16 @@ fn text_of_a_record_has_a_limit() {
     let host = Host::shared();
     let setting = json!({ "name": "text-limit", "value": 1, "description": "a".repeat(LONG_TEXT) });
     host.create("setting", &setting).ok();
-    for (member, text) in [("description", "a".repeat(LONG_TEXT + 1)), ("commit_message", "ä".repeat(LONG_TEXT / 2 + 1))] {
-        let problem = host.change("setting/text-limit?by=name", &json!({ member: text })).problem(422, "record.invalid");
+    for (member, text) in
+        [("description", "a".repeat(LONG_TEXT + 1)), ("commit_message", "ä".repeat(LONG_TEXT / 2 + 1))]
+    {
+        let problem =
+            host.change("setting/text-limit?by=name", &json!({ member: text })).problem(422, "record.invalid");
         let detail = text_of(&problem);
-        assert!(detail.starts_with(&format!("`{member}`: has ")) && detail.ends_with("at most 65536 are allowed"), "{detail}");
+        assert!(
+            detail.starts_with(&format!("`{member}`: has ")) && detail.ends_with("at most 65536 are allowed"),
+            "{detail}"
+        );
     }
 }
 

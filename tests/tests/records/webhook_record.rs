@@ -50,7 +50,6 @@ fn assert_read_only(host: &Host, webhook: &Webhook, property: &str, other: &Valu
     assert!(detail.contains(&format!("`{property}`: is set by the host")), "{detail}");
 }
 
-
 /// A webhook that may have one execution, and has one that goes on until it is cancelled.
 #[test]
 fn webhook_counts_what_runs_across_changes_and_restarts() {

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::client::{Answer, Client, Connection, address, parsed};
 use super::EVERYTHING;
+use crate::client::{Answer, Client, Connection, address, parsed};
 use crate::failure::{Exit, Failure};
 
 /// What to do with the trash.

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use data_encoding::BASE64URL_NOPAD;
 use flowhost_model::{
-    Access, Comparison, Filter, Kind, NAME_LIMIT, ORDERED_CHARACTERS, Operation, Order, RecordId, RecordType, definition,
-    is_shared,
+    Access, Comparison, Filter, Kind, NAME_LIMIT, ORDERED_CHARACTERS, Operation, Order, RecordId, RecordType,
+    definition, is_shared,
 };
 use flowhost_store::{RecordPage, RecordQuery, Trash};
 use serde_json::{Map, Value, json};

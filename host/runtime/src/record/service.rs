@@ -1,8 +1,6 @@
 //! Create, read, update, trash, restore, delete.
 
-use flowhost_model::{
-    Comparison, Filter, Meta, Operation, RecordId, RecordType, TypeDefinition, definition,
-};
+use flowhost_model::{Comparison, Filter, Meta, Operation, RecordId, RecordType, TypeDefinition, definition};
 use flowhost_store::{Expected, FileContent, HistoryEntry, RecordQuery, RecordWrite, StoredRecord, Trash, Write};
 use serde_json::{Map, Value};
 

@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 use crate::answer;
 
 use parameter::{
-    commit_message, common_parameters, flag, id_parameters, list_parameters, page_parameters, parameter, plain, trash_parameter,
+    commit_message, common_parameters, flag, id_parameters, list_parameters, page_parameters, parameter, plain,
+    trash_parameter,
 };
 use schema::{reference, schema_name, schemas};
 

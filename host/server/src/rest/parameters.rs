@@ -162,22 +162,12 @@ impl Parameters {
     }
 
     /// The answer that is a page of records, which have what the list was asked for.
-    pub(crate) fn page<M: Serialize>(
-        &self,
-        record_type: RecordType,
-        page: List<M>,
-        path_and_query: &str,
-    ) -> Response {
+    pub(crate) fn page<M: Serialize>(&self, record_type: RecordType, page: List<M>, path_and_query: &str) -> Response {
         self.paged(definition(record_type).path, page, path_and_query)
     }
 
     /// The answer that is a page of what has this name.
-    pub(crate) fn paged<M: Serialize>(
-        &self,
-        name: &str,
-        page: List<M>,
-        path_and_query: &str,
-    ) -> Response {
+    pub(crate) fn paged<M: Serialize>(&self, name: &str, page: List<M>, path_and_query: &str) -> Response {
         let mut answer = self.content(name, page.items, page.next.as_deref());
         if let Some(link) = page.next.and_then(|next| next_link(path_and_query, &next)) {
             answer.headers_mut().insert(LINK, link);

@@ -330,9 +330,10 @@ pub(super) fn columns(parts: ExecutionParts) -> String {
         (parts.output, "output_value", "'{}' AS output_value"),
         (parts.failure, "failure", "NULL AS failure"),
     ];
-    left_out.into_iter().filter(|(is_read, ..)| !is_read).fold(COLUMNS.to_owned(), |columns, (_, column, in_its_place)| {
-        columns.replace(column, in_its_place)
-    })
+    left_out
+        .into_iter()
+        .filter(|(is_read, ..)| !is_read)
+        .fold(COLUMNS.to_owned(), |columns, (_, column, in_its_place)| columns.replace(column, in_its_place))
 }
 
 /// How many bytes an execution has, from [`COLUMNS`], but for what is small in each.

@@ -108,8 +108,8 @@ pub(super) fn release_all(
     at: Timestamp,
     owner: Option<OwnerId>,
 ) -> Result<(Vec<LockKey>, Vec<Ticket>)> {
-    let mut statement =
-        connection.prepare_cached("SELECT name, event, project FROM lock WHERE execution = ? ORDER BY name, project")?;
+    let mut statement = connection
+        .prepare_cached("SELECT name, event, project FROM lock WHERE execution = ? ORDER BY name, project")?;
     let held = statement.query_and_then([seq], |row| {
         let key = LockKey { project_id: project_from_row(row, 2)?, name: row.get(0)? };
         Ok((key, RecordId::from_bytes(row.get(1)?)))
@@ -148,8 +148,8 @@ fn hand_over(
 
 /// What names the release of a lock that another holds than the execution in row `seq`.
 pub(super) fn event(connection: &Connection, key: &LockKey, seq: Option<i64>) -> Result<Option<RecordId>> {
-    let mut statement = connection
-        .prepare_cached("SELECT event FROM lock WHERE name = ? AND project = ? AND execution IS NOT ?")?;
+    let mut statement =
+        connection.prepare_cached("SELECT event FROM lock WHERE name = ? AND project = ? AND execution IS NOT ?")?;
     let parameters = params![key.name, project(key), seq];
     Ok(statement.query_row(parameters, |row| row.get(0)).optional()?.map(RecordId::from_bytes))
 }

@@ -323,7 +323,8 @@ impl Worker {
                         self.health.failed(&error);
                         self.is_failing = true;
                     }
-                    _ if has_changed => {
+                    // What was rolled back counts as changed, too.
+                    _ if has_changed && *kept > 0 => {
                         self.health.kept();
                         self.is_failing = false;
                     }

@@ -123,14 +123,18 @@ async fn names_of_locks_and_keys_become_those_of_projects() {
     let store = open(folder.path());
     let key = |project_id, name: &str| LockKey { project_id, name: name.to_owned() };
     for (key, holder) in [(key(Some(here), "a"), ids[0]), (key(None, "b"), ids[3])] {
-        assert_eq!(store.lock(&key).await.unwrap().map(|lock| (lock.execution, lock.since)), Some((holder, Timestamp(6))));
+        assert_eq!(
+            store.lock(&key).await.unwrap().map(|lock| (lock.execution, lock.since)),
+            Some((holder, Timestamp(6)))
+        );
     }
     // One of another project has nothing to wait for.
     let status = async |id| store.execution(id).await.unwrap().unwrap().status;
     assert_eq!((status(ids[1]).await, status(ids[2]).await), (Status::Waiting, Status::Scheduled));
     let owner = store.hold_lease(None, Timestamp(9)).await.unwrap();
     let claimed = store.claim_executions(owner, 10).await.unwrap();
-    let projects: Vec<_> = claimed.iter().map(|ticket| (ticket.id, ticket.concurrency.as_ref().unwrap().project_id)).collect();
+    let projects: Vec<_> =
+        claimed.iter().map(|ticket| (ticket.id, ticket.concurrency.as_ref().unwrap().project_id)).collect();
     assert_eq!(projects, [(ids[2], Some(there))]);
     let release = Write::ReleaseLock { key: key(Some(here), "a"), execution: ids[0], at: Timestamp(7) };
     store.write(vec![release]).await.unwrap();
