@@ -135,7 +135,7 @@ mod tests {
     fn former(name: &str, flow: &str) -> StoredRecord {
         let setting =
             Setting { value: json!({ "flow_name": flow, "user_name": "u" }), key_digest: None, flow_id: None };
-        let mut stored = StoredRecord::from_record(&Record::new(name, None, setting).unwrap()).unwrap();
+        let mut stored = StoredRecord::from_record(&Record::new(name, None, setting, Timestamp(0)).unwrap()).unwrap();
         let mut body = members_of(&stored.body).unwrap();
         body.shift_remove(BOUND);
         stored.body = Value::Object(body).to_string();
@@ -150,7 +150,7 @@ mod tests {
     async fn former_webhooks_are_bound_once_to_what_they_ran() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
-        let flow = |name: &str| StoredRecord::from_record(&Record::new(name, None, Flow::default()).unwrap()).unwrap();
+        let flow = |name: &str| StoredRecord::from_record(&Record::new(name, None, Flow::default(), Timestamp(0)).unwrap()).unwrap();
         let early = kept(&store, flow("early")).await;
         let mut webhooks = Vec::new();
         // More than a page has.

@@ -331,7 +331,7 @@ fn members(value: Value) -> Map<String, Value> {
 
 async fn login(host: &Host, password: &str) -> Result<String, Code> {
     let login: Login = serde_json::from_value(json!({ "user_name": "ada", "password": password })).unwrap();
-    host.login(login).await.map(|session| session.token).map_err(|problem| problem.code)
+    host.login(login, None).await.map(|session| session.token).map_err(|problem| problem.code)
 }
 
 #[tokio::test]
