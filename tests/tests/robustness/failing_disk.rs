@@ -8,8 +8,8 @@ use rusqlite::Connection;
 use rustix::io::Errno;
 use serde_json::{Value, json};
 
-/// What a full disk is said in.
-const FULL: &str = "the disk is full";
+/// How a full disk is said in the log, and its end.
+const FULL: &str = "what cannot be kept is refused until there is room";
 const AGAIN: &str = "writes are kept again";
 
 /// The database, not what SQLite keeps beside it.

@@ -252,7 +252,12 @@ fn add_special(paths: &mut Map<String, Value>) {
     add(
         "ready",
         open(
-            get("ready", "Whether new calls are taken and can be kept.", vec![], with_problems(json_answer("They are.", any()), &[])),
+            get(
+                "ready",
+                "Whether new calls are taken and can be kept.",
+                vec![],
+                with_problems(json_answer("They are.", any()), &[]),
+            ),
             "get",
         ),
     );
