@@ -119,7 +119,7 @@ pub(crate) async fn bind_former(store: &dyn Store) -> Result<(), Problem> {
 
 #[cfg(test)]
 mod tests {
-    use flowhost_model::{Flow, Record};
+    use flowhost_model::{Flow, Record, Timestamp};
     use flowhost_store::sqlite::{SqliteOptions, SqliteStore};
 
     use super::*;
