@@ -129,7 +129,7 @@ impl Host {
         Ended { record: self.wait_until(id, "has ended", has_ended) }
     }
 
-    /// The executions of a webhook, newest first.
+    /// The executions of a webhook, newest first, as lists show them.
     pub fn executions_of(&self, webhook: &str) -> Vec<Value> {
         let list = self.read(&format!("execution?webhook={}&limit=1000", escaped(webhook))).ok();
         list.as_array().unwrap().clone()

@@ -96,8 +96,8 @@ pub fn until_unloaded(host: &Host, id: &str) -> Value {
 /// The executions that another has started, in the order of their start.
 pub fn children_of(host: &Host, parent: &str) -> Vec<Value> {
     let filter = format!("%7B%22field%22:%22parent_id%22,%22value%22:%22{parent}%22%7D");
-    let list = host.read(&format!("execution?filter={filter}&order=created_at&limit=1000")).ok();
-    items(&list).clone()
+    let list = host.read(&format!("execution?filter={filter}&order=created_at&limit=1000&fields=id")).ok();
+    items(&list).iter().map(|child| execution(host, text(child, "id"))).collect()
 }
 
 /// The id of the message of an execution.

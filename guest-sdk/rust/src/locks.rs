@@ -1,7 +1,7 @@
 //! Locks on names: of several executions one at a time holds a lock.
 //!
-//! A lock is released when its execution ends, in whatever way, and not before unless the flow does it. All names of the host
-//! are one space. Waiting for a lock survives restarts of the host, costs no memory while it is long, and counts against no
+//! A lock is released when its execution ends, in whatever way, and not before unless the flow does it. Each project has names
+//! of its own. Waiting for a lock survives restarts of the host, costs no memory while it is long, and counts against no
 //! limit.
 //!
 //! ```

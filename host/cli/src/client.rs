@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use ureq::http::{Request, Response};
 use ureq::{Agent, Body};
 
@@ -45,6 +46,8 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// The header `Location`.
     pub(crate) location: Option<String>,
+    /// Where the next page of a list is.
+    next: Option<String>,
 }
 
 /// A connection to one server.
@@ -96,6 +99,25 @@ impl Client {
     /// Reads something.
     pub(crate) fn get(&self, address: &str) -> Result<Answer, Failure> {
         self.send(Request::get(self.url(address)), None)
+    }
+
+    /// Reads a list: so many of its items at most, from as many pages as they take. The body is the list of them.
+    pub(crate) fn list(&self, parts: &[&str], query: &[(&str, &str)], most: u32) -> Result<Answer, Failure> {
+        let limit = most.to_string();
+        let mut answer = self.get(&address(parts, &[query, &[("limit", limit.as_str())]].concat()))?;
+        let mut next = answer.next.take();
+        if next.is_none() {
+            return Ok(answer);
+        }
+        let mut items: Vec<Box<RawValue>> = answer.read()?;
+        while let Some(address) = next.filter(|_| items.len() < most as usize) {
+            let page = self.get(&address)?;
+            items.extend(page.read::<Vec<Box<RawValue>>>()?);
+            next = page.next;
+        }
+        items.truncate(most as usize);
+        let body = serde_json::to_vec(&items).map_err(|error| misunderstood(&error))?;
+        Ok(Answer { body, next: None, ..answer })
     }
 
     /// Sends JSON or other content with a method of the caller's choice.
@@ -158,7 +180,10 @@ fn accepted(answer: Response<Body>) -> Result<Answer, Refused> {
         return Err(Refused::Answer(Failure::from_answer(head.status.as_u16(), &body)));
     }
     let location = head.headers.get("location").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    Ok(Answer { body, location })
+    // `<ADDRESS>; rel="next"`: the server's own form.
+    let link = head.headers.get("link").and_then(|value| value.to_str().ok());
+    let next = link.and_then(|link| link.strip_prefix('<')?.split_once('>')).map(|(address, _)| address.to_owned());
+    Ok(Answer { body, location, next })
 }
 
 impl Answer {

@@ -136,6 +136,7 @@ const NUMBERS: &[Number] = numbers! {
     body_bytes: u64 = limits.body_bytes, 0, BODY_BYTES_CAP;
     data_bytes: optional = limits.data_bytes, 0, 1 << 50;
     file_bytes: u64 = limits.file_bytes, 0, 1 << 30;
+    list_ms: duration = limits.list, 1, LONGEST_MS;
     ticket_ms: duration = limits.ticket, 1_000, LONGEST_MS;
     session_ms: duration = limits.session, 1_000, LONGEST_MS;
     development_ms: duration = limits.development, 0, LONGEST_MS;

@@ -127,7 +127,7 @@ fn told(done: Result<(), Failure>, as_json: bool) -> ExitCode {
 }
 
 /// A list's parameters: as many records as a page has.
-const EVERYTHING: &[(&str, &str)] = &[("limit", "1000")];
+const EVERYTHING: u32 = 1_000;
 
 /// Puts a record into the trash.
 fn to_trash(client: &ApiClient, output: Output, kind: &str, name: &str) -> Result<(), Failure> {

@@ -76,7 +76,7 @@ async fn isolated(program: &Program) -> Result<serde_json::Value, Failure> {
     while samples.wants_more() {
         let began = Instant::now();
         let budget = Budget::default();
-        let log = Arc::new(Log::new(budget.log_bytes));
+        let log = Arc::new(Log::new(budget.log_bytes, Arc::new(SystemClock)));
         let (clock, kept, residence) = (Arc::new(SystemClock), Kept::default(), Arc::new(StaysInMemory));
         let invocation = Invocation { budget, log, seed: [7; 32], slots: Slots::new(), clock, kept, residence };
         let report = program.invoke(invocation, INPUT, std::future::pending()).await;

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flowhost_model::{LogLevel, LogLine, LogSource, RawValue, Timestamp};
+use flowhost_model::{LogLevel, LogLine, LogSource, RawValue};
 
+use crate::Clock;
 use crate::mask::{Mask, Unmasked};
 
 /// What a line costs beside its text: its time, level and source in the store.
@@ -16,6 +17,7 @@ const LINE_OVERHEAD: usize = 32;
 pub struct Log {
     lines: Mutex<Lines>,
     mask: Arc<dyn Mask>,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]
@@ -31,15 +33,15 @@ struct Lines {
 pub struct LogFull;
 
 impl Log {
-    /// An empty log that takes `budget` bytes.
-    pub fn new(budget: usize) -> Self {
-        Self::resumed(budget, 0)
+    /// An empty log that takes `budget` bytes, whose lines have the times of this clock.
+    pub fn new(budget: usize, clock: Arc<dyn Clock>) -> Self {
+        Self::resumed(budget, 0, clock)
     }
 
     /// The log of an execution that is run again: its first `known` lines, which it will write once more, are kept
     /// elsewhere already. They count against the budget.
-    pub fn resumed(budget: usize, known: u64) -> Self {
-        Self { lines: Mutex::new(Lines { kept: Vec::new(), room: budget, known }), mask: Arc::new(Unmasked) }
+    pub fn resumed(budget: usize, known: u64, clock: Arc<dyn Clock>) -> Self {
+        Self { lines: Mutex::new(Lines { kept: Vec::new(), room: budget, known }), mask: Arc::new(Unmasked), clock }
     }
 
     /// The same log, whose lines are masked before they are kept.
@@ -75,14 +77,14 @@ impl Log {
         }
         let message = self.mask.mask(message);
         let fields = fields.map(|fields| self.mask.mask_json(fields));
-        lines.kept.push(LogLine { at: Timestamp::now(), level, source, message, fields });
+        lines.kept.push(LogLine { at: self.clock.now(), level, source, message, fields });
         Ok(())
     }
 
     /// Adds a line of the host's own, whatever is left of the budget: the host says few things, and they explain the rest.
     pub fn write_host(&self, level: LogLevel, message: String) {
         let message = self.mask.mask(message);
-        let line = LogLine { at: Timestamp::now(), level, source: LogSource::Host, message, fields: None };
+        let line = LogLine { at: self.clock.now(), level, source: LogSource::Host, message, fields: None };
         self.lock().kept.push(line);
     }
 
@@ -105,10 +107,11 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SystemClock;
 
     #[test]
     fn a_line_that_does_not_fit_is_refused_and_the_hosts_own_still_fits() {
-        let log = Log::new(LINE_OVERHEAD + 5);
+        let log = Log::new(LINE_OVERHEAD + 5, Arc::new(SystemClock));
         assert!(log.fits(5) && !log.fits(6));
         log.write(LogLevel::Info, LogSource::Flow, "12345".into(), None).unwrap();
         assert!(log.write(LogLevel::Info, LogSource::Flow, "6".into(), None).is_err());
@@ -119,7 +122,7 @@ mod tests {
 
     #[test]
     fn lines_that_are_kept_already_are_not_kept_twice() {
-        let log = Log::resumed(10 * LINE_OVERHEAD, 2);
+        let log = Log::resumed(10 * LINE_OVERHEAD, 2, Arc::new(SystemClock));
         for message in ["1", "2", "3"] {
             log.write(LogLevel::Info, LogSource::Flow, message.into(), None).unwrap();
         }

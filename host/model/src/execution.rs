@@ -109,9 +109,11 @@ pub enum ActorKind {
     PropagatedUser,
 }
 
-/// At most so many executions at once that were started with the same key.
+/// At most so many executions at once that were started with the same key by executions of one project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConcurrencyLimit {
+    /// The project of the execution that chose the key; none for executions of no project.
+    pub project_id: Option<RecordId>,
     /// Chosen by a flow.
     pub key: String,
     /// At least 1. Where executions of one key differ, each is held to its own.

@@ -3,11 +3,16 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Access, Kind, TypeDefinition};
+use crate::{Access, Kind, LONG_TEXT_BYTES, ORDERED_CHARACTERS, TypeDefinition};
 
 /// How deep groups of a filter may be nested, and how many terms it may have: more than any person writes.
 const DEPTH_LIMIT: usize = 8;
 const TERM_LIMIT: usize = 100;
+
+/// How many patterns a filter may have, and of how many characters all together: each record of a list is held against all
+/// of them, at a cost of a pattern's length times that of the text.
+const LIKE_LIMIT: usize = 20;
+const LIKE_CHARACTERS: usize = 512;
 
 /// A condition on a record.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,8 +94,24 @@ impl Filter {
     /// Reads a filter from JSON: a term `{"field", "op", "value"}`, or a group `{"and": […]}`, `{"or": […]}`,
     /// `{"not": …}`.
     pub fn parse(value: &Value, definition: &TypeDefinition) -> Result<Self, InvalidFilter> {
-        let mut terms = 0;
-        parse(value, definition, "filter", 0, &mut terms)
+        parse(value, definition, "filter", 0, &mut Cost::default())
+    }
+}
+
+/// What a filter has cost up to a place in it.
+#[derive(Default)]
+struct Cost {
+    terms: usize,
+    patterns: usize,
+    pattern_characters: usize,
+}
+
+impl Cost {
+    /// Adds a pattern. Returns whether the filter may have it.
+    fn add_pattern(&mut self, pattern: &str) -> bool {
+        self.patterns += 1;
+        self.pattern_characters += pattern.chars().count();
+        self.patterns <= LIKE_LIMIT && self.pattern_characters <= LIKE_CHARACTERS
     }
 }
 
@@ -99,32 +120,32 @@ fn parse(
     definition: &TypeDefinition,
     place: &str,
     depth: usize,
-    terms: &mut usize,
+    cost: &mut Cost,
 ) -> Result<Filter, InvalidFilter> {
-    *terms += 1;
-    if depth > DEPTH_LIMIT || *terms > TERM_LIMIT {
+    cost.terms += 1;
+    if depth > DEPTH_LIMIT || cost.terms > TERM_LIMIT {
         return Err(refuse(place, format!("at most {TERM_LIMIT} terms, nested {DEPTH_LIMIT} deep")));
     }
     let Value::Object(members) = value else {
         return Err(refuse(place, "must be an object"));
     };
-    let list = |value: &Value, place: &str, terms: &mut usize| match value {
+    let list = |value: &Value, place: &str, cost: &mut Cost| match value {
         Value::Array(items) if !items.is_empty() => items
             .iter()
             .enumerate()
-            .map(|(index, item)| parse(item, definition, &format!("{place}[{index}]"), depth + 1, terms))
+            .map(|(index, item)| parse(item, definition, &format!("{place}[{index}]"), depth + 1, cost))
             .collect(),
         _ => Err(refuse(place, "must be a list that is not empty")),
     };
     if members.len() == 1 {
         if let Some(group) = members.get("and") {
-            return list(group, &format!("{place}.and"), terms).map(Filter::And);
+            return list(group, &format!("{place}.and"), cost).map(Filter::And);
         }
         if let Some(group) = members.get("or") {
-            return list(group, &format!("{place}.or"), terms).map(Filter::Or);
+            return list(group, &format!("{place}.or"), cost).map(Filter::Or);
         }
         if let Some(inner) = members.get("not") {
-            let inner = parse(inner, definition, &format!("{place}.not"), depth + 1, terms)?;
+            let inner = parse(inner, definition, &format!("{place}.not"), depth + 1, cost)?;
             return Ok(Filter::Not(Box::new(inner)));
         }
     }
@@ -141,6 +162,12 @@ fn parse(
     };
     let value = members.get("value").cloned().unwrap_or(Value::Null);
     check_value(kind, op, &value, &format!("{place}.value"))?;
+    if let (Comparison::Like, Value::String(pattern)) = (op, &value)
+        && !cost.add_pattern(pattern)
+    {
+        let reason = format!("a filter has at most {LIKE_LIMIT} patterns with {LIKE_CHARACTERS} characters in all");
+        return Err(refuse(&format!("{place}.value"), reason));
+    }
     Ok(Filter::Term { field, kind, op, value })
 }
 
@@ -233,7 +260,9 @@ fn order_of(kind: Kind, held: &Value, value: &Value) -> Option<std::cmp::Orderin
 
 /// SQL's `LIKE`: `%` is any text, `_` one character, ASCII letters are alike in both cases.
 fn is_like(text: &str, pattern: &str) -> bool {
-    let text: Vec<char> = text.chars().map(|character| character.to_ascii_lowercase()).collect();
+    // What an earlier version of this program took may be longer than any text is now.
+    let text = text.chars().take(LONG_TEXT_BYTES);
+    let text: Vec<char> = text.map(|character| character.to_ascii_lowercase()).collect();
     let pattern: Vec<char> = pattern.chars().map(|character| character.to_ascii_lowercase()).collect();
     let (mut at, mut in_pattern) = (0, 0);
     // Where the last `%` stands, and up to where the text was given to it.
@@ -262,18 +291,21 @@ fn is_like(text: &str, pattern: &str) -> bool {
 }
 
 impl Order {
-    /// How two records as they are read stand in this order: null before everything else, texts by their characters'
-    /// numbers.
+    /// How two records as they are read stand in this order: null before everything else, texts by the numbers of their
+    /// first characters.
     pub fn compare(
         &self,
         one: &serde_json::Map<String, Value>,
         other: &serde_json::Map<String, Value>,
     ) -> std::cmp::Ordering {
-        let held = |members: &serde_json::Map<String, Value>| {
-            members.get(self.field).filter(|value| !value.is_null()).cloned()
-        };
-        let ordering = match (held(one), held(other)) {
-            (Some(one), Some(other)) => order_of(self.kind, &one, &other).unwrap_or(std::cmp::Ordering::Equal),
+        fn held<'a>(members: &'a serde_json::Map<String, Value>, field: &str) -> Option<&'a Value> {
+            members.get(field).filter(|value| !value.is_null())
+        }
+        let ordering = match (held(one, self.field), held(other, self.field)) {
+            (Some(Value::String(one)), Some(Value::String(other))) if self.kind == Kind::LongText => {
+                one.chars().take(ORDERED_CHARACTERS).cmp(other.chars().take(ORDERED_CHARACTERS))
+            }
+            (Some(one), Some(other)) => order_of(self.kind, one, other).unwrap_or(std::cmp::Ordering::Equal),
             (one, other) => one.is_some().cmp(&other.is_some()),
         };
         if self.is_descending { ordering.reverse() } else { ordering }
@@ -335,6 +367,30 @@ mod tests {
             deep = json!({"not": deep});
         }
         assert!(parsed(deep).is_err());
+    }
+
+    #[test]
+    fn filter_has_few_and_short_patterns() {
+        let like = |pattern: &str| json!({"field": "name", "op": "like", "value": pattern});
+        let filter = |pattern: &str, count| parsed(json!({"or": vec![like(pattern); count]}));
+        assert!(filter("%a%", LIKE_LIMIT).is_ok());
+        assert_eq!(filter("%a%", LIKE_LIMIT + 1).unwrap_err().place, format!("filter.or[{LIKE_LIMIT}].value"));
+        let long = "%".repeat(crate::NAME_LIMIT);
+        let fitting = LIKE_CHARACTERS / crate::NAME_LIMIT;
+        assert!(filter(&long, fitting).is_ok());
+        let refused = parsed(json!({"and": [{"or": vec![like(&long); fitting]}, {"not": like("a")}]})).unwrap_err();
+        assert_eq!(refused.place, "filter.and[1].not.value");
+    }
+
+    #[test]
+    fn order_by_a_long_text_ends_at_its_first_characters() {
+        let order = &Order::parse("description", definition(RecordType::Flow)).unwrap()[0];
+        let record = |end: &str| {
+            let text = format!("{}{end}", "ä".repeat(ORDERED_CHARACTERS - 1));
+            serde_json::Map::from_iter([("description".to_owned(), Value::String(text))])
+        };
+        assert!(order.compare(&record("a"), &record("b")).is_lt());
+        assert!(order.compare(&record("ab"), &record("aa")).is_eq());
     }
 
     #[test]

@@ -28,7 +28,9 @@ pub use permission::{Operation, Permission, RoleAssignment};
 pub use priority::{Priority, UnknownPriority};
 pub use record::{Body, InvalidName, Meta, NAME_LIMIT, Record, normalize_name};
 pub use record_type::{RecordType, UnknownRecordType};
-pub use schema::{Access, Class, Home, Kind, Property, SCHEMA_VERSION, TypeDefinition};
+pub use schema::{
+    Access, Class, Home, Kind, LONG_TEXT_BYTES, ORDERED_CHARACTERS, Property, SCHEMA_VERSION, TypeDefinition, is_shared,
+};
 pub use serde_json::value::RawValue;
 pub use status::{Status, UnknownStatus};
 pub use timestamp::Timestamp;

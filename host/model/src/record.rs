@@ -89,9 +89,8 @@ pub fn normalize_name(name: &str) -> Result<&str, InvalidName> {
 }
 
 impl<B: Body> Record<B> {
-    /// A new record, made now by `by`.
-    pub fn new(name: &str, by: Option<RecordId>, body: B) -> Result<Self, InvalidName> {
-        let now = Timestamp::now();
+    /// A new record, made by `by` at the time `now`.
+    pub fn new(name: &str, by: Option<RecordId>, body: B, now: Timestamp) -> Result<Self, InvalidName> {
         let name = normalize_name(name)?.to_owned();
         let meta = Meta {
             id: RecordId::new(),

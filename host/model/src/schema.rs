@@ -4,6 +4,12 @@ use serde_json::Value;
 
 use crate::RecordType;
 
+/// The longest text of several lines, in bytes.
+pub const LONG_TEXT_BYTES: usize = 64 << 10;
+
+/// How many of a text's characters count in the order of a list. A place in a list is told by them, so it stays short.
+pub const ORDERED_CHARACTERS: usize = 256;
+
 /// The version of the form that records are exported in.
 pub const SCHEMA_VERSION: &str = "1";
 
@@ -63,8 +69,10 @@ pub struct Property {
 pub enum Kind {
     /// A text of at most so many characters.
     Text(u32),
-    /// A text of several lines.
+    /// A text of several lines, of at most [`LONG_TEXT_BYTES`] bytes.
     LongText,
+    /// A text as long as the type's own limit.
+    Content,
     /// `true` or `false`.
     Bool,
     /// A whole number, not negative.
@@ -152,7 +160,7 @@ impl Property {
 
     /// Whether lists can be filtered and ordered by it.
     pub fn is_comparable(&self) -> bool {
-        let has_order = !matches!(self.kind, Kind::Json | Kind::Object | Kind::Array | Kind::NameOf(_));
+        let has_order = !matches!(self.kind, Kind::Content | Kind::Json | Kind::Object | Kind::Array | Kind::NameOf(_));
         has_order && !self.is_derived && self.access != Access::WriteOnly
     }
 }
@@ -242,6 +250,11 @@ pub(crate) static IDENTITY: &[Property] = &[
 pub(crate) static IDENTITY_TYPES: &[&str] =
     &["EXECUTION", "LDAP_CONFIG", "SCHEDULE", "SYNC_CONFIG", "USER", "WEBHOOK", "WORKSPACE"];
 
+/// Whether every record has this property, kept with what all records share and not with what is their type's own.
+pub fn is_shared(property: &str) -> bool {
+    SHARED.iter().any(|shared| shared.name == property)
+}
+
 impl TypeDefinition {
     /// All properties that records of this type have, in the order in which they are shown.
     pub fn all_properties(&self) -> impl Iterator<Item = &'static Property> {
@@ -274,11 +287,17 @@ impl Kind {
                 }
                 true
             }
+            (Self::LongText, Value::String(text)) => {
+                if text.len() > LONG_TEXT_BYTES {
+                    return Some(format!("has {} bytes, at most {LONG_TEXT_BYTES} are allowed", text.len()));
+                }
+                true
+            }
             (Self::NameOf(_), Value::String(text)) => text.chars().count() <= crate::NAME_LIMIT,
-            (Self::LongText, Value::String(_))
-            | (Self::Bool, Value::Bool(_))
+            (Self::Bool, Value::Bool(_))
             | (Self::Object, Value::Object(_))
             | (Self::Array, Value::Array(_))
+            | (Self::Content, Value::String(_))
             | (Self::Json, _) => true,
             (Self::Count, value) => value.is_u64(),
             (Self::Timestamp, Value::String(text)) => text.parse::<crate::Timestamp>().is_ok(),
@@ -293,7 +312,8 @@ impl Kind {
     pub fn expectation(self) -> String {
         match self {
             Self::Text(limit) => format!("a text of at most {limit} characters"),
-            Self::LongText => "a text".into(),
+            Self::LongText => format!("a text of at most {LONG_TEXT_BYTES} bytes"),
+            Self::Content => "a text".into(),
             Self::NameOf(_) => "the name of a record".into(),
             Self::Bool => "true or false".into(),
             Self::Count => "a whole number, not negative".into(),

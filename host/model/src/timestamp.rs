@@ -16,7 +16,7 @@ static PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The present, by the system's clock.
+    /// The present, by the clock of the machine. A host asks its own clock, which an embedder may set.
     pub fn now() -> Self {
         Self(jiff::Timestamp::now().as_microsecond())
     }

@@ -6,7 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use flowhost_model::{
-    Body, Organization, Permission, Project, Record, RecordId, RecordType, Role, RoleAssignment, User, Workspace,
+    Body, Organization, Permission, Project, Record, RecordId, RecordType, Role, RoleAssignment, Timestamp, User,
+    Workspace,
 };
 use flowhost_store::{Expected, RecordWrite, Store, StoredRecord, Write};
 
@@ -31,13 +32,18 @@ pub(crate) struct Foundations {
 }
 
 /// Makes sure of them.
-pub(crate) async fn ensure(store: &dyn Store, folder: &Path, workspace: &str) -> Result<Foundations, Problem> {
-    let organization_id = ensure_one(store, ORGANIZATION, Organization {}).await?;
-    let workspace_id = ensure_workspace(store, workspace).await?;
-    let default_project = ensure_named(store, DEFAULT_PROJECT, Project {}).await?;
-    let admin_role = ensure_named(store, ADMIN_ROLE, Role { permissions: vec![Permission::default()] }).await?;
-    ensure_default_roles(store).await?;
-    let admin_id = ensure_admin(store, folder, admin_role).await?;
+pub(crate) async fn ensure(
+    store: &dyn Store,
+    folder: &Path,
+    workspace: &str,
+    now: Timestamp,
+) -> Result<Foundations, Problem> {
+    let organization_id = ensure_one(store, ORGANIZATION, Organization {}, now).await?;
+    let workspace_id = ensure_workspace(store, workspace, now).await?;
+    let default_project = ensure_named(store, DEFAULT_PROJECT, Project {}, now).await?;
+    let admin_role = ensure_named(store, ADMIN_ROLE, Role { permissions: vec![Permission::default()] }, now).await?;
+    ensure_default_roles(store, now).await?;
+    let admin_id = ensure_admin(store, folder, admin_role, now).await?;
     Ok(Foundations { workspace_id, organization_id, default_project, admin_id })
 }
 
@@ -49,11 +55,11 @@ async fn insert<B: Body>(store: &dyn Store, record: &Record<B>) -> Result<(), Pr
 }
 
 /// The only record of its type, made if there is none.
-async fn ensure_one<B: Body>(store: &dyn Store, name: &str, body: B) -> Result<RecordId, Problem> {
+async fn ensure_one<B: Body>(store: &dyn Store, name: &str, body: B, now: Timestamp) -> Result<RecordId, Problem> {
     match store.records(B::TYPE).await?.into_iter().next() {
         Some(stored) => Ok(stored.meta.id),
         None => {
-            let record = Record::new(name, None, body)?;
+            let record = Record::new(name, None, body, now)?;
             insert(store, &record).await?;
             Ok(record.meta.id)
         }
@@ -61,11 +67,11 @@ async fn ensure_one<B: Body>(store: &dyn Store, name: &str, body: B) -> Result<R
 }
 
 /// The record of this name, made if there is none.
-async fn ensure_named<B: Body>(store: &dyn Store, name: &str, body: B) -> Result<RecordId, Problem> {
+async fn ensure_named<B: Body>(store: &dyn Store, name: &str, body: B, now: Timestamp) -> Result<RecordId, Problem> {
     match store.record_by_name(B::TYPE, name).await? {
         Some(stored) => Ok(stored.meta.id),
         None => {
-            let record = Record::new(name, None, body)?;
+            let record = Record::new(name, None, body, now)?;
             insert(store, &record).await?;
             Ok(record.meta.id)
         }
@@ -73,8 +79,8 @@ async fn ensure_named<B: Body>(store: &dyn Store, name: &str, body: B) -> Result
 }
 
 /// The workspace, by the name that this start gives it.
-async fn ensure_workspace(store: &dyn Store, name: &str) -> Result<RecordId, Problem> {
-    let id = ensure_one(store, name, Workspace {}).await?;
+async fn ensure_workspace(store: &dyn Store, name: &str, now: Timestamp) -> Result<RecordId, Problem> {
+    let id = ensure_one(store, name, Workspace {}, now).await?;
     if let Some(mut stored) = store.record(id).await?.filter(|stored| stored.meta.name != name) {
         stored.meta.name = name.to_owned();
         let expected = Expected::Revision(stored.revision);
@@ -85,12 +91,12 @@ async fn ensure_workspace(store: &dyn Store, name: &str) -> Result<RecordId, Pro
 }
 
 /// The default roles are made once, at the first start: whoever deletes or changes one means it.
-async fn ensure_default_roles(store: &dyn Store) -> Result<(), Problem> {
+async fn ensure_default_roles(store: &dyn Store, now: Timestamp) -> Result<(), Problem> {
     if store.records(RecordType::Role).await?.len() > 1 {
         return Ok(());
     }
     for default in DEFAULT_ROLES.iter().filter(|default| default.name != ADMIN_ROLE) {
-        let mut role = Record::new(default.name, None, Role { permissions: default.permissions() })?;
+        let mut role = Record::new(default.name, None, Role { permissions: default.permissions() }, now)?;
         role.meta.description = Some(default.description.to_owned());
         insert(store, &role).await?;
     }
@@ -99,7 +105,12 @@ async fn ensure_default_roles(store: &dyn Store) -> Result<(), Problem> {
 
 /// Makes sure that there is a user `admin` with a token in the data folder. Whoever owns the folder owns the host, so that
 /// a token whose file is gone is replaced.
-async fn ensure_admin(store: &dyn Store, folder: &Path, admin_role: RecordId) -> Result<RecordId, Problem> {
+async fn ensure_admin(
+    store: &dyn Store,
+    folder: &Path,
+    admin_role: RecordId,
+    now: Timestamp,
+) -> Result<RecordId, Problem> {
     let file = folder.join(OPERATOR_TOKEN);
     let former = store.record_by_name(RecordType::User, ADMIN).await?;
     let (mut admin, expected): (Record<User>, _) = match former {
@@ -109,7 +120,8 @@ async fn ensure_admin(store: &dyn Store, folder: &Path, admin_role: RecordId) ->
         }
         None => {
             let roles = vec![RoleAssignment { role_id: admin_role, propagate: true }];
-            (Record::new(ADMIN, None, User { is_enabled: Some(true), roles, ..User::default() })?, Expected::Absent)
+            let admin = User { is_enabled: Some(true), roles, ..User::default() };
+            (Record::new(ADMIN, None, admin, now)?, Expected::Absent)
         }
     };
     let unusable = |error: io::Error| Problem::new(Code::HostError, format!("{}: {error}", file.display()));

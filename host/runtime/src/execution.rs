@@ -2,6 +2,7 @@
 
 mod admission;
 mod cancel;
+mod counter;
 mod dispatch;
 mod end;
 mod ends;
@@ -24,7 +25,8 @@ mod streamed;
 mod view;
 mod waker;
 
-pub(crate) use admission::{Admission, Counted, Counter, Slot};
+pub(crate) use admission::{Admission, Slot};
+pub(crate) use counter::{Counted, Counter, Counters};
 pub(crate) use ends::{Answered, Ends};
 pub(crate) use events::{Event, Events};
 pub use file_body::FileBody;

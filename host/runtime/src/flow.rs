@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flowhost_engine::{Engine, Program};
 use flowhost_model::{
     Digest, Flow, FlowMetadata, FlowOptions, FlowRef, FlowVersion, Operation, RawValue, Record, RecordId, RecordType,
-    Timestamp,
 };
 use flowhost_store::{Expected, RecordWrite, Store, StoredRecord, Write};
 use serde_json::Value;
@@ -211,7 +210,7 @@ impl Host {
                 (stored.into_record::<Flow>()?, expected)
             }
             None => {
-                let mut flow = Record::new(name, Some(by.user_id), Flow::default())?;
+                let mut flow = Record::new(name, Some(by.user_id), Flow::default(), self.now())?;
                 flow.meta.project_id = Some(self.default_project());
                 self.refuse_readonly_parent(&flow.meta).await?;
                 (flow, Expected::Absent)
@@ -227,7 +226,7 @@ impl Host {
             version: versions.first().map_or(1, |newest| newest.version + 1),
             digest,
             size,
-            created_at: Timestamp::now(),
+            created_at: self.now(),
             created_by: Some(by.user_id),
             metadata,
         };
@@ -282,7 +281,7 @@ impl Host {
         flow.body.active_version = Some(version.version);
         flow.body.digest = Some(version.digest);
         flow.body.metadata = version.metadata.clone();
-        flow.meta.modified_at = Timestamp::now();
+        flow.meta.modified_at = self.now();
         flow.meta.modified_by = Some(by.user_id);
         let mut record = StoredRecord::from_record(flow)?;
         let write = RecordWrite { record: record.clone(), expected, commit_message, is_remembered: true };

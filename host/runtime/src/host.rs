@@ -191,6 +191,7 @@ impl HostBuilder {
         let workspace = normalize_name(&self.workspace)?.to_owned();
         let options = SqliteOptions {
             max_bytes: self.limits.data_bytes,
+            list_limit: self.limits.list,
             abort_after_commits: self.abort_after_commits,
             ..SqliteOptions::default()
         };
@@ -203,7 +204,7 @@ impl HostBuilder {
         }
         let engine = builder.build(&self.data.join(ARTIFACTS), self.compiler, self.limits.compile).map_err(unusable)?;
 
-        let foundations = bootstrap::ensure(&*store, &self.data, &workspace).await?;
+        let foundations = bootstrap::ensure(&*store, &self.data, &workspace, self.clock.now()).await?;
         let programs = Programs::new(engine.clone(), store.clone());
         let mut snapshot = Snapshot::default();
         // There may be millions of messages.
@@ -276,7 +277,7 @@ impl HostBuilder {
         if *waiting > 0 {
             tracing::info!(waiting, "executions wait and go on when their time has come");
         }
-        host.start_dispatch();
+        host.start_dispatch().await;
         host.start_waker();
         host.compile_missing();
         host.keep_activity();

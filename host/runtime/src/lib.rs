@@ -5,6 +5,8 @@
 //! There is no global state: two hosts in one process know nothing of each other. `flowhost-server` is built on what is
 //! public here and on nothing else.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests have no clock but the machine's"))]
+
 mod access;
 mod activity;
 mod actor;
@@ -42,7 +44,7 @@ pub use identity::{Identity, IssuedToken, LoggedIn, Login, NewToken, SESSION_COO
 pub use ipnet::IpNet;
 pub use json_schema::Violation;
 pub use limits::{BODY_BYTES_CAP, Budget, CompileLimits, HttpLimits, Limits};
-pub use lock::LockView;
+pub use lock::{LockProject, LockView};
 pub use outgoing::{AllowList, HttpPolicy, InvalidLine};
 pub use problem::{Code, CodeInfo, Fault, Problem};
 pub use record::{Deletion, List, ListRequest, RecordView, Resealed};

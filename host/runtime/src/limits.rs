@@ -37,6 +37,8 @@ pub struct Limits {
     pub data_bytes: Option<u64>,
     /// The largest file, in bytes.
     pub file_bytes: u64,
+    /// How long a list may be worked on before its caller is answered `request.too-costly`.
+    pub list: Duration,
     /// How long the ticket of an asynchronous call can be used.
     pub ticket: Duration,
     /// How long a login lasts.
@@ -104,6 +106,8 @@ impl Default for Limits {
             data_bytes: None,
             // What goes through memory as a whole where a client sends it.
             file_bytes: 64 << 20,
+            // A list without a filter takes milliseconds, also of millions.
+            list: Duration::from_secs(2),
             ticket: Duration::from_secs(24 * 3600),
             // As in the modelled system.
             session: Duration::from_secs(30 * 24 * 3600),

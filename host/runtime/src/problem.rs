@@ -92,6 +92,8 @@ codes! {
     Malformed = "request.malformed", 400, Caller, false, "Malformed request";
     /// The request did not arrive in time.
     RequestTimeout = "request.timeout", 408, Caller, true, "The request did not arrive in time";
+    /// What the request asks for takes the host too long.
+    TooCostly = "request.too-costly", 422, Caller, false, "The request takes too long";
     /// No such address.
     NoSuchAddress = "request.not-found", 404, Caller, false, "No such address";
     /// The request carries no valid token.
@@ -243,6 +245,12 @@ impl From<flowhost_store::Error> for Problem {
             Error::Conflict => Self::new(Code::RecordConflict, error.to_string()),
             Error::Full => Self::new(Code::HostStorageFull, "the host's disk is full; nothing was kept"),
             Error::InvalidCursor => Self::new(Code::Malformed, "`after`: it is not where a page of this list ended"),
+            Error::TooCostly => {
+                let detail = "the list takes longer than the host may work on it; filter by properties with an index \
+                              (`id`, `name`, `created_at`, `status`, `flow_id`) first, and use fewer and shorter patterns";
+                Self::new(Code::TooCostly, detail)
+            }
+            Error::Busy => Self::new(Code::HostBusy, "the host reads as many lists as it may; try again"),
             Error::Closed => Self::new(Code::HostDraining, "the host is about to stop"),
             other => Self::host(other),
         }

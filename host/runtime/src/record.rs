@@ -17,6 +17,7 @@ mod state;
 mod view;
 mod webhooks;
 
+pub(crate) use list::one_of;
 pub use list::{List, ListRequest};
 pub use secrets::Resealed;
 pub use service::{Deletion, RecordView};

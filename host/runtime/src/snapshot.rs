@@ -12,7 +12,7 @@ use flowhost_model::{
 use flowhost_store::StoredRecord;
 
 use crate::access::Access;
-use crate::execution::Counter;
+use crate::execution::{Counted, Counters};
 use crate::flow::{ActiveVersion, Programs};
 use crate::json_schema;
 use crate::outgoing::AllowList;
@@ -37,6 +37,8 @@ pub(crate) struct Snapshot {
     users: HashMap<RecordId, Arc<KnownUser>>,
     user_ids: HashMap<String, RecordId>,
     tokens: HashMap<Digest, KnownToken>,
+    /// How many executions webhooks have, also those without a route.
+    counters: Counters,
 }
 
 /// An enabled user.
@@ -64,6 +66,11 @@ impl Snapshot {
             Address::Record { name } => self.record_routes.get(name),
             Address::Setting { name, .. } => self.setting_routes.get(name),
         }
+    }
+
+    /// Counts an execution of a webhook that no call starts now, whatever the webhook's limit.
+    pub(crate) fn count(&self, webhook: RecordId) -> Option<Counted> {
+        self.counters.of(webhook).enter(None)
     }
 
     /// The version that a call starts.
@@ -238,7 +245,7 @@ impl Snapshot {
     }
 
     fn apply_webhook(&mut self, webhook: Record<Webhook>) {
-        let running = self.remove_route(webhook.meta.id);
+        self.remove_route(webhook.meta.id);
         self.webhook_roles.insert(webhook.meta.id, webhook.body.roles);
         if webhook.body.is_enabled != Some(true) {
             return;
@@ -255,14 +262,14 @@ impl Snapshot {
             bundle_id: webhook.meta.bundle_id,
             location: webhook.body.execution_location.unwrap_or_default(),
             owner: Owner::Id(webhook.meta.modified_by),
-            running,
+            running: self.counters.of(webhook.meta.id),
         };
         self.route_keys.insert(webhook.meta.id, Address::Record { name: name.clone() });
         self.record_routes.insert(name, Arc::new(route));
     }
 
     fn apply_setting(&mut self, setting: Record<Setting>) {
-        let running = self.remove_route(setting.meta.id);
+        self.remove_route(setting.meta.id);
         let Some(name) = setting.meta.name.strip_prefix(WEBHOOK_PREFIX).map(str::to_owned) else {
             return;
         };
@@ -282,7 +289,7 @@ impl Snapshot {
             bundle_id: setting.meta.bundle_id,
             location: ExecutionLocation::FlowRecord,
             owner: Owner::Name(webhook.user_name),
-            running,
+            running: self.counters.of(setting.meta.id),
         };
         let address = Address::Setting { client: String::new(), name: name.clone() };
         self.route_keys.insert(setting.meta.id, address);
@@ -306,13 +313,12 @@ impl Snapshot {
         self.tokens.extend(tokens.chain(operator));
     }
 
-    /// Removes the route that a record made. Gives its counter, which goes on counting the calls under way.
-    fn remove_route(&mut self, id: RecordId) -> Counter {
-        let route = match self.route_keys.remove(&id) {
-            Some(Address::Record { name }) => self.record_routes.remove(&name),
-            Some(Address::Setting { name, .. }) => self.setting_routes.remove(&name),
-            None => None,
-        };
-        route.map(|route| route.running.clone()).unwrap_or_default()
+    /// Removes the route that a record made.
+    fn remove_route(&mut self, id: RecordId) {
+        match self.route_keys.remove(&id) {
+            Some(Address::Record { name }) => drop(self.record_routes.remove(&name)),
+            Some(Address::Setting { name, .. }) => drop(self.setting_routes.remove(&name)),
+            None => {}
+        }
     }
 }

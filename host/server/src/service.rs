@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use flowhost::{Code, Host, Problem};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::Either;
 use hyper::body::Incoming;
+use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
 use crate::answer::{self, AnswerBody};
@@ -39,8 +40,11 @@ impl Service {
             let below = below.to_owned();
             return webhook::answer(&self.host, address, below, request, self.options.body_timeout, running).await;
         }
-        // In a task of its own: a change that the store has taken must become effective, also if the client leaves.
-        match tokio::spawn(self.router.clone().oneshot(request.map(Body::new))).await {
+        let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
+        let task = tokio::spawn(self.router.clone().oneshot(request.map(Body::new)));
+        // What only reads ends when its client leaves. A change that the store has taken must become effective all the same.
+        let answer = if is_reading { AbortOnDropHandle::new(task).await } else { task.await };
+        match answer {
             Ok(Ok(answer)) => answer.map(Either::Right),
             Err(error) => {
                 tracing::error!(%error, "a request's task ended without an answer");

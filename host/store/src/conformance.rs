@@ -3,6 +3,7 @@
 //! [`all`] runs them one after the other, each on a store of its own. A failure is a panic that names the place.
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // A test suite: panics are its answers.
+#![allow(clippy::disallowed_methods)] // It has no clock but the machine's.
 
 mod children;
 mod executions;
@@ -117,6 +118,7 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
         a_parent_that_is_woken_by_nobodys_child_is_nobodys,
         the_children_of_an_ended_execution_are_cancelled,
         a_lock_has_one_holder,
+        projects_do_not_share_locks,
         the_locks_of_an_ended_execution_are_released,
         a_released_lock_goes_to_who_waits_for_it_first,
         a_wait_for_a_lock_that_is_free_or_own_is_over,
@@ -130,11 +132,11 @@ pub async fn all<S: Store>(make: impl AsyncFn() -> S) {
 }
 
 fn setting(name: &str, value: u64) -> Record<Setting> {
-    Record::new(name, None, Setting { value: value.into(), key_digest: None }).unwrap()
+    Record::new(name, None, Setting { value: value.into(), key_digest: None }, Timestamp::now()).unwrap()
 }
 
 fn flow(name: &str) -> Record<Flow> {
-    Record::new(name, None, Flow::default()).unwrap()
+    Record::new(name, None, Flow::default(), Timestamp::now()).unwrap()
 }
 
 fn create<B: flowhost_model::Body>(record: &Record<B>) -> Write {
@@ -210,7 +212,7 @@ fn row(execution: Execution) -> ExecutionRow {
         actor: Some(Actor { kind: ActorKind::PropagatedUser, id: RecordId::new() }),
         is_detached: false,
         depth: 3,
-        concurrency: Some(ConcurrencyLimit { key: "a key".to_owned(), limit: 2 }),
+        concurrency: Some(ConcurrencyLimit { project_id: Some(RecordId::new()), key: "a key".to_owned(), limit: 2 }),
         is_cancelled: false,
         journal: Vec::new(),
         log_lines: 0,

@@ -55,6 +55,12 @@ pub enum Error {
     /// A row does not hold what this program writes.
     #[error("damaged data: {0}")]
     Damaged(String),
+    /// A list takes longer than the store may work on it.
+    #[error("the list takes longer than it may")]
+    TooCostly,
+    /// As many lists are read as may be.
+    #[error("too many lists are read at the moment")]
+    Busy,
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,

@@ -4,6 +4,8 @@ use flowhost_model::{
     Actor, ConcurrencyLimit, Execution, JournalEntry, LogLine, Priority, RecordId, RequestRecord, Timestamp,
 };
 
+use crate::LockKey;
+
 /// An execution that has not ended, with all that is needed to run it again.
 #[derive(Clone, Debug)]
 pub struct ExecutionRow {
@@ -65,8 +67,8 @@ pub struct Ended {
     pub woken: Vec<Ticket>,
     /// Its children that are cancelled with it.
     pub cancelled: Vec<RecordId>,
-    /// The names of the locks that it held.
-    pub released: Vec<String>,
+    /// The locks that it held.
+    pub released: Vec<LockKey>,
 }
 
 /// An execution that leaves memory before its end.
@@ -99,8 +101,8 @@ pub enum Awaits {
         /// Which of their ends ends the wait.
         when: ReturnWhen,
     },
-    /// That the lock of this name is released. One that it holds itself is no wait.
-    Lock(String),
+    /// That this lock is released. One that it holds itself is no wait.
+    Lock(LockKey),
     /// That this message does not wait for its answer any more.
     Message(RecordId),
 }

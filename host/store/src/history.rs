@@ -3,6 +3,15 @@
 use flowhost_model::{RecordId, Timestamp};
 use serde::Serialize;
 
+/// A page of a record's history.
+#[derive(Clone, Debug, Default)]
+pub struct HistoryPage {
+    /// The entries, newest first.
+    pub entries: Vec<HistoryEntry>,
+    /// The history goes on with the entries of revisions before this one; `None` if it has ended.
+    pub next: Option<u64>,
+}
+
 /// One change of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HistoryEntry {

@@ -3,6 +3,8 @@
 //! [`Store`] is the contract, in the domain's own verbs; [`sqlite::SqliteStore`] keeps it in one file. Every store must pass the
 //! suite in `conformance`, which the feature of that name brings.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests have no clock but the machine's"))]
+
 mod error;
 mod execution;
 mod file;
@@ -19,8 +21,8 @@ pub mod sqlite;
 pub use error::{Error, Result};
 pub use execution::{Awaits, Due, Ended, ExecutionRow, OwnerId, Recovered, ReturnWhen, Suspension, Ticket};
 pub use file::FilePiece;
-pub use history::{HistoryEntry, HistoryOperation};
-pub use lock::Lock;
-pub use query::{ExecutionPage, ExecutionQuery, RecordPage, RecordQuery, Trash};
+pub use history::{HistoryEntry, HistoryOperation, HistoryPage};
+pub use lock::{Lock, LockKey, LockQuery};
+pub use query::{ExecutionPage, ExecutionParts, ExecutionQuery, RecordPage, RecordQuery, Trash};
 pub use store::{Store, StoreStats};
 pub use write::{Change, Expected, FileContent, JournalWrite, RecordWrite, StoredRecord, Write};

@@ -19,8 +19,10 @@ pub struct RecordQuery {
     pub after: Option<String>,
     /// The most records of the page; 50 by default.
     pub limit: u32,
-    /// The page ends with the record that brings the bodies of all to so many bytes; no such end by default.
+    /// The page ends with the record that brings all of them to so many bytes; no such end by default.
     pub page_bytes: Option<usize>,
+    /// Whether the records have their bodies, as by default; else these are empty objects.
+    pub with_bodies: bool,
     /// Whether the list holds what is in the trash.
     pub trash: Trash,
     /// Only records of these projects; none for all, also those of no project.
@@ -30,7 +32,7 @@ pub struct RecordQuery {
 impl Default for RecordQuery {
     fn default() -> Self {
         let (filter, order, after, in_projects, page_bytes) = Default::default();
-        Self { filter, order, after, limit: PAGE, page_bytes, trash: Trash::default(), in_projects }
+        Self { filter, order, after, limit: PAGE, page_bytes, with_bodies: true, trash: Trash::default(), in_projects }
     }
 }
 
@@ -67,8 +69,10 @@ pub struct ExecutionQuery {
     pub after: Option<String>,
     /// The most executions of the page; 50 by default.
     pub limit: u32,
-    /// The page ends with the execution that brings the inputs and outputs of all to so many bytes; no such end by default.
+    /// The page ends with the execution that brings all of them to so many bytes; no such end by default.
     pub page_bytes: Option<usize>,
+    /// What the executions have of what may be large; all of it by default.
+    pub parts: ExecutionParts,
     /// Only executions of these projects; none for all, also those of no project.
     pub in_projects: Option<Vec<RecordId>>,
 }
@@ -76,8 +80,27 @@ pub struct ExecutionQuery {
 impl Default for ExecutionQuery {
     fn default() -> Self {
         let (filter, order, after, in_projects, page_bytes) = Default::default();
-        Self { filter, order, after, limit: PAGE, page_bytes, in_projects }
+        Self { filter, order, after, limit: PAGE, page_bytes, parts: ExecutionParts::ALL, in_projects }
     }
+}
+
+/// What of an execution may be large, and whether it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExecutionParts {
+    /// The input; `null` where it is not read.
+    pub input: bool,
+    /// The outputs; `{}` where they are not read.
+    pub output: bool,
+    /// Why it failed; none where it is not read.
+    pub failure: bool,
+}
+
+impl ExecutionParts {
+    /// All of them.
+    pub const ALL: Self = Self { input: true, output: true, failure: true };
+
+    /// None of them.
+    pub const NONE: Self = Self { input: false, output: false, failure: false };
 }
 
 /// A page of a list of executions.

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use flowhost_model::{Digest, Execution, FlowVersion, LogLine, RecordId, RecordType, Status, Timestamp};
 
 use crate::{
-    Change, Due, Ended, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryEntry, Lock, OwnerId,
-    RecordPage, RecordQuery, Recovered, Result, StoredRecord, Suspension, Ticket, Write,
+    Change, Due, Ended, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryPage, Lock, LockKey, LockQuery,
+    OwnerId, RecordPage, RecordQuery, Recovered, Result, StoredRecord, Suspension, Ticket, Write,
 };
 
 /// Keeps records and executions, durably: when a write has answered, its effect survives the loss of power.
@@ -31,11 +31,19 @@ pub trait Store: Send + Sync + 'static {
     /// A page of a list of records of a type. Texts are ordered by their characters' numbers, `false` comes before
     /// `true` and null before everything else; without an order it is by name.
     ///
-    /// Errors: [`Error::InvalidCursor`](crate::Error::InvalidCursor), [`Error::UnknownField`](crate::Error::UnknownField).
+    /// Errors: [`Error::InvalidCursor`](crate::Error::InvalidCursor), [`Error::UnknownField`](crate::Error::UnknownField),
+    /// [`Error::TooCostly`](crate::Error::TooCostly), [`Error::Busy`](crate::Error::Busy).
     async fn query_records(&self, record_type: RecordType, query: RecordQuery) -> Result<RecordPage>;
 
-    /// What happened to the record with this id, newest first; also where it is gone.
-    async fn record_history(&self, id: RecordId) -> Result<Vec<HistoryEntry>>;
+    /// Returns a page of what happened to the record with this id, also if it is gone: at most `limit` entries, of revisions
+    /// before `before`. The page ends with the entry that brings the commit messages to `page_bytes`.
+    async fn record_history(
+        &self,
+        id: RecordId,
+        before: Option<u64>,
+        limit: u32,
+        page_bytes: usize,
+    ) -> Result<HistoryPage>;
 
     /// Keeps when identities were active, unless a later time is kept already.
     async fn save_activity(&self, activities: Vec<(RecordId, Timestamp)>) -> Result<()>;
@@ -164,11 +172,11 @@ pub trait Store: Send + Sync + 'static {
     /// are gone afterwards.
     async fn recover(&self, now: Timestamp) -> Result<Recovered>;
 
-    /// The lock of this name, if somebody holds it.
-    async fn lock(&self, name: &str) -> Result<Option<Lock>>;
+    /// Returns the lock that is known by this, or `None` if no execution holds it.
+    async fn lock(&self, key: &LockKey) -> Result<Option<Lock>>;
 
-    /// The locks that are held, by name: at most `limit`, behind the name `after`.
-    async fn locks(&self, after: Option<&str>, limit: u32) -> Result<Vec<Lock>>;
+    /// Returns a page of the locks that executions hold.
+    async fn locks(&self, query: LockQuery) -> Result<Vec<Lock>>;
 
     /// How many locks an execution holds.
     async fn lock_count(&self, execution: RecordId) -> Result<u64>;

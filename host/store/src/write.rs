@@ -2,7 +2,7 @@
 
 use flowhost_model::{Body, FlowVersion, JournalEntry, Meta, Record, RecordId, RecordType, Timestamp};
 
-use crate::{Error, ExecutionRow, Result};
+use crate::{Error, ExecutionRow, LockKey, Result};
 
 /// One change of a [`Store::write`](crate::Store::write).
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub enum Write {
     /// Errors: [`Error::Conflict`] where somebody holds it, [`Error::NotFound`] where the execution has ended.
     AcquireLock {
         /// The lock.
-        name: String,
+        key: LockKey,
         /// Who gets it.
         execution: RecordId,
         /// The present.
@@ -43,7 +43,7 @@ pub enum Write {
     /// one that was admitted first has it then, and becomes `SCHEDULED` and nobody's.
     ReleaseLock {
         /// The lock.
-        name: String,
+        key: LockKey,
         /// Who holds it.
         execution: RecordId,
         /// The present.

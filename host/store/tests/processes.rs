@@ -3,7 +3,7 @@
 //! No test here opens a folder again that it has closed: a process that another test starts holds, for a moment, a copy of
 //! whatever this one has open, locks included.
 
-#![allow(clippy::expect_used, clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -18,7 +18,9 @@ const FOLDER: &str = "FLOWHOST_STORE_CRASH_FOLDER";
 const COMMITS: &str = "FLOWHOST_STORE_CRASH_COMMITS";
 
 fn setting(name: &str) -> Write {
-    let record = Record::new(name, None, Setting { value: 1.into(), key_digest: None }).unwrap();
+    let record =
+        Record::new(name, None, Setting { value: 1.into(), key_digest: None }, flowhost_model::Timestamp::now())
+            .unwrap();
     Write::Record(RecordWrite {
         record: StoredRecord::from_record(&record).unwrap(),
         expected: Expected::Absent,

@@ -284,16 +284,71 @@ fn an_operator_sees_and_breaks_locks() {
         assert!(items(&host.cli(&["locks", "ls", "--json"]).json()).contains(&lock));
 
         host.delete("lock/nobody-has-this").problem(404, "record.not-found");
-        let developer = host.create("user", &json!({ "name": format!("lock-{is_unloaded}") })).ok();
-        let token = host.create(&format!("user/{}/token", text(&developer, "id")), &json!({ "name": "t" })).ok();
-        let request = host.request("DELETE", "/api/latest/lock/lock%2Fbreak%20%C3%BC%3F");
-        request.header("Authorization", text(&token, "token")).send().problem(403, "access.forbidden");
+        let nobody = token_of(host, &format!("lock-nobody-{is_unloaded}"), json!([]));
+        let reader = json!([{ "record_type": "EXECUTION", "operation": "READ" }]);
+        let reader = token_of(host, &format!("lock-reader-{is_unloaded}"), reader);
+        for (token, status, code) in [(nobody, 404, "record.not-found"), (reader, 403, "access.forbidden")] {
+            let request = host.request("DELETE", "/api/latest/lock/lock%2Fbreak%20%C3%BC%3F");
+            request.header("Authorization", token).send().problem(status, code);
+        }
         assert_eq!(holder(host, name), Some(first.clone()));
         assert_eq!(host.cli(&["locks", "break", name]).exit, Some(0));
         assert_got(host, &next);
         assert_eq!(execution(host, &first)["status"], "WAITING");
         host.cancel(&first).ok();
     }
+}
+
+/// The token of a new user with these permissions.
+fn token_of(host: &Host, name: &str, permissions: Value) -> String {
+    host.create("role", &json!({ "name": name, "permissions": permissions })).ok();
+    let user = host.create("user", &json!({ "name": name, "roles": [{ "role_name": name }] })).ok();
+    let token = host.create(&format!("user/{}/token", text(&user, "id")), &json!({ "name": "t" })).ok();
+    text(&token, "token").to_owned()
+}
+
+#[test]
+fn projects_do_not_share_locks() {
+    let host = Setup::new().set("unload_ms", 1).start();
+    let project = host.create("project", &json!({ "name": "Elsewhere" })).ok();
+    let home = json!({ "project_name": "Elsewhere", "execution_location": "webhook_record" });
+    let (here, there) = (webhook(&host, "here", "locks"), webhook_with(&host, "there", "locks", home));
+    let first = hold(&host, &here, "stock");
+    // It is not held up by the other, whether it asks or waits.
+    assert_eq!(perform(&host, &there, json!([op("try-acquire", "stock"), op("holder", "stock")]))[0], json!(true));
+    let second = hold(&host, &there, "stock");
+    let next = want(&host, &there, "stock", true);
+    host.cancel(&first).ok();
+    host.wait_until_ended(&first);
+    assert_eq!(execution(&host, &next)["status"], "WAITING");
+
+    let first = hold(&host, &here, "stock");
+    let seen = |list: &Value| -> Vec<(String, String)> {
+        let lock = |lock: &Value| (text(lock, "project_name").to_owned(), text(lock, "execution_id").to_owned());
+        items(list).iter().map(lock).collect()
+    };
+    let (home, elsewhere) = (("Default project".to_owned(), first.clone()), ("Elsewhere".to_owned(), second.clone()));
+    assert_eq!(seen(&host.read("lock").ok()), [home.clone(), elsewhere.clone()]);
+    let page = |query: &str, token: &str| {
+        host.get(&format!("/api/latest/lock?{query}")).header("Authorization", token).send().ok()
+    };
+    // A page that is full names the place of the next one.
+    let one = page("limit=1", &host.token());
+    assert_eq!(seen(&one["lock"]), [home.clone()]);
+    let two = page(&format!("limit=1&after={}", text(&one, "next")), &host.token());
+    assert_eq!(seen(&two["lock"]), [elsewhere.clone()]);
+    // Nobody sees, nor pages through, the names of projects whose executions they may not read.
+    let permission = json!([{ "project_id": project["id"], "record_type": "EXECUTION", "operation": "READ" }]);
+    let member = token_of(&host, "member", permission);
+    assert_eq!(seen(&page("limit=2", &member)["lock"]), [elsewhere.clone()]);
+    assert_eq!(page("limit=1", &token_of(&host, "nobody", json!([]))), json!({ "lock": [] }));
+
+    host.delete("lock/stock").problem(409, "record.conflict");
+    assert_eq!(host.cli(&["locks", "break", "stock", "--project", "Elsewhere"]).exit, Some(0));
+    assert_got(&host, &next);
+    assert_eq!(seen(&host.read("lock").ok()), [home]);
+    assert_eq!(host.cli(&["locks", "break", "stock"]).exit, Some(0));
+    assert!(locks(&host).is_empty());
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod actions;
 mod brief;
 mod development_mode;
 mod identities;
+mod list_limits;
 mod lists;
 mod permissions;
 mod person;

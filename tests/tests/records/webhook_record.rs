@@ -50,6 +50,37 @@ fn assert_read_only(host: &Host, webhook: &Webhook, property: &str, other: &Valu
     assert!(detail.contains(&format!("`{property}`: is set by the host")), "{detail}");
 }
 
+/// A webhook that may have one execution, and has one that goes on until it is cancelled.
+#[test]
+fn webhook_counts_what_runs_across_changes_and_restarts() {
+    let host = flowhost_tests::scene::patient().set("unload_ms", flowhost_tests::scene::DAY).start();
+    let limited = json!({ "options": { "max_executions": 1 } });
+    let webhook = host.webhook_with("counted", "wait-forever", &limited);
+    let id = webhook.call_async(&host, &json!({}));
+    let is_busy = |host: &Host| drop(webhook.call(host, &json!({})).send().problem(429, "webhook.busy"));
+    is_busy(&host);
+    let path = webhook.record_path();
+    for is_enabled in [false, true] {
+        host.change(&path, &json!({ "is_enabled": is_enabled })).ok();
+    }
+    is_busy(&host);
+    assert_eq!(host.delete(&path).status, 204);
+    host.post(&format!("/api/latest/{path}/action/restore"), "").as_operator().send().ok();
+    is_busy(&host);
+    host.change(&path, &json!({ "name": "counted-too" })).ok();
+    host.change(&path, &json!({ "name": "counted" })).ok();
+    is_busy(&host);
+    let host = host.crash();
+    is_busy(&host);
+    host.cancel(&id).ok();
+    host.wait_until_ended(&id);
+    // Its place is free when it has left memory, right behind its end.
+    flowhost_tests::until("its place is free", || {
+        let answer = webhook.call(&host, &json!({})).header("Prefer", "respond-async").send();
+        (answer.status == 202).then_some(())
+    });
+}
+
 #[test]
 fn id() {
     let host = Host::shared();

@@ -1,7 +1,8 @@
 //! `flowhost executions`: what calls left behind.
 
 use clap::Subcommand;
-use flowhost_model::{Execution, Status};
+use flowhost_model::{Execution, FlowRef, RecordId, Status, Timestamp, WebhookRef};
+use serde::Deserialize;
 
 use crate::client::{Client, Connection, address};
 use crate::failure::Failure;
@@ -54,12 +55,11 @@ impl Executions {
         let output = connection.output();
         match self {
             Self::List { status, flow, webhook, limit } => {
-                let limit = limit.to_string();
-                let mut query = vec![("limit", limit.as_str())];
+                let mut query = Vec::new();
                 query.extend(status.map(|status| ("status", status.as_str())));
                 query.extend(flow.as_deref().map(|flow| ("flow", flow)));
                 query.extend(webhook.as_deref().map(|webhook| ("webhook", webhook)));
-                let answer = client.get(&address(&["execution"], &query))?;
+                let answer = client.list(&["execution"], &query, limit)?;
                 if output.json { output.answer(&answer.body) } else { list(output, &answer.read::<Vec<_>>()?) }
             }
             Self::Show { id } => {
@@ -82,15 +82,34 @@ fn status(text: &str) -> Result<Status, flowhost_model::UnknownStatus> {
     text.to_uppercase().parse()
 }
 
-fn list(output: Output, executions: &[Execution]) -> Result<(), Failure> {
-    let row = |execution: &Execution| -> Vec<Cell> {
+/// An execution as lists show it, without input and outputs.
+#[derive(Deserialize)]
+struct Listed {
+    id: RecordId,
+    status: Status,
+    flow: FlowRef,
+    webhook: Option<WebhookRef>,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    failure: Option<Failed>,
+}
+
+/// The part of a failure that lists show.
+#[derive(Deserialize)]
+struct Failed {
+    code: String,
+}
+
+fn list(output: Output, executions: &[Listed]) -> Result<(), Failure> {
+    let row = |execution: &Listed| -> Vec<Cell> {
         vec![
             execution.id.to_string().into(),
             Cell::painted(execution.status.as_str(), paint(execution.status)),
             execution.flow.name.as_str().into(),
             execution.webhook.as_ref().map_or("", |webhook| &webhook.name).into(),
             to_the_second(&execution.created_at.to_string()).into(),
-            duration(execution).into(),
+            duration(execution.started_at, execution.ended_at).into(),
             execution.failure.as_ref().map_or("", |failure| &failure.code).into(),
         ]
     };
@@ -116,7 +135,7 @@ fn show(output: Output, execution: &Execution) -> Result<(), Failure> {
     }
     row("created", execution.created_at.to_string().into());
     if execution.ended_at.is_some() {
-        row("took", duration(execution).into());
+        row("took", duration(execution.started_at, execution.ended_at).into());
     }
     if let Some(failure) = &execution.failure {
         row("failure", Cell::painted(failure.code.as_str(), Paint::Bad));
@@ -148,8 +167,8 @@ fn paint(status: Status) -> Paint {
 }
 
 /// The time from the start of the flow to its end; empty as long as it runs.
-fn duration(execution: &Execution) -> String {
-    match (execution.started_at, execution.ended_at) {
+fn duration(started_at: Option<Timestamp>, ended_at: Option<Timestamp>) -> String {
+    match (started_at, ended_at) {
         (Some(started), Some(ended)) => in_words(ended.as_micros().saturating_sub(started.as_micros())),
         _ => String::new(),
     }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{EVERYTHING, to_trash};
-use crate::client::{Client, Connection, address, by_name};
+use crate::client::{Client, Connection, by_name};
 use crate::failure::Failure;
 use crate::output::Cell;
 
@@ -63,7 +63,7 @@ impl Flow {
         let output = connection.output();
         match self {
             Self::List => {
-                let answer = client.get(&address(&["flow"], EVERYTHING))?;
+                let answer = client.list(&["flow"], &[], EVERYTHING)?;
                 if output.json {
                     return output.answer(&answer.body);
                 }

@@ -18,6 +18,9 @@ pub(crate) enum Locks {
     Break {
         /// The lock's name
         name: String,
+        /// The lock's project, where several have a lock of this name; "" for executions of no project
+        #[arg(long)]
+        project: Option<String>,
     },
 }
 
@@ -25,6 +28,7 @@ pub(crate) enum Locks {
 #[derive(Deserialize)]
 struct Lock {
     name: String,
+    project_name: Option<String>,
     execution_id: String,
     flow_name: String,
     since: String,
@@ -37,7 +41,7 @@ impl Locks {
         let output = connection.output();
         match self {
             Self::List => {
-                let answer = client.get(&address(&["lock"], EVERYTHING))?;
+                let answer = client.list(&["lock"], &[], EVERYTHING)?;
                 if output.json {
                     return output.answer(&answer.body);
                 }
@@ -45,13 +49,20 @@ impl Locks {
                 let rows: Vec<_> = locks
                     .into_iter()
                     .map(|lock| {
-                        vec![lock.name.into(), lock.execution_id.into(), lock.flow_name.into(), lock.since.into()]
+                        vec![
+                            lock.name.into(),
+                            lock.project_name.unwrap_or_default().into(),
+                            lock.execution_id.into(),
+                            lock.flow_name.into(),
+                            lock.since.into(),
+                        ]
                     })
                     .collect();
-                output.table(&["NAME", "EXECUTION", "FLOW", "SINCE"], &rows)
+                output.table(&["NAME", "PROJECT", "EXECUTION", "FLOW", "SINCE"], &rows)
             }
-            Self::Break { name } => {
-                client.send_to("DELETE", &address(&["lock", &name], &[]), &[], Vec::new())?;
+            Self::Break { name, project } => {
+                let query: Vec<_> = project.as_deref().map(|project| ("project", project)).into_iter().collect();
+                client.send_to("DELETE", &address(&["lock", &name], &query), &[], Vec::new())?;
                 output.note(&format!("{name} is free, or its next execution has it"));
                 Ok(())
             }

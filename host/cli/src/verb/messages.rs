@@ -58,12 +58,11 @@ impl Messages {
         let output = connection.output();
         match self {
             Self::List { all, limit } => {
-                let limit = limit.to_string();
-                let mut query = vec![("limit", limit.as_str()), ("order", "-created_at")];
+                let mut query = vec![("order", "-created_at")];
                 if !all {
                     query.push(("filter", r#"{"field":"status","value":"OPEN"}"#));
                 }
-                let answer = client.get(&address(&["message"], &query))?;
+                let answer = client.list(&["message"], &query, limit)?;
                 if output.json { output.answer(&answer.body) } else { list(output, answer.read()?) }
             }
             Self::Show { id } => {

@@ -66,7 +66,7 @@ impl Role {
         let output = connection.output();
         match self {
             Self::List => {
-                let answer = client.get(&address(&["role"], EVERYTHING))?;
+                let answer = client.list(&["role"], &[], EVERYTHING)?;
                 if output.json {
                     return output.answer(&answer.body);
                 }
@@ -121,7 +121,7 @@ impl Role {
 }
 
 fn projects(client: &Client) -> Result<HashMap<RecordId, String>, Failure> {
-    let projects: Vec<Named> = client.get(&address(&["project"], EVERYTHING))?.read()?;
+    let projects: Vec<Named> = client.list(&["project"], &[], EVERYTHING)?.read()?;
     Ok(projects.into_iter().map(|project| (project.id, project.name)).collect())
 }
 

@@ -125,7 +125,7 @@ fn value(name: &str) -> Result<String, Failure> {
 
 fn list(connection: &Connection) -> Result<(), Failure> {
     let output = connection.output();
-    let answer = connection.operator()?.get(&address(&["secret"], EVERYTHING))?;
+    let answer = connection.operator()?.list(&["secret"], &[], EVERYTHING)?;
     if output.json {
         return output.answer(&answer.body);
     }

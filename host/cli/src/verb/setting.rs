@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::EVERYTHING;
-use crate::client::{Connection, address, by_name};
+use crate::client::{Connection, by_name};
 use crate::failure::{Exit, Failure};
 use crate::output::indented;
 
@@ -64,7 +64,7 @@ impl Setting {
                 output.answer(indented(setting.value.get()).as_bytes())
             }
             Self::List => {
-                let answer = client.get(&address(&["setting"], EVERYTHING))?;
+                let answer = client.list(&["setting"], &[], EVERYTHING)?;
                 if output.json {
                     return output.answer(&answer.body);
                 }

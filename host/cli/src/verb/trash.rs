@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::client::{Client, Connection, address, parsed};
+use super::EVERYTHING;
+use crate::client::{Answer, Client, Connection, address, parsed};
 use crate::failure::{Exit, Failure};
 
 /// What to do with the trash.
@@ -49,7 +50,7 @@ impl Trash {
             Self::List => {
                 let mut records: Vec<(RecordType, Box<RawValue>)> = Vec::new();
                 for record_type in managed_types() {
-                    let found: Vec<Box<RawValue>> = client.get(&trash(record_type, &[]))?.read()?;
+                    let found: Vec<Box<RawValue>> = trash(&client, record_type, &[])?.read()?;
                     records.extend(found.into_iter().map(|record| (record_type, record)));
                 }
                 if output.json {
@@ -95,9 +96,9 @@ fn managed_type(text: &str) -> Result<RecordType, String> {
     found.ok_or_else(|| format!("it is one of {}", all.join(", ")))
 }
 
-/// The address of the records of a type in the trash.
-fn trash(record_type: RecordType, query: &[(&str, &str)]) -> String {
-    address(&[definition(record_type).path], &[query, &[("trash", "true"), ("limit", "1000")]].concat())
+/// The records of a type in the trash.
+fn trash(client: &Client, record_type: RecordType, query: &[(&str, &str)]) -> Result<Answer, Failure> {
+    client.list(&[definition(record_type).path], &[query, &[("trash", "true")]].concat(), EVERYTHING)
 }
 
 /// The id of the record in the trash of this id or name; several may have one name.
@@ -107,7 +108,7 @@ fn find(client: &Client, record_type: RecordType, record: &str) -> Result<String
         Ok(_) => is("id"),
         Err(_) => is("name"),
     };
-    let found: Vec<View> = client.get(&trash(record_type, &[("filter", &filter.to_string())]))?.read()?;
+    let found: Vec<View> = trash(client, record_type, &[("filter", &filter.to_string())])?.read()?;
     let path = definition(record_type).path;
     match found.as_slice() {
         [one] => Ok(one.id.clone()),

@@ -121,12 +121,12 @@ fn shown(output: Output, answer: &Answer, said: &str) -> Result<(), Failure> {
 }
 
 fn list(client: &Client, output: Output) -> Result<(), Failure> {
-    let answer = client.get(&address(&["user"], EVERYTHING))?;
+    let answer = client.list(&["user"], &[], EVERYTHING)?;
     if output.json {
         return output.answer(&answer.body);
     }
     let users: Vec<View> = answer.read()?;
-    let roles: Vec<Role> = client.get(&address(&["role"], EVERYTHING))?.read()?;
+    let roles: Vec<Role> = client.list(&["role"], &[], EVERYTHING)?.read()?;
     let roles: HashMap<String, String> = roles.into_iter().map(|role| (role.id, role.name)).collect();
     let row = |user: &View| -> Vec<Cell> {
         let state = if user.is_enabled { ("enabled", Paint::Good) } else { ("disabled", Paint::Faint) };

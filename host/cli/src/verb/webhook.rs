@@ -128,7 +128,7 @@ fn change(connection: &Connection, method: &str, address: &str, body: &serde_jso
 fn list(connection: &Connection) -> Result<(), Failure> {
     let client = connection.operator()?;
     let output = connection.output();
-    let answer = client.get(&address(&["webhook"], EVERYTHING))?;
+    let answer = client.list(&["webhook"], &[], EVERYTHING)?;
     if output.json {
         return output.answer(&answer.body);
     }

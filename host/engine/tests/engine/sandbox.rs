@@ -75,7 +75,7 @@ pub(crate) fn digest(component: &[u8]) -> Digest {
 pub(crate) fn invocation(budget: Budget) -> Invocation {
     Invocation {
         budget,
-        log: Arc::new(Log::new(budget.log_bytes)),
+        log: Arc::new(Log::new(budget.log_bytes, Arc::new(SystemClock))),
         seed: [0; 32],
         slots: Slots::new(),
         clock: Arc::new(SystemClock),

@@ -17,7 +17,7 @@ pub(super) static DEFINITION: TypeDefinition = TypeDefinition {
             is_derived: true,
             ..Property::new(
                 "content",
-                Kind::LongText,
+                Kind::Content,
                 "The content; in base64 where `is_binary` is set. Null in lists, and where it has more than 1 MiB. Written \
                  as null it stays as it is.",
             )

@@ -123,7 +123,7 @@ async fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<(Live, OwnedSem
         let detail = format!("executions start each other at most {} deep", limits.child_depth);
         return Err(refusal("children.too-deep", detail));
     }
-    if let Some(ConcurrencyLimit { key, limit }) = &draft.concurrency
+    if let Some(ConcurrencyLimit { key, limit, .. }) = &draft.concurrency
         && (key.is_empty() || key.chars().count() > KEY_LIMIT || *limit == 0)
     {
         return Err(invalid_limit());
@@ -159,7 +159,8 @@ async fn admit(host: &Host, parent: &Live, draft: Draft) -> Told<(Live, OwnedSem
         user_id: parent.start.user_id,
         actor: parent.start.actor,
         lineage: Lineage { parent_id: Some(parent.id), depth, is_detached: draft.is_detached },
-        concurrency: draft.concurrency,
+        // Its parent chose the key, whatever project the child is of.
+        concurrency: draft.concurrency.map(|own| ConcurrencyLimit { project_id: parent.start.project_id, ..own }),
         is_productive: parent.start.is_productive,
         input,
         request: None,
@@ -231,7 +232,7 @@ impl children::HostNewChild for State {
 
     fn limit_concurrency(&mut self, child: Resource<Unstarted>, key: String, limit: u32) -> wasmtime::Result<()> {
         let Unstarted { draft, texts } = self.table.get_mut(&child)?;
-        let own = draft.concurrency.get_or_insert(ConcurrencyLimit { key: String::new(), limit });
+        let own = draft.concurrency.get_or_insert(ConcurrencyLimit { project_id: None, key: String::new(), limit });
         own.limit = limit;
         // In UTF-8 a character has four bytes at most.
         texts.keep(&mut own.key, key, KEY_LIMIT * 4, |_| invalid_limit());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use flowhost_engine::{Call, State, WaitLimit, Waited, WholeState};
 use flowhost_model::{Operation, RecordId, RecordType, Timestamp};
-use flowhost_store::{Awaits, Write};
+use flowhost_store::{Awaits, LockKey, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Linker;
@@ -44,6 +44,11 @@ fn permit(host: &Host, live: &Live, name: &str) -> Told<()> {
     Ok(())
 }
 
+/// The lock of this name in the project of an execution.
+fn key(live: &Live, name: &str) -> LockKey {
+    LockKey { project_id: live.start.project_id, name: name.to_owned() }
+}
+
 /// A lock as an execution finds it that wants it.
 enum Found {
     Own,
@@ -53,8 +58,9 @@ enum Found {
 
 async fn look(host: &Host, live: &Live, name: &str) -> Told<Found> {
     permit(host, live, name)?;
-    let decision = host.decide_on_lock(name).await;
-    let lock = host.store().lock(name).await?;
+    let key = key(live, name);
+    let decision = host.decide_on_lock(&key).await;
+    let lock = host.store().lock(&key).await?;
     if lock.as_ref().is_some_and(|lock| lock.execution == live.id) {
         return Ok(Found::Own);
     }
@@ -69,10 +75,10 @@ async fn take(
     state: &mut State,
     host: &Host,
     live: &Arc<Live>,
-    name: String,
+    name: &str,
     decision: Decision,
 ) -> wasmtime::Result<()> {
-    let write = Write::AcquireLock { name, execution: live.id, at: host.now() };
+    let write = Write::AcquireLock { key: key(live, name), execution: live.id, at: host.now() };
     host.step(state, live, vec![write], move |_, _| drop(decision)).await
 }
 
@@ -101,7 +107,7 @@ async fn begin<T: Serialize + DeserializeOwned>(
     };
     state.record(call, &told)?;
     if let Ok(Found::Free(decision)) = found {
-        take(state, &host, &live, name.to_owned(), decision).await?;
+        take(state, &host, &live, name, decision).await?;
     }
     Ok(told)
 }
@@ -113,7 +119,10 @@ async fn holder(state: &mut State, call: Call, name: &str) -> wasmtime::Result<T
     }
     let (host, live) = asking(state)?;
     let told: Told<Option<RecordId>> = match permit(&host, &live, name) {
-        Ok(()) => host.store().lock(name).await.map(|lock| lock.map(|lock| lock.execution)).map_err(Into::into),
+        Ok(()) => {
+            let lock = host.store().lock(&key(&live, name)).await;
+            lock.map(|lock| lock.map(|lock| lock.execution)).map_err(Into::into)
+        }
         Err(refused) => Err(refused),
     };
     state.record(call, &told)?;
@@ -138,12 +147,13 @@ impl locks::Host for State {
             Err(refused) => return Ok(Err(refused)),
         };
         let (host, live) = asking(self)?;
-        live.set_awaits(Some(Awaits::Lock(name.clone())));
+        let key = key(&live, &name);
+        live.set_awaits(Some(Awaits::Lock(key.clone())));
         let limit = WaitLimit { until: until.map(Timestamp), is_relative: true };
         let mut turn = None;
         // A text, since the journal could not tell an event that is nothing from the time that is over.
         let free = async {
-            host.lock_is_free(&name, live.id, &mut turn).await;
+            host.lock_is_free(&key, live.id, &mut turn).await;
             "free".to_owned()
         };
         let waited = self.wait(Call::new("locks.released", &()), limit, free).await?;
@@ -151,7 +161,7 @@ impl locks::Host for State {
         if matches!(waited, Waited::Event(_)) {
             // Without a turn it was given the lock in the store, or told so before.
             if let Some(decision) = turn {
-                take(self, &host, &live, name, decision).await?;
+                take(self, &host, &live, &name, decision).await?;
             }
             return Ok(Ok(()));
         }
@@ -181,9 +191,10 @@ impl locks::Host for State {
             return Ok(told);
         }
         let (host, live) = asking(self)?;
-        let decision = host.decide_on_lock(&name).await;
+        let key = key(&live, &name);
+        let decision = host.decide_on_lock(&key).await;
         let told: Told<()> = match permit(&host, &live, &name) {
-            Ok(()) => match host.store().lock(&name).await {
+            Ok(()) => match host.store().lock(&key).await {
                 Ok(Some(lock)) if lock.execution == live.id => Ok(()),
                 Ok(_) => Err(refusal("locks.lost", format!("the execution does not hold the lock `{name}`"))),
                 Err(error) => Err(error.into()),
@@ -192,10 +203,10 @@ impl locks::Host for State {
         };
         self.record(call, &told)?;
         if told.is_ok() {
-            let write = Write::ReleaseLock { name: name.clone(), execution: live.id, at: host.now() };
+            let write = Write::ReleaseLock { key: key.clone(), execution: live.id, at: host.now() };
             let after = move |host: &Host, _| {
                 drop(decision);
-                host.lock_was_released(name);
+                host.lock_was_released(key);
             };
             host.step(self, &live, vec![write], after).await?;
         }

@@ -112,7 +112,7 @@ fn prepare(host: &Host, live: &Live, draft: &Draft) -> Told<Record<Message>> {
         responded_at: None,
         execution_id: live.id,
     };
-    let mut record = Record::new("message", Some(by.user_id), body).map_err(crate::Problem::from)?;
+    let mut record = Record::new("message", Some(by.user_id), body, host.now()).map_err(crate::Problem::from)?;
     record.meta.name = record.meta.id.to_string();
     record.meta.project_id = live.start.project_id;
     record.meta.bundle_id = live.start.bundle_id.filter(|_| live.start.project_id.is_none());

@@ -107,7 +107,7 @@ async fn one(host: &Host, by: &Identity, definition: &TypeDefinition, which: &Re
             let id = resolve(host, by, definition, which).await?;
             let execution = host.read_execution(by, id).await;
             let execution = execution.map_err(|problem| missing(host, by, record_type, problem))?;
-            let members = host.execution_members(&[execution]).await?;
+            let members = host.execution_members(&[execution], None).await?;
             return serde_json::to_string(&members.first()).map_err(Problem::host);
         }
         _ => host.read_record(by, record_type, resolve(host, by, definition, which).await?).await,
@@ -127,7 +127,7 @@ async fn page(host: &Host, by: &Identity, definition: &TypeDefinition, request: 
     }
     if record_type == RecordType::Execution {
         let page = host.list_executions(by, request).await?;
-        let members = host.execution_members(&page.items).await?;
+        let members = host.execution_members(&page.items, None).await?;
         let records = members.iter().map(serde_json::to_string).collect::<Result<_, _>>().map_err(Problem::host)?;
         return Ok(Page { records, next: page.next });
     }
@@ -238,7 +238,8 @@ impl records::Host for State {
             let what = || format!("the filter of the list of `{record_type}`");
             let filter = filter.map(|filter| parse(what, &filter, FILTER_LIMIT)).transpose()?;
             let limit = Some(limit.min(PAGE_LIMIT));
-            let request = ListRequest { filter, order, after, limit, page_bytes: Some(PAGE_BYTES), is_trash: false };
+            let page_bytes = Some(PAGE_BYTES);
+            let request = ListRequest { filter, order, after, limit, page_bytes, ..ListRequest::default() };
             Ok(page(host, by, definition, request).await?)
         })
         .await

@@ -1,7 +1,6 @@
 //! How many executions run at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -127,42 +126,9 @@ async fn taken(permits: &Arc<Semaphore>, residents: &Arc<Residents>) -> Option<O
     permits.clone().acquire_owned().await.ok()
 }
 
-/// Counts the executions of one webhook.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Counter(Arc<AtomicU32>);
-
-/// One execution that is counted; dropping it counts down.
-#[derive(Debug)]
-pub(crate) struct Counted(Counter);
-
-impl Counter {
-    /// Counts one more unless there are `limit` already.
-    pub(crate) fn enter(&self, limit: Option<u32>) -> Option<Counted> {
-        let limit = limit.unwrap_or(u32::MAX);
-        let entered =
-            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < limit).then_some(count + 1));
-        entered.is_ok().then(|| Counted(self.clone()))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_counter_counts_down_when_an_execution_is_dropped() {
-        let counter = Counter::default();
-        let first = counter.enter(Some(1)).unwrap();
-        assert!(counter.enter(Some(1)).is_none());
-        drop(first);
-        assert!(counter.enter(Some(1)).is_some());
-    }
 
     #[tokio::test]
     async fn large_inputs_are_checked_as_many_at_once_as_there_are_processors() {

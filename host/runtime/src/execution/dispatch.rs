@@ -22,8 +22,12 @@ const LOW: usize = 2_000;
 const AGAIN: Duration = Duration::from_millis(100);
 
 impl Host {
-    /// Starts the tasks that keep executions going, as long as the host lives.
-    pub(crate) fn start_dispatch(&self) {
+    /// Starts the tasks that keep executions going, as long as the host lives. The first executions that a former process
+    /// left are claimed before: their webhooks count them from the first call on.
+    pub(crate) async fn start_dispatch(&self) {
+        if let Err(error) = self.claim(CLAIM).await {
+            tracing::error!(%error, "executions could not be claimed; it is tried again");
+        }
         tokio::spawn(dispatch(self.downgrade()));
         tokio::spawn(claim(self.downgrade()));
     }
@@ -38,6 +42,17 @@ impl Host {
         Ok(claimed)
     }
 
+    /// Counts an execution against its webhook's limit, where that has not been done by the call that starts it.
+    fn count(&self, ticket: &Ticket) -> Option<Counted> {
+        ticket.webhook_id.and_then(|webhook| self.snapshot().count(webhook))
+    }
+
+    /// Puts an execution that the store has into the queue.
+    pub(super) fn push_ticket(&self, ticket: Ticket, is_woken: bool, place: Option<OwnedSemaphorePermit>) {
+        let counted = self.count(&ticket);
+        self.queue().push(Queued { is_woken, place, counted, ..Queued::new(ticket, None) });
+    }
+
     /// How many executions of a flow may run at once.
     pub(crate) fn flow_limit(&self, flow: RecordId) -> Option<u32> {
         self.snapshot().flow_options(flow).and_then(|options| options.max_executions)
@@ -48,6 +63,7 @@ impl Host {
         let program = self.programs().cell(live.start.flow.digest);
         let loaded = Loaded { registered: self.registry().add(live.clone()), program, live: live.clone() };
         let queued = Queued::new(live.ticket(), Some(loaded));
+        let counted = counted.or_else(|| self.count(&queued.ticket));
         self.queue().push(Queued { place: Some(place), counted, ..queued });
     }
 
@@ -75,7 +91,7 @@ impl Host {
             }
             return;
         }
-        self.queue().push(Queued { is_woken, ..Queued::new(ticket, None) });
+        self.push_ticket(ticket, is_woken, None);
     }
 
     /// Runs an execution from the queue.
@@ -125,7 +141,7 @@ impl Host {
                 let (host, ticket) = (self.clone(), ticket.clone());
                 tokio::spawn(async move {
                     tokio::time::sleep(TRY_AGAIN_AFTER).await;
-                    host.queue().push(Queued::new(ticket, None));
+                    host.push_ticket(ticket, false, None);
                 });
                 None
             }
@@ -150,7 +166,7 @@ impl Host {
         let budget = self.limits().budget;
         let (residents, secrets) = (self.admission().residents().clone(), self.secrets().clone());
         let key = self.called_keys().take(row.execution.id);
-        let live = Arc::new(Live::recovered(row, budget, residents, secrets, key));
+        let live = Arc::new(Live::recovered(row, budget, residents, secrets, key, self.clock()));
         let registered = self.registry().add(live.clone());
         if is_cancelled {
             live.stop(StopReason::Cancel);

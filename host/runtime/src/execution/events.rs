@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowhost_model::RecordId;
+use flowhost_store::LockKey;
 use tokio::sync::watch;
 
 /// Something that happens, maybe more than once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Event {
-    /// The lock of this name was released.
-    Released(String),
+    /// The lock was released.
+    Released(LockKey),
     /// The message with this id was responded to, or closed.
     Settled(RecordId),
 }
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     fn event(name: &str) -> Event {
-        Event::Released(name.to_owned())
+        Event::Released(LockKey { project_id: None, name: name.to_owned() })
     }
 
     #[tokio::test]

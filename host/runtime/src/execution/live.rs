@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flowhost_engine::{Kept, Log};
-use flowhost_model::{Execution, JournalEntry, LogLevel, RecordId, Status, Timestamp};
-use flowhost_store::{Awaits, Ended, ExecutionRow, OwnerId, Store, Ticket};
+use flowhost_engine::{Clock, Kept, Log};
+use flowhost_model::{Execution, JournalEntry, LogLevel, RawValue, RecordId, Status, Timestamp};
+use flowhost_store::{Awaits, Ended, ExecutionParts, ExecutionRow, OwnerId, Store, Ticket};
 use tokio::sync::Notify;
 
 use super::admission::StreamingPlace;
@@ -82,7 +82,7 @@ impl Live {
         start: Start,
         residents: Arc<Residents>,
         secrets: Arc<Secrets>,
-        now: Timestamp,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Self, Problem> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Problem::host)?;
@@ -93,8 +93,8 @@ impl Live {
             id: RecordId::new(),
             attempt: 1,
             seed,
-            created_at: now,
-            log: Arc::new(Log::new(start.budget.log_bytes).masked_by(mask)),
+            created_at: clock.now(),
+            log: Arc::new(Log::new(start.budget.log_bytes, clock.clone()).masked_by(mask)),
             stop: Stop::default(),
             caller: Mutex::default(),
             left: Notify::new(),
@@ -116,6 +116,7 @@ impl Live {
         residents: Arc<Residents>,
         secrets: Arc<Secrets>,
         key: Option<Arc<CalledKey>>,
+        clock: &Arc<dyn Clock>,
     ) -> Self {
         let execution = row.execution;
         let mask = mask_of(&secrets, key.as_ref());
@@ -151,7 +152,7 @@ impl Live {
             attempt: execution.attempt,
             seed: row.seed,
             created_at: execution.created_at,
-            log: Arc::new(Log::resumed(budget.log_bytes, row.log_lines).masked_by(mask)),
+            log: Arc::new(Log::resumed(budget.log_bytes, row.log_lines, clock.clone()).masked_by(mask)),
             stop: Stop::default(),
             caller: Mutex::default(),
             left: Notify::new(),
@@ -190,9 +191,10 @@ impl Live {
         self.lock().run_time += run_time;
     }
 
-    /// When the host ends it, by its wall limit, if it waits for nothing.
+    /// When the host ends it, by its wall limit, if it waits for nothing. Before it has begun, as if it had when it was
+    /// admitted.
     pub(crate) fn deadline(&self) -> Timestamp {
-        self.lock().deadline.unwrap_or_else(|| Timestamp::now().saturating_add(self.start.budget.wall))
+        self.lock().deadline.unwrap_or_else(|| self.created_at.saturating_add(self.start.budget.wall))
     }
 
     pub(crate) fn set_progress(&self, message: String) {
@@ -343,6 +345,11 @@ impl Live {
 
     /// The execution as it stands now, masked.
     pub(crate) fn execution(&self) -> Execution {
+        self.execution_with(ExecutionParts::ALL)
+    }
+
+    /// The same, with these of the parts that may be large.
+    pub(crate) fn execution_with(&self, parts: ExecutionParts) -> Execution {
         let moving = self.lock();
         let start = &self.start;
         let status = match (moving.is_begun, moving.is_waiting) {
@@ -366,8 +373,8 @@ impl Live {
             is_productive: start.is_productive,
             attempt: self.attempt,
             is_durable: moving.is_durable,
-            input_value: start.input.clone(),
-            output_value: moving.outputs.to_json(),
+            input_value: if parts.input { start.input.clone() } else { RawValue::NULL.to_owned() },
+            output_value: if parts.output { moving.outputs.to_json() } else { Outputs::default().to_json() },
             created_at: self.created_at,
             started_at: moving.started_at,
             ended_at: None,
@@ -536,7 +543,7 @@ impl Live {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use flowhost_engine::Outcome;
+    use flowhost_engine::{Outcome, SystemClock};
     use flowhost_model::{Digest, FlowRef, Priority, RawValue};
     use flowhost_store::sqlite::{SqliteOptions, SqliteStore};
 
@@ -580,7 +587,7 @@ pub(super) mod tests {
         let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
         let owner = store.hold_lease(None, Timestamp::now()).await.unwrap();
         let residents = Residents::new(Duration::from_secs(10));
-        let live = Live::new(start(), residents, Arc::default(), Timestamp::now()).unwrap();
+        let live = Live::new(start(), residents, Arc::default(), &(Arc::new(SystemClock) as Arc<dyn Clock>)).unwrap();
         live.begin(Timestamp::now(), Duration::ZERO);
         live.record(&store, owner).await.unwrap();
         assert_eq!(store.execution(live.id).await.unwrap().unwrap().status, Status::Running);

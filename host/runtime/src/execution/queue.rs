@@ -54,8 +54,8 @@ pub(crate) struct Loaded {
 pub(crate) enum Limited {
     /// Their flow.
     Flow(RecordId),
-    /// The key that flows gave them.
-    Key(String),
+    /// The key that flows of a project, or of none, gave them.
+    Key(Option<RecordId>, String),
 }
 
 /// The queue of a host. Cheap to clone.
@@ -160,16 +160,17 @@ impl Queue {
     }
 
     /// Counts an execution of a flow that is not in the queue. Gives what to wait for where there are `limit` already, or
-    /// where others wait for their turn.
-    pub(crate) fn enter_flow(&self, flow: RecordId, limit: u32) -> Result<Holding, oneshot::Receiver<Holding>> {
+    /// where others wait for their turn. Without a limit it is counted as well: the flow may be given one while it runs.
+    pub(crate) fn enter_flow(&self, flow: RecordId, limit: Option<u32>) -> Result<Holding, oneshot::Receiver<Holding>> {
         let limited = Limited::Flow(flow);
         let mut inner = self.lock();
         let place = inner.limits.entry(limited.clone()).or_default();
         place.forget_gone();
-        if place.aside.is_empty() && place.taken() < limit {
+        if limit.is_none_or(|limit| place.aside.is_empty() && place.taken() < limit) {
             place.running += 1;
             return Ok(Holding { queue: self.clone(), limits: vec![limited] });
         }
+        let limit = limit.unwrap_or(u32::MAX);
         let (free, freed) = oneshot::channel();
         place.aside.push_back((Aside::Caller(free), limit));
         Err(freed)
@@ -314,9 +315,11 @@ impl Inner {
                 limit.called = limit.called.saturating_sub(1);
             }
             let ticket = &queued.ticket;
-            let by_flow = limit_of(ticket.flow_id).map(|limit| (Limited::Flow(ticket.flow_id), limit));
-            let by_key = ticket.concurrency.as_ref().map(|own| (Limited::Key(own.key.clone()), own.limit));
-            let limits: Vec<(Limited, u32)> = by_flow.into_iter().chain(by_key).collect();
+            // Without a limit it is counted as well: the flow may be given one while it runs.
+            let by_flow = (Limited::Flow(ticket.flow_id), limit_of(ticket.flow_id).unwrap_or(u32::MAX));
+            let by_key =
+                ticket.concurrency.as_ref().map(|own| (Limited::Key(own.project_id, own.key.clone()), own.limit));
+            let limits: Vec<(Limited, u32)> = std::iter::once(by_flow).chain(by_key).collect();
             let is_full =
                 |(limited, most): &&(Limited, u32)| self.limits.get(limited).is_some_and(|one| one.taken() >= *most);
             let taken = match limits.iter().find(is_full) {
@@ -520,7 +523,7 @@ mod tests {
     fn executions_of_one_key_run_as_often_as_it_says_and_others_pass() {
         let queue = Queue::default();
         let flow = RecordId::new();
-        let key = |key: &str| Some(ConcurrencyLimit { key: key.into(), limit: 1 });
+        let key = |key: &str| Some(ConcurrencyLimit { project_id: None, key: key.into(), limit: 1 });
         let mut ids = Vec::new();
         for own in [key("a"), key("a"), key("b"), None] {
             ids.push(push(&queue, Ticket { concurrency: own, ..ticket(flow, Priority::Normal) }));
@@ -534,10 +537,39 @@ mod tests {
     }
 
     #[test]
+    fn projects_do_not_share_keys() {
+        let queue = Queue::default();
+        let mut ids = Vec::new();
+        for project_id in [None, Some(RecordId::new()), Some(RecordId::new()), None] {
+            let concurrency = Some(ConcurrencyLimit { project_id, key: "a".into(), limit: 1 });
+            ids.push(push(&queue, Ticket { concurrency, ..ticket(RecordId::new(), Priority::Normal) }));
+        }
+        let running: Vec<_> = std::iter::from_fn(|| pop(&queue)).collect();
+        assert_eq!(running.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids[..3]);
+    }
+
+    #[test]
+    fn flow_that_gets_a_limit_counts_what_runs() {
+        let queue = Queue::default();
+        let flow = RecordId::new();
+        push(&queue, ticket(flow, Priority::Normal));
+        let running = [pop(&queue).unwrap().1, queue.enter_flow(flow, None).ok().unwrap()];
+        assert!(queue.enter_flow(flow, Some(2)).is_err());
+        push(&queue, ticket(flow, Priority::Normal));
+        assert!(queue.pop(|_| Some(2)).is_none());
+        drop(running);
+        assert!(queue.pop(|_| Some(2)).is_some());
+        // A limit that is taken away stops no call, though others were set aside for it.
+        let _held = queue.enter_flow(flow, Some(2)).ok();
+        push(&queue, ticket(flow, Priority::Normal));
+        assert!(queue.enter_flow(flow, None).is_ok());
+    }
+
+    #[test]
     fn a_place_that_is_not_taken_goes_to_the_next() {
         let queue = Queue::default();
         let (flow, other) = (RecordId::new(), RecordId::new());
-        let key = Some(ConcurrencyLimit { key: "a".into(), limit: 1 });
+        let key = Some(ConcurrencyLimit { project_id: None, key: "a".into(), limit: 1 });
         let keyed = |flow| Ticket { concurrency: key.clone(), ..ticket(flow, Priority::Normal) };
         let take = || queue.pop(|of| (of == flow).then_some(1)).map(|(queued, holding)| (queued.ticket.id, holding));
         let in_flow = push(&queue, ticket(flow, Priority::Normal));
@@ -565,13 +597,13 @@ mod tests {
     async fn a_caller_waits_for_its_turn_among_those_of_its_flow() {
         let queue = Queue::default();
         let flow = RecordId::new();
-        let held = queue.enter_flow(flow, 1).ok().unwrap();
-        let gone = queue.enter_flow(flow, 1).err().unwrap();
-        let waiting = queue.enter_flow(flow, 1).err().unwrap();
+        let held = queue.enter_flow(flow, Some(1)).ok().unwrap();
+        let gone = queue.enter_flow(flow, Some(1)).err().unwrap();
+        let waiting = queue.enter_flow(flow, Some(1)).err().unwrap();
         drop(gone);
         drop(held);
         drop(waiting.await.unwrap());
-        assert!(queue.enter_flow(flow, 1).is_ok());
+        assert!(queue.enter_flow(flow, Some(1)).is_ok());
     }
 
     #[test]
@@ -611,7 +643,7 @@ mod tests {
     fn what_waits_for_a_key_keeps_no_place_of_its_flow() {
         let queue = Queue::default();
         let flow = RecordId::new();
-        let key = Some(ConcurrencyLimit { key: "a".into(), limit: 1 });
+        let key = Some(ConcurrencyLimit { project_id: None, key: "a".into(), limit: 1 });
         let other = push(&queue, Ticket { concurrency: key.clone(), ..ticket(RecordId::new(), Priority::High) });
         let of_key = queue.pop(|_| None).unwrap();
         assert_eq!(of_key.0.ticket.id, other);
@@ -633,9 +665,9 @@ mod tests {
     async fn callers_who_went_away_leave_their_turn_to_others_however_many_they_are() {
         let queue = Queue::default();
         let flow = RecordId::new();
-        let held = queue.enter_flow(flow, 1).ok().unwrap();
-        let mut gone: Vec<_> = (0..100_000).map(|_| queue.enter_flow(flow, 1).err().unwrap()).collect();
-        let last = queue.enter_flow(flow, 1).err().unwrap();
+        let held = queue.enter_flow(flow, Some(1)).ok().unwrap();
+        let mut gone: Vec<_> = (0..100_000).map(|_| queue.enter_flow(flow, Some(1)).err().unwrap()).collect();
+        let last = queue.enter_flow(flow, Some(1)).err().unwrap();
         let first = gone.remove(0);
         drop(gone);
         drop(held);

@@ -65,11 +65,11 @@ impl Host {
         program: Program,
         slot: Slot,
         counted: Option<Counted>,
-        holding: Option<Holding>,
+        holding: Holding,
     ) -> oneshot::Receiver<Result<Answered, Problem>> {
         let (answer, answered) = oneshot::channel();
         live.set_caller(answer);
-        let held = Held { registered: self.registry().add(live.clone()), counted, holding };
+        let held = Held { registered: self.registry().add(live.clone()), counted, holding: Some(holding) };
         let host = self.clone();
         tokio::spawn(async move { host.run(live, Ok(program), slot, held, Duration::ZERO).await });
         answered
@@ -341,8 +341,8 @@ impl Host {
         for child in others.cancelled {
             self.cancel_child(child);
         }
-        for name in others.released {
-            self.events().tell(&Event::Released(name));
+        for lock in others.released {
+            self.events().tell(&Event::Released(lock));
         }
     }
 }

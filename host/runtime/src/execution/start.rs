@@ -75,25 +75,22 @@ impl Host {
         }
     }
 
-    /// A slot for a caller who waits, and the place among the executions of a flow that is limited.
-    pub(crate) async fn slot_of(&self, version: &ActiveVersion) -> Result<(Slot, Option<Holding>), Problem> {
-        let holding = match version.options.max_executions {
-            None => None,
-            Some(limit) => Some(match self.queue().enter_flow(version.flow.id, limit) {
-                Ok(holding) => holding,
-                Err(freed) => {
-                    let busy = || Problem::new(Code::FlowBusy, "the flow runs as many executions as it may; try again");
-                    let freed = tokio::time::timeout(self.limits().admission_wait, freed).await.map_err(|_| busy())?;
-                    freed.map_err(|_| Problem::new(Code::HostDraining, "the host is about to stop"))?
-                }
-            }),
+    /// A slot for a caller who waits, and the place among the executions of the flow.
+    pub(crate) async fn slot_of(&self, version: &ActiveVersion) -> Result<(Slot, Holding), Problem> {
+        let holding = match self.queue().enter_flow(version.flow.id, version.options.max_executions) {
+            Ok(holding) => holding,
+            Err(freed) => {
+                let busy = || Problem::new(Code::FlowBusy, "the flow runs as many executions as it may; try again");
+                let freed = tokio::time::timeout(self.limits().admission_wait, freed).await.map_err(|_| busy())?;
+                freed.map_err(|_| Problem::new(Code::HostDraining, "the host is about to stop"))?
+            }
         };
         Ok((self.admission().slot().await?, holding))
     }
 
     /// A new execution in memory.
     pub(crate) fn admit(&self, start: Start) -> Result<Live, Problem> {
-        Live::new(start, self.admission().residents().clone(), self.secrets().clone(), self.now())
+        Live::new(start, self.admission().residents().clone(), self.secrets().clone(), self.clock())
     }
 
     /// Accepts an execution durably, lets it run by itself, and gives its id.

@@ -93,7 +93,7 @@ impl Host {
         let ticket = self.store().resume_execution(self.owner_id(), id).await?;
         self.discount_paused();
         // By hand, so whether or not its user was active.
-        self.queue().push(super::Queued { place: Some(place), ..super::Queued::new(ticket, None) });
+        self.push_ticket(ticket, false, Some(place));
         self.execution(id).await
     }
 

@@ -1,5 +1,7 @@
 //! Logging in and out.
 
+use std::time::Duration;
+
 use flowhost_model::{RecordType, Timestamp, User};
 use flowhost_store::Expected;
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,9 @@ pub struct LoggedIn {
     pub token: String,
     /// When the session ends.
     pub expires_at: Timestamp,
+    /// How long that is from now.
+    #[serde(skip)]
+    pub lasts: Duration,
 }
 
 impl From<PasswordError> for Problem {
@@ -78,6 +83,7 @@ impl Host {
             user_name: user.name.clone(),
             token: session.token,
             expires_at: session.expires_at,
+            lasts: session.expires_at.since(self.now()),
         })
     }
 

@@ -59,7 +59,7 @@ impl Host {
         if held.api_tokens.len() >= LIMIT {
             return Err(Problem::new(Code::RecordInvalid, format!("a user has at most {LIMIT} tokens")));
         }
-        if new.expires_at.is_some_and(|expiry| expiry <= Timestamp::now()) {
+        if new.expires_at.is_some_and(|expiry| expiry <= self.now()) {
             return Err(Problem::new(Code::RecordInvalid, "`expires_at`: is in the past"));
         }
         let is_held = |id: &RecordId| held.roles.iter().any(|role| role.role_id == *id);
@@ -74,7 +74,7 @@ impl Host {
             id: RecordId::new(),
             name,
             digest: token_digest(&token),
-            created_at: Timestamp::now(),
+            created_at: self.now(),
             expires_at: new.expires_at,
             role_ids: new.role_ids,
         };

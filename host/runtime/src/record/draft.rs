@@ -32,9 +32,8 @@ pub(crate) fn refuse(place: &str, reason: impl std::fmt::Display) -> Problem {
 }
 
 impl Draft {
-    /// A new record without any members.
-    pub(crate) fn new(definition: &'static TypeDefinition, by: RecordId) -> Self {
-        let now = Timestamp::now();
+    /// A new record without any members, made at the time `now`.
+    pub(crate) fn new(definition: &'static TypeDefinition, by: RecordId, now: Timestamp) -> Self {
         let meta = Meta {
             id: RecordId::new(),
             name: String::new(),
@@ -192,7 +191,7 @@ mod tests {
     use super::*;
 
     fn drafted(record_type: RecordType, members: Value) -> Result<Draft, Problem> {
-        let mut draft = Draft::new(definition(record_type), RecordId::new());
+        let mut draft = Draft::new(definition(record_type), RecordId::new(), Timestamp(0));
         let Value::Object(members) = members else { panic!("an object") };
         draft.apply(members, None)?;
         Ok(draft)

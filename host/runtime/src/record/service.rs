@@ -1,13 +1,12 @@
 //! Create, read, update, trash, restore, delete.
 
-use flowhost_model::{
-    Comparison, Filter, Meta, Operation, RecordId, RecordType, Timestamp, TypeDefinition, definition,
-};
+use flowhost_model::{Comparison, Filter, Meta, Operation, RecordId, RecordType, TypeDefinition, definition};
 use flowhost_store::{Expected, FileContent, HistoryEntry, RecordQuery, RecordWrite, StoredRecord, Trash, Write};
 use serde_json::{Map, Value};
 
 use super::change::{Effect, RecordChange, Remembered};
 use super::draft::{Draft, refuse};
+use super::list::{List, ListRequest};
 use super::webhooks::may_read_webhook;
 use crate::host::Host;
 use crate::identity::Identity;
@@ -88,7 +87,7 @@ impl Host {
         if !definition.is_managed {
             return Err(Problem::new(Code::MethodNotAllowed, format!("a {} cannot be made", definition.path)));
         }
-        let mut draft = Draft::new(definition, by.user_id);
+        let mut draft = Draft::new(definition, by.user_id, self.now());
         draft.content = content;
         draft.apply(members, None)?;
         self.resolve_references(by, &mut draft).await?;
@@ -194,7 +193,7 @@ impl Host {
             self.permit(by, Operation::Update, record_type, draft.meta.project_id)?;
             self.refuse_readonly_parent(&draft.meta).await?;
         }
-        draft.meta.modified_at = Timestamp::now();
+        draft.meta.modified_at = self.now();
         draft.meta.modified_by = Some(by.user_id);
         self.prepare_draft(by, &mut draft, Some(&former)).await?;
         self.change_by(draft, Some(&former), remembered).await
@@ -245,7 +244,7 @@ impl Host {
             self.permit(by, Operation::Delete, member.record_type, member.meta.project_id)?;
         }
         removed.push(stored);
-        let now = Timestamp::now();
+        let now = self.now();
         let is_remembered = remembered == Remembered::Yes;
         let mut change = RecordChange::default();
         for mut record in removed {
@@ -331,15 +330,23 @@ impl Host {
         Ok(members)
     }
 
-    /// What was done with a record, newest first.
+    /// Returns a page of what was done with a record, newest first. Of the request, `after`, `limit` and `page_bytes` count.
     pub async fn record_history(
         &self,
         by: &Identity,
         record_type: RecordType,
         id: RecordId,
-    ) -> Result<Vec<HistoryEntry>, Problem> {
+        request: ListRequest,
+    ) -> Result<List<HistoryEntry>, Problem> {
         self.readable(by, record_type, id).await?;
-        Ok(self.store().record_history(id).await?)
+        let invalid = |_| Problem::new(Code::Malformed, "`after`: it is not where a page of this list ended");
+        let before = request.after.as_deref().map(str::parse).transpose().map_err(invalid)?;
+        let (limit, page_bytes) = (request.limit(), request.page_bytes.unwrap_or(usize::MAX));
+        if limit == 0 {
+            return Ok(List { items: Vec::new(), next: None });
+        }
+        let page = self.store().record_history(id, before, limit, page_bytes).await?;
+        Ok(List { items: page.entries, next: page.next.map(|next| next.to_string()) })
     }
 
     /// The record, unless it does not exist or may not be read.

@@ -2,7 +2,7 @@
 //! name.
 
 use flowhost_model::{
-    Comparison, Filter, Kind, Operation, RecordId, RecordType, Timestamp, definition, normalize_name,
+    Comparison, Filter, Kind, NAME_LIMIT, Operation, RecordId, RecordType, definition, normalize_name,
 };
 use flowhost_store::{Expected, FileContent, RecordQuery, StoredRecord, Write};
 use serde_json::{Map, Value};
@@ -81,15 +81,8 @@ impl Host {
             }
         };
         let limit = limit.min(LIST_LIMIT);
-        let term = |op, text: &str| {
-            let property = definition(record_type).property("name");
-            let kind = property.map_or(Kind::LongText, |property| property.kind);
-            Filter::Term { field: "name", kind, op, value: Value::String(text.to_owned()) }
-        };
-        let mut terms = vec![term(Comparison::Ge, prefix)];
-        // The first text that is greater than all that begin with the prefix.
-        terms.extend(next_prefix(prefix).map(|end| term(Comparison::Lt, &end)));
-        terms.extend(after.map(|after| term(Comparison::Gt, &after)));
+        let mut terms = names_with(prefix);
+        terms.extend(after.map(|after| by_name(Comparison::Gt, &after)));
         let filter = Some(Filter::And(terms));
         let mut query = RecordQuery { filter, in_projects, page_bytes: Some(PAGE_BYTES), ..RecordQuery::default() };
         let mut found = Vec::new();
@@ -126,7 +119,7 @@ impl Host {
         let mut draft = match &former {
             None => {
                 members.insert("name".to_owned(), Value::String(name.to_owned()));
-                let mut draft = Draft::new(definition, by.user_id);
+                let mut draft = Draft::new(definition, by.user_id, self.now());
                 draft.apply(members, None)?;
                 draft.meta.project_id = project;
                 self.place(&mut draft);
@@ -140,7 +133,7 @@ impl Host {
                 self.refuse_guarded(former).await?;
                 let mut draft = Draft::of(definition, former.meta.clone(), members_of(&former.body)?);
                 draft.apply(members, None)?;
-                draft.meta.modified_at = Timestamp::now();
+                draft.meta.modified_at = self.now();
                 draft.meta.modified_by = Some(by.user_id);
                 draft
             }
@@ -168,7 +161,7 @@ impl Host {
             id: stored.meta.id,
             expected: Expected::Revision(stored.revision),
             by: Some(by.user_id),
-            at: Timestamp::now(),
+            at: self.now(),
             commit_message: None,
             is_remembered: false,
         };
@@ -184,6 +177,23 @@ pub(crate) fn own_name(name: &str) -> Result<&str, Problem> {
     } else {
         Err(Problem::new(Code::RecordInvalid, "`name`: must neither begin nor end with a blank"))
     }
+}
+
+/// Records whose names begin with this, by name.
+pub(super) fn named_from(prefix: &str) -> RecordQuery {
+    let filter = Some(Filter::And(names_with(prefix)));
+    RecordQuery { filter, limit: LIST_LIMIT, page_bytes: Some(PAGE_BYTES), ..RecordQuery::default() }
+}
+
+fn names_with(prefix: &str) -> Vec<Filter> {
+    let mut terms = vec![by_name(Comparison::Ge, prefix)];
+    // The first text that is greater than all that begin with the prefix.
+    terms.extend(next_prefix(prefix).map(|end| by_name(Comparison::Lt, &end)));
+    terms
+}
+
+fn by_name(op: Comparison, name: &str) -> Filter {
+    Filter::Term { field: "name", kind: Kind::Text(NAME_LIMIT as u32), op, value: Value::String(name.to_owned()) }
 }
 
 /// The least text that is greater than every text with this beginning; none where there is none.

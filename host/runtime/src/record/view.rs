@@ -11,6 +11,9 @@ use super::service::RecordView;
 use crate::host::Host;
 use crate::problem::Problem;
 
+/// Bodies of so many bytes are taken apart in a millisecond, on the thread that serves the request.
+const AT_ONCE: usize = 64 << 10;
+
 fn id(id: Option<RecordId>) -> Value {
     id.map_or(Value::Null, |id| Value::String(id.to_string()))
 }
@@ -57,11 +60,15 @@ impl Host {
         Ok(view)
     }
 
-    /// The records of a page as they are read.
+    /// The records of a page as they are read. Large ones are taken apart on a thread of their own.
     pub(crate) async fn views(&self, records: Vec<StoredRecord>) -> Result<Vec<RecordView>, Problem> {
         let parents = records.iter().flat_map(|stored| [stored.meta.project_id, stored.meta.bundle_id]);
         let parents = self.parents(parents).await?;
-        records.into_iter().map(|stored| self.view_with(stored, &parents)).collect()
+        let bytes: usize = records.iter().map(|stored| stored.body.len()).sum();
+        let host = self.clone();
+        let view = move |stored| host.view_with(stored, &parents);
+        let work = move || records.into_iter().map(view).collect::<Result<Vec<_>, Problem>>();
+        if bytes <= AT_ONCE { work() } else { tokio::task::spawn_blocking(work).await.map_err(Problem::host)? }
     }
 
     fn view_with(&self, stored: StoredRecord, parents: &Parents) -> Result<RecordView, Problem> {

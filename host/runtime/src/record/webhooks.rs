@@ -1,11 +1,12 @@
 //! Webhooks as they are read: the records, and the settings that are webhooks.
 
 use data_encoding::BASE64URL_NOPAD;
-use flowhost_model::{Filter, Operation, RecordId, RecordType};
+use flowhost_model::{Operation, RecordId, RecordType};
 use flowhost_store::StoredRecord;
 use serde_json::{Map, Value};
 
 use super::service::{RecordView, may_read, no_such};
+use super::state::named_from;
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::problem::Problem;
@@ -54,43 +55,44 @@ impl Host {
         Ok(key)
     }
 
-    /// The settings that are webhooks, are visible and fit the filter, by name.
-    pub(super) async fn setting_webhooks(
-        &self,
-        by: &Identity,
-        filter: Option<&Filter>,
-    ) -> Result<Vec<RecordView>, Problem> {
+    /// The settings that are webhooks and are visible, by name.
+    pub(super) async fn setting_webhooks(&self, by: &Identity) -> Result<Vec<RecordView>, Problem> {
+        let mut query = named_from(WEBHOOK_PREFIX);
         let mut views = Vec::new();
-        for setting in self.store().records(RecordType::Setting).await? {
-            if !may_read_webhook(by, &setting) {
-                continue;
+        loop {
+            let page = self.store().query_records(RecordType::Setting, query.clone()).await?;
+            let settings: Vec<_> = page.records.into_iter().filter(|one| may_read_webhook(by, one)).collect();
+            let own: Vec<_> = settings.iter().map(|setting| self.setting_as_webhook(setting)).collect();
+            let shared = self.views(settings).await?;
+            views.extend(own.into_iter().zip(shared).filter_map(|(own, shared)| Some(as_webhook(own?, shared))));
+            if page.next.is_none() {
+                return Ok(views);
             }
-            if let Some(view) = self.view_setting(setting).await?
-                && filter.is_none_or(|filter| filter.matches(&view.members))
-            {
-                views.push(view);
-            }
+            query.after = page.next;
         }
-        Ok(views)
     }
 
     /// A setting as the webhook that it is: the shared part is the setting's.
     async fn view_setting(&self, setting: StoredRecord) -> Result<Option<RecordView>, Problem> {
-        let Some(mut own) = self.setting_as_webhook(&setting) else {
+        let Some(own) = self.setting_as_webhook(&setting) else {
             return Ok(None);
         };
-        let view = self.view(setting).await?;
-        let definition = flowhost_model::definition(RecordType::Webhook);
-        let properties =
-            definition.all_properties().filter(|property| property.access != flowhost_model::Access::WriteOnly);
-        let members = properties
-            .map(|property| {
-                let value = own.shift_remove(property.name).or_else(|| view.members.get(property.name).cloned());
-                (property.name.to_owned(), value.unwrap_or(Value::Null))
-            })
-            .collect();
-        Ok(Some(RecordView { members, ..view }))
+        Ok(Some(as_webhook(own, self.view(setting).await?)))
     }
+}
+
+/// The view of a setting with the properties of the webhook that it is, and those that it has like every record.
+fn as_webhook(mut own: Map<String, Value>, setting: RecordView) -> RecordView {
+    let definition = flowhost_model::definition(RecordType::Webhook);
+    let properties =
+        definition.all_properties().filter(|property| property.access != flowhost_model::Access::WriteOnly);
+    let members = properties
+        .map(|property| {
+            let value = own.shift_remove(property.name).or_else(|| setting.members.get(property.name).cloned());
+            (property.name.to_owned(), value.unwrap_or(Value::Null))
+        })
+        .collect();
+    RecordView { members, ..setting }
 }
 
 pub(super) fn may_read_webhook(by: &Identity, setting: &StoredRecord) -> bool {

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use flowhost::model::{Execution, RecordId, RecordType, Status, Timestamp};
-use flowhost::{Budget, Clock, Host, Limits, Login};
+use flowhost::{Budget, Clock, Code, Deletion, Host, Limits, ListRequest, Login, NewToken};
 use rusqlite::Connection;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::fixture::{Fixture, component, limits};
 
@@ -215,4 +215,101 @@ async fn sessions_outlive_a_clock_that_is_set() {
     let next = login().await;
     host.authenticate(&next).unwrap();
     assert!(host.authenticate(&former).is_err());
+}
+
+/// The clock of an embedder that is far ahead of the machine's from the start.
+async fn host_ahead() -> (Fixture, Arc<SetClock>) {
+    let clock = Arc::new(SetClock::default());
+    clock.set(10 * HOUR);
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::builder().data(folder.path()).limits(limits()).clock(clock.clone()).build().await.unwrap();
+    host.deploy("logger", component("logger")).await.unwrap();
+    (Fixture { host, folder }, clock)
+}
+
+fn members(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+async fn login(host: &Host, password: &str) -> Result<String, Code> {
+    let login: Login = serde_json::from_value(json!({ "user_name": "ada", "password": password })).unwrap();
+    host.login(login).await.map(|session| session.token).map_err(|problem| problem.code)
+}
+
+#[tokio::test]
+async fn changed_password_ends_sessions_by_the_hosts_clock() {
+    let (fixture, clock) = host_ahead().await;
+    let (host, admin) = (&fixture.host, fixture.host.admin());
+    let user = json!({ "name": "ada", "password": "correct horse battery" });
+    let user = host.create_record(&admin, RecordType::User, members(user)).await.unwrap();
+    clock.set(1);
+    let token = login(host, "correct horse battery").await.unwrap();
+    host.authenticate(&token).unwrap();
+    clock.set(1);
+    let change = members(json!({ "password": "another horse battery" }));
+    host.update_record(&admin, RecordType::User, user.id, change, None).await.unwrap();
+    assert_eq!(host.authenticate(&token).unwrap_err().code, Code::Unauthorized);
+    clock.set(1);
+    let session = login(host, "another horse battery").await.unwrap();
+    host.authenticate(&session).unwrap();
+}
+
+#[tokio::test]
+async fn tokens_and_lockouts_end_by_the_hosts_clock() {
+    let (fixture, clock) = host_ahead().await;
+    let (host, admin) = (&fixture.host, fixture.host.admin());
+    let user = json!({ "name": "ada", "password": "correct horse battery" });
+    let user = host.create_record(&admin, RecordType::User, members(user)).await.unwrap();
+    let until = |from_now: i64| -> NewToken {
+        let expires_at = Timestamp(clock.now().0 + from_now);
+        serde_json::from_value(json!({ "name": "t", "expires_at": expires_at })).unwrap()
+    };
+    // By the machine's clock it is hours from its end.
+    let past = host.create_token(&admin, user.id, until(-HOUR)).await.unwrap_err();
+    assert_eq!(past.code, Code::RecordInvalid);
+    let issued = host.create_token(&admin, user.id, until(HOUR)).await.unwrap();
+    assert!((clock.now().0 - issued.created_at.0) < HOUR);
+    host.authenticate(issued.token.as_deref().unwrap()).unwrap();
+    clock.set(2 * HOUR);
+    assert_eq!(host.authenticate(issued.token.as_deref().unwrap()).unwrap_err().code, Code::Unauthorized);
+
+    for _ in 0..5 {
+        assert_eq!(login(host, "wrong horse battery").await, Err(Code::LoginFailed));
+    }
+    assert_eq!(login(host, "correct horse battery").await, Err(Code::LockedOut));
+    clock.set(HOUR);
+    login(host, "correct horse battery").await.unwrap();
+}
+
+#[tokio::test]
+async fn records_and_logs_have_the_times_of_the_hosts_clock() {
+    let (fixture, clock) = host_ahead().await;
+    let (host, admin) = (&fixture.host, fixture.host.admin());
+    // Far less than the clock is ahead.
+    let is_now = |at: &str| (clock.now().0 - at.parse::<Timestamp>().unwrap().0).abs() < HOUR;
+    let setting = members(json!({ "name": "s", "value": 1 }));
+    let setting = host.create_record(&admin, RecordType::Setting, setting).await.unwrap();
+    let at = |members: &Map<String, Value>, name: &str| members[name].as_str().unwrap().to_owned();
+    assert!(is_now(&at(&setting.members, "created_at")) && is_now(&at(&setting.members, "modified_at")));
+    clock.set(2 * HOUR);
+    let change = members(json!({ "value": 2 }));
+    let changed = host.update_record(&admin, RecordType::Setting, setting.id, change, None).await.unwrap();
+    assert!(is_now(&at(&changed.members, "modified_at")) && !is_now(&at(&changed.members, "created_at")));
+    clock.set(2 * HOUR);
+    host.delete_record(&admin, RecordType::Setting, setting.id, Deletion::default(), None).await.unwrap();
+    let trashed = host.read_record(&admin, RecordType::Setting, setting.id).await.unwrap();
+    assert!(is_now(&at(&trashed.members, "deleted_at")));
+    let history = host.record_history(&admin, RecordType::Setting, setting.id, ListRequest::default()).await.unwrap();
+    let ages: Vec<i64> = history.items.iter().map(|entry| (clock.now().0 - entry.at.0) / HOUR).collect();
+    assert_eq!(ages, [0, 2, 4]);
+
+    // What the host made at its start, and what was deployed then.
+    for (record_type, property) in [(RecordType::Workspace, "created_at"), (RecordType::Flow, "modified_at")] {
+        let made = host.list_records(&admin, record_type, ListRequest::default()).await.unwrap();
+        let made: Timestamp = at(&made.items[0].members, property).parse().unwrap();
+        assert_eq!((clock.now().0 - made.0) / HOUR, 4);
+    }
+    let execution = fixture.call("logger", json!(null)).await;
+    let lines = fixture.log(execution.id).await;
+    assert!(!lines.is_empty() && lines.iter().all(|line| is_now(&line.at.to_string())), "{lines:?}");
 }

@@ -1,6 +1,6 @@
 //! A host in this process, with the flows of `tests/guests`: what they do to it, and what they learn of it.
 
-#![allow(clippy::expect_used, clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::unwrap_used)]
 
 mod admission;
 mod budgets;

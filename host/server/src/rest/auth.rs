@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use flowhost::model::{RecordType, Timestamp};
+use flowhost::model::RecordType;
 use flowhost::{LoggedIn, Login, NewToken, Problem, SESSION_COOKIE};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
@@ -35,9 +35,8 @@ pub(super) async fn logout(api: Shared, headers: HeaderMap) -> Answer {
 }
 
 fn cookie(session: &LoggedIn) -> Result<HeaderValue, Problem> {
-    let seconds = (session.expires_at.as_micros() - Timestamp::now().as_micros()) / 1_000_000;
-    let token = &session.token;
-    let cookie = format!("{SESSION_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", seconds.max(0));
+    let (token, seconds) = (&session.token, session.lasts.as_secs());
+    let cookie = format!("{SESSION_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}");
     HeaderValue::try_from(cookie)
         .map_err(|_| Problem::new(flowhost::Code::HostError, "the host failed; its log says more"))
 }

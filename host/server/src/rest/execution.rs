@@ -36,9 +36,11 @@ pub(super) async fn list(api: Shared, uri: Uri, headers: HeaderMap) -> Answer {
         terms.push(json!({ "field": "id", "op": "lt", "value": id(before)? }));
     }
     parameters.list.filter = (!terms.is_empty()).then(|| json!({ "and": terms }));
-    let page = api.host.list_executions(&by, parameters.list.clone()).await?;
-    let page = List { items: api.host.execution_members(&page.items).await?, next: page.next };
-    Ok(parameters.page(RecordType::Execution, page, uri.path_and_query().map_or("", |both| both.as_str()))?)
+    let request = parameters.list(RecordType::Execution)?;
+    let page = api.host.list_executions(&by, request.clone()).await?;
+    let items = api.host.execution_members(&page.items, request.fields.as_deref()).await?;
+    let page = List { items, next: page.next };
+    Ok(parameters.page(RecordType::Execution, page, uri.path_and_query().map_or("", |both| both.as_str())))
 }
 
 /// Whoever has the ticket of an execution sees what its caller would have seen; a token shows all of it.
@@ -98,7 +100,8 @@ pub(super) async fn action(
 
 async fn one(api: &Shared, parameters: &Parameters, execution: Execution) -> Result<Response, Problem> {
     let id = execution.id;
-    let members = api.host.execution_members(&[execution]).await?.pop().unwrap_or_default();
+    let fields = parameters.fields(RecordType::Execution)?;
+    let members = api.host.execution_members(&[execution], fields.as_deref()).await?.pop().unwrap_or_default();
     // Without an entity tag: an execution changes by itself; nobody edits it.
     let mut answer = parameters.one(RecordType::Execution, members)?;
     answer::insert_execution_id(answer.headers_mut(), id);

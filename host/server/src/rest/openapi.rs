@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 use crate::answer;
 
 use parameter::{
-    commit_message, common_parameters, flag, id_parameters, list_parameters, parameter, plain, trash_parameter,
+    commit_message, common_parameters, flag, id_parameters, list_parameters, page_parameters, parameter, plain,
+    trash_parameter,
 };
 use schema::{reference, schema_name, schemas};
 
@@ -126,7 +127,7 @@ fn add_type(paths: &mut Map<String, Value>, definition: &'static TypeDefinition)
         format!("list_{path}"),
         format!("A page of records: {}", definition.description),
         parameters,
-        with_problems(json_answer("The page.", records), &[]),
+        with_problems(json_answer("The page.", records), &[422]),
     );
     let mut collection = Map::from_iter([("get".to_owned(), list)]);
     if definition.is_managed {
@@ -211,8 +212,8 @@ fn add_type(paths: &mut Map<String, Value>, definition: &'static TypeDefinition)
         let history = operation(
             format!("history_{path}"),
             format!("What was done with a {path}, newest first."),
-            [id_parameters(), vec![plain()]].concat(),
-            with_problems(json_answer("The history.", json!({})), &[]),
+            [id_parameters(), vec![plain()], page_parameters("Entries")].concat(),
+            with_problems(json_answer("The history.", json!({})), &[422]),
         );
         paths.insert(format!("/api/latest/{path}/{{id}}/history"), json!({ "get": history }));
     }
@@ -406,20 +407,13 @@ fn add_special(paths: &mut Map<String, Value>) {
     respond["post"]["requestBody"] = body(any());
     add("message/{id}/respond", respond);
 
-    let limits = [
-        ("after", json!({ "type": "string" }), "Where the page before ended: `next`."),
-        (
-            "limit",
-            json!({ "type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32 }),
-            "Locks on a page: 50 unless set, 1,000 at most.",
-        ),
-    ];
-    let pages = limits.map(|(name, schema, description)| parameter(name, "query", schema, description));
     let lock = json!({
         "type": "object",
-        "required": ["name", "execution_id", "flow_name", "since"],
+        "required": ["name", "project_id", "project_name", "execution_id", "flow_name", "since"],
         "properties": {
             "name": { "type": "string" },
+            "project_id": { "type": ["string", "null"], "format": "uuid" },
+            "project_name": { "type": ["string", "null"] },
             "execution_id": { "type": "string", "format": "uuid" },
             "flow_name": { "type": "string" },
             "since": { "type": "string", "format": "date-time" },
@@ -431,16 +425,22 @@ fn add_special(paths: &mut Map<String, Value>) {
         get(
             "list_locks",
             "The locks that executions hold, by name.",
-            [vec![plain()], pages.to_vec()].concat(),
-            with_problems(json_answer("The page.", locks), &[]),
+            [vec![plain()], page_parameters("Locks")].concat(),
+            with_problems(json_answer("The page.", locks), &[422]),
         ),
     );
     let name = parameter("name", "path", json!({ "type": "string" }), "The lock's name.");
+    let project = parameter(
+        "project",
+        "query",
+        json!({ "type": "string" }),
+        "The name of the lock's project, or nothing for executions of no project; needed where several have such a lock.",
+    );
     let break_lock = operation(
         "break_lock".into(),
         "Takes a lock from the execution that holds it, which goes on without.".into(),
-        vec![name],
-        with_problems(no_content("Done."), &[]),
+        vec![name, project],
+        with_problems(no_content("Done."), &[409, 422]),
     );
     add("lock/{name}", json!({ "delete": break_lock }));
 

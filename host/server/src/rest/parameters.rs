@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::response::Response;
-use flowhost::model::{RecordId, RecordType, definition};
+use flowhost::model::{Access, RecordId, RecordType, definition};
 use flowhost::{Code, Host, Identity, List, ListRequest, Problem, RecordView};
 use http::header::{ETAG, IF_MATCH, LINK};
 use http::request::Parts;
@@ -13,6 +13,12 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::answer::{self, ProblemAnswer};
+
+/// The bytes of records that a page has at most, but for the last of them.
+pub(crate) const PAGE_BYTES: usize = 4 << 20;
+
+/// What lists leave out unless it is asked for, since it may be large.
+pub(crate) const LEFT_OUT: [&str; 2] = ["input_value", "output_value"];
 
 /// The variable segments of the path. Malformed ones are answered as a problem, which the router's own extractor does not.
 pub(crate) struct Path<T>(pub(crate) T);
@@ -35,7 +41,7 @@ pub(crate) struct Parameters {
     pub(crate) is_plain: bool,
     /// The segment in the path is a name, not an id.
     pub(crate) is_by_name: bool,
-    /// Only these properties.
+    /// Only these properties, each once.
     pub(crate) fields: Option<Vec<String>>,
     /// What a list holds.
     pub(crate) list: ListRequest,
@@ -70,7 +76,10 @@ impl Parameters {
                 "by" if value == "id" => parameters.is_by_name = false,
                 "by" => return Err(malformed("`by`: must be `id` or `name`")),
                 "fields" => {
-                    parameters.fields = Some(value.split(',').map(|field| field.trim().to_owned()).collect());
+                    let mut fields: Vec<String> = value.split(',').map(|field| field.trim().to_owned()).collect();
+                    fields.sort_unstable();
+                    fields.dedup();
+                    parameters.fields = Some(fields);
                 }
                 "filter" => {
                     let filter = serde_json::from_str(&value);
@@ -99,20 +108,39 @@ impl Parameters {
         self.others.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// The properties that were asked for; none for all of them.
+    pub(crate) fn fields(&self, record_type: RecordType) -> Result<Option<Vec<String>>, Problem> {
+        let definition = definition(record_type);
+        let unknown = self.fields.iter().flatten().find(|field| definition.property(field).is_none());
+        match unknown {
+            Some(unknown) => Err(malformed(format!("`fields`: a {} has no property `{unknown}`", definition.path))),
+            None => Ok(self.fields.clone()),
+        }
+    }
+
+    /// The list that was asked for: without what is large unless that was named, and in pages that end.
+    pub(crate) fn list(&self, record_type: RecordType) -> Result<ListRequest, Problem> {
+        let fields = self.fields(record_type)?.or_else(|| {
+            let mut properties = definition(record_type).all_properties();
+            let has_large = properties.any(|property| LEFT_OUT.contains(&property.name));
+            has_large.then(|| {
+                let properties = definition(record_type).all_properties();
+                let shown = properties.filter(|one| one.access != Access::WriteOnly && !LEFT_OUT.contains(&one.name));
+                shown.map(|property| property.name.to_owned()).collect()
+            })
+        });
+        Ok(ListRequest { fields, page_bytes: Some(PAGE_BYTES), ..self.list.clone() })
+    }
+
     /// The members that were asked for.
     fn select<M, V>(&self, record_type: RecordType, members: M) -> Result<M, Problem>
     where
         M: IntoIterator<Item = (String, V)> + FromIterator<(String, V)>,
     {
-        let Some(fields) = &self.fields else {
-            return Ok(members);
-        };
-        let definition = definition(record_type);
-        let unknown = fields.iter().find(|field| definition.property(field).is_none());
-        if let Some(unknown) = unknown {
-            return Err(malformed(format!("`fields`: a {} has no property `{unknown}`", definition.path)));
-        }
-        Ok(members.into_iter().filter(|(name, _)| fields.contains(name)).collect())
+        Ok(match self.fields(record_type)? {
+            None => members,
+            Some(fields) => members.into_iter().filter(|(name, _)| fields.contains(name)).collect(),
+        })
     }
 
     /// The answer that is one record.
@@ -130,23 +158,18 @@ impl Parameters {
         Ok(self.content(definition(record_type).path, self.select(record_type, members)?, None))
     }
 
-    /// The answer that is a page of records.
-    pub(crate) fn page<M, V>(
-        &self,
-        record_type: RecordType,
-        page: List<M>,
-        path_and_query: &str,
-    ) -> Result<Response, Problem>
-    where
-        M: IntoIterator<Item = (String, V)> + FromIterator<(String, V)> + Serialize,
-    {
-        let items: Result<Vec<M>, Problem> =
-            page.items.into_iter().map(|members| self.select(record_type, members)).collect();
-        let mut answer = self.content(definition(record_type).path, items?, page.next.as_deref());
+    /// The answer that is a page of records, which have what the list was asked for.
+    pub(crate) fn page<M: Serialize>(&self, record_type: RecordType, page: List<M>, path_and_query: &str) -> Response {
+        self.paged(definition(record_type).path, page, path_and_query)
+    }
+
+    /// The answer that is a page of what has this name.
+    pub(crate) fn paged<M: Serialize>(&self, name: &str, page: List<M>, path_and_query: &str) -> Response {
+        let mut answer = self.content(name, page.items, page.next.as_deref());
         if let Some(link) = page.next.and_then(|next| next_link(path_and_query, &next)) {
             answer.headers_mut().insert(LINK, link);
         }
-        Ok(answer)
+        answer
     }
 
     /// The answer that is this content: bare where `plain` was asked for, else in an object.
@@ -229,7 +252,7 @@ mod tests {
     #[test]
     fn parameters_are_read_and_unknown_ones_refused() {
         let parameters = Parameters::parse(
-            Some("plain=True&by=name&fields=id,%20name&limit=5&filter=%7B%22field%22:%22name%22%7D"),
+            Some("plain=True&by=name&fields=id,%20name,id&limit=5&filter=%7B%22field%22:%22name%22%7D"),
             &[],
         )
         .unwrap();

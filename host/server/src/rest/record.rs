@@ -7,12 +7,12 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::{get, post};
 use flowhost::model::{RecordType, TypeDefinition};
-use flowhost::{Code, Deletion, List, Problem, parse_setting_value};
+use flowhost::{Code, Deletion, List, ListRequest, Problem, parse_setting_value};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode, Uri};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::parameters::{Parameters, Path, if_match, resolve};
+use super::parameters::{PAGE_BYTES, Parameters, Path, if_match, resolve};
 use super::token::{reader, writer};
 use super::{Answer, Api, RECORD_BYTES, Shared, flow};
 use crate::answer;
@@ -50,9 +50,9 @@ pub(super) fn routes(definition: &'static TypeDefinition) -> Router<Arc<Api>> {
 async fn list(record_type: RecordType, api: Shared, uri: Uri, headers: HeaderMap) -> Answer {
     let by = reader(&api.host, &headers)?;
     let parameters = Parameters::parse(uri.query(), &[])?;
-    let page = api.host.list_records(&by, record_type, parameters.list.clone()).await?;
+    let page = api.host.list_records(&by, record_type, parameters.list(record_type)?).await?;
     let items = page.items.into_iter().map(|view| view.members).collect();
-    Ok(parameters.page(record_type, List { items, next: page.next }, path_and_query(&uri))?)
+    Ok(parameters.page(record_type, List { items, next: page.next }, path_and_query(&uri)))
 }
 
 async fn create(record_type: RecordType, api: Shared, headers: HeaderMap, request: Request) -> Answer {
@@ -161,6 +161,7 @@ async fn history(
     let by = reader(&api.host, &headers)?;
     let parameters = Parameters::parse(uri.query(), &[])?;
     let id = resolve(&api.host, &by, record_type, &name, &parameters).await?;
-    let history = api.host.record_history(&by, record_type, id).await?;
-    Ok(parameters.content("history", json!(history), None))
+    let request = ListRequest { page_bytes: Some(PAGE_BYTES), ..parameters.list.clone() };
+    let page = api.host.record_history(&by, record_type, id, request).await?;
+    Ok(parameters.paged("history", page, path_and_query(&uri)))
 }

@@ -9,7 +9,7 @@ use crate::{Change, Error, FileContent, FilePiece, Store, Write};
 const LARGE: usize = 300_007;
 
 fn file(size: usize) -> Record<File> {
-    Record::new("file", None, File { size: size as u64, ..File::default() }).unwrap()
+    Record::new("file", None, File { size: size as u64, ..File::default() }, Timestamp::now()).unwrap()
 }
 
 /// Bytes of which no two neighbouring stretches are alike.

@@ -272,9 +272,13 @@ fn random_records(choices: &mut Choices, ids: &[RecordId]) -> Vec<StoredRecord> 
         let name = format!("{}{}", text(choices), number);
         let new = |record| StoredRecord::from_record::<Webhook>(&record).unwrap();
         let mut record = match number % 3 {
-            0 => new(flowhost_model::Record::new(&name, None, webhook).unwrap()),
-            1 => StoredRecord::from_record(&flowhost_model::Record::new(&name, None, file).unwrap()).unwrap(),
-            _ => StoredRecord::from_record(&flowhost_model::Record::new(&name, None, versions).unwrap()).unwrap(),
+            0 => new(flowhost_model::Record::new(&name, None, webhook, Timestamp::now()).unwrap()),
+            1 => StoredRecord::from_record(&flowhost_model::Record::new(&name, None, file, Timestamp::now()).unwrap())
+                .unwrap(),
+            _ => StoredRecord::from_record(
+                &flowhost_model::Record::new(&name, None, versions, Timestamp::now()).unwrap(),
+            )
+            .unwrap(),
         };
         let meta = &mut record.meta;
         meta.description = choices.maybe(text);
@@ -330,8 +334,7 @@ pub async fn lists_of_records_are_what_their_filters_say(store: &dyn Store) {
         found_some += usize::from(!wanted.is_empty());
         found_all += usize::from(wanted.len() == items.len());
         let limit = 1 + choices.below(20) as u32;
-        let query =
-            RecordQuery { filter: Some(filter), order, limit, trash, in_projects, after: None, page_bytes: None };
+        let query = RecordQuery { filter: Some(filter), order, limit, trash, in_projects, ..RecordQuery::default() };
         let found = record_ids(store, record_type, query.clone()).await;
         assert_eq!(found, wanted, "list {number}: {json} {query:?}");
     }
@@ -439,7 +442,7 @@ async fn compare_executions(store: &dyn Store, choices: &mut Choices, items: &[I
         found_some += usize::from(!wanted.is_empty());
         found_all += usize::from(wanted.len() == items.len());
         let limit = 1 + choices.below(30) as u32;
-        let query = ExecutionQuery { filter: Some(filter), order, limit, in_projects, after: None, page_bytes: None };
+        let query = ExecutionQuery { filter: Some(filter), order, limit, in_projects, ..ExecutionQuery::default() };
         let found = execution_ids(store, query.clone()).await;
         assert_eq!(found, wanted, "list {number}: {json} {query:?}");
     }

@@ -20,7 +20,7 @@ async fn sent(store: &dyn Store, row: &ExecutionRow) -> RecordId {
         responded_at: None,
         execution_id: row.execution.id,
     };
-    let mut record = Record::new("message", None, body).unwrap();
+    let mut record = Record::new("message", None, body, Timestamp::now()).unwrap();
     record.meta.name = record.meta.id.to_string();
     let write = RecordWrite {
         record: StoredRecord::from_record(&record).unwrap(),

@@ -79,8 +79,8 @@ pub async fn the_history_of_a_record(store: &dyn Store) {
     let other = setting("other", 1);
     let fifth = store.write(vec![deletion, create(&other)]).await.unwrap();
 
-    let history = store.record_history(record.meta.id).await.unwrap();
-    let seen: Vec<_> = history
+    let entries = history(store, record.meta.id).await;
+    let seen: Vec<_> = entries
         .iter()
         .map(|entry| (entry.revision, entry.at.0, entry.by, entry.operation, entry.commit_message.as_deref()))
         .collect();
@@ -94,8 +94,23 @@ pub async fn the_history_of_a_record(store: &dyn Store) {
             (first, 1, Some(maker), HistoryOperation::Created, Some("made\nfor good")),
         ]
     );
-    assert_eq!(store.record_history(other.meta.id).await.unwrap().len(), 1);
-    assert!(store.record_history(RecordId::new()).await.unwrap().is_empty());
+    let page = async |before, limit, bytes| {
+        let page = store.record_history(record.meta.id, before, limit, bytes).await.unwrap();
+        (page.entries.into_iter().map(|entry| entry.revision).collect::<Vec<_>>(), page.next)
+    };
+    assert_eq!(page(None, 2, usize::MAX).await, (vec![fifth, fourth], Some(fourth)));
+    assert_eq!(page(Some(fourth), 3, usize::MAX).await, (vec![third, second, first], None));
+    // `gone`, and the first message behind it.
+    assert_eq!(page(None, 10, 5).await, (vec![fifth, fourth, third], Some(third)));
+    assert_eq!(history(store, other.meta.id).await.len(), 1);
+    assert!(history(store, RecordId::new()).await.is_empty());
+}
+
+/// All of a record's history.
+async fn history(store: &dyn Store, id: RecordId) -> Vec<crate::HistoryEntry> {
+    let page = store.record_history(id, None, u32::MAX, usize::MAX).await.unwrap();
+    assert_eq!(page.next, None);
+    page.entries
 }
 
 /// What flows write by the thousand is news to those who follow the records, and no more.
@@ -107,7 +122,7 @@ pub async fn a_write_that_is_not_remembered_leaves_no_history(store: &dyn Store)
         vec![Write::Record(RecordWrite { record, expected, commit_message: None, is_remembered })]
     };
     let first = store.write(write(&record, Expected::Absent, false)).await.unwrap();
-    assert!(store.record_history(id).await.unwrap().is_empty());
+    assert!(history(store, id).await.is_empty());
     record.body.value = 2.into();
     let second = store.write(write(&record, Expected::Revision(first), true)).await.unwrap();
     let third = store.write(write(&record, Expected::Revision(second), false)).await.unwrap();
@@ -116,7 +131,7 @@ pub async fn a_write_that_is_not_remembered_leaves_no_history(store: &dyn Store)
     let Write::DeleteRecord { is_remembered, .. } = &mut deletion else { unreachable!() };
     *is_remembered = false;
     store.write(vec![deletion]).await.unwrap();
-    let operations: Vec<_> = store.record_history(id).await.unwrap().into_iter().map(|entry| entry.operation).collect();
+    let operations: Vec<_> = history(store, id).await.into_iter().map(|entry| entry.operation).collect();
     assert_eq!(operations, [HistoryOperation::Updated]);
     assert!(
         matches!(&store.changes_since(third).await.unwrap()[..], [Change::Deleted { id: gone, .. }] if *gone == id)

@@ -1,6 +1,8 @@
 //! Properties as the tables keep them, and the values that they are compared with.
 
-use flowhost_model::{Kind, Priority, RecordId, RecordType, Status, Timestamp, TypeDefinition, definition};
+use flowhost_model::{
+    Kind, ORDERED_CHARACTERS, Priority, RecordId, RecordType, Status, Timestamp, TypeDefinition, definition,
+};
 use rusqlite::types::Value as SqlValue;
 use serde_json::Value;
 
@@ -16,6 +18,8 @@ pub(super) struct Column {
     pub(super) sql: String,
     pub(super) form: Form,
     pub(super) is_nullable: bool,
+    /// A text that may be as long as callers write.
+    pub(super) is_long: bool,
 }
 
 /// How a property's values are kept.
@@ -38,11 +42,24 @@ pub(super) enum Form {
 
 impl Column {
     fn kept(field: &'static str, sql: &str, form: Form) -> Self {
-        Self { field, sql: sql.to_owned(), form, is_nullable: false }
+        Self { field, sql: sql.to_owned(), form, is_nullable: false, is_long: false }
     }
 
     fn nullable(field: &'static str, sql: &str, form: Form) -> Self {
         Self { is_nullable: true, ..Self::kept(field, sql, form) }
+    }
+
+    fn long(field: &'static str, sql: &str) -> Self {
+        Self { is_long: true, ..Self::nullable(field, sql, Form::Text) }
+    }
+
+    /// The column as lists are ordered by it: of a long text its first characters, since cursors hold them.
+    pub(super) fn ordered(self) -> Self {
+        if !self.is_long {
+            return self;
+        }
+        let sql = format!("substr({}, 1, {ORDERED_CHARACTERS})", self.sql);
+        Self { sql, is_long: false, ..self }
     }
 
     /// What every list's order ends with.
@@ -57,7 +74,7 @@ impl Column {
         Ok(match property.name {
             "id" => Self::id(),
             "name" => Self::kept(field, "name", Form::Text),
-            "description" => Self::nullable(field, "description", Form::Text),
+            "description" => Self::long(field, "description"),
             "project_id" => Self::nullable(field, "project_id", Form::IdBytes),
             "bundle_id" => Self::nullable(field, "bundle_id", Form::IdBytes),
             "is_readonly" => Self::kept(field, "is_readonly", Form::Integer),
@@ -70,7 +87,8 @@ impl Column {
             "deleted_by" => Self::nullable(field, "deleted_by", Form::IdBytes),
             own => {
                 let form = form_in_json(property.kind).ok_or(Error::UnknownField(field))?;
-                Self::nullable(field, &format!("json_extract(body, '$.{own}')"), form)
+                let is_long = property.kind == Kind::LongText;
+                Self { is_long, ..Self::nullable(field, &format!("json_extract(body, '$.{own}')"), form) }
             }
         })
     }
@@ -86,7 +104,7 @@ impl Column {
             "webhook_id" | "user_id" | "parent_id" | "project_id" | "bundle_id" | "created_by" => {
                 Self::nullable(field, field, Form::IdBytes)
             }
-            "status_message" => Self::nullable(field, "status_message", Form::Text),
+            "status_message" => Self::long(field, "status_message"),
             "is_productive" | "is_durable" | "attempt" | "queue_wait_us" | "run_time_us" => {
                 Self::kept(field, field, Form::Integer)
             }
@@ -140,6 +158,6 @@ fn form_in_json(kind: Kind) -> Option<Form> {
         Kind::Bool | Kind::Count => Some(Form::Integer),
         Kind::Timestamp => Some(Form::TimeText),
         Kind::Id(_) => Some(Form::IdText),
-        Kind::NameOf(_) | Kind::Json | Kind::Object | Kind::Array => None,
+        Kind::Content | Kind::NameOf(_) | Kind::Json | Kind::Object | Kind::Array => None,
     }
 }

@@ -3,7 +3,7 @@
 //! Values are always bound, never written into the text. Each condition is true or false and never null, so that `not`
 //! means what it says: a comparison with a null property is false, and its opposite true.
 
-use flowhost_model::{Comparison, Filter, RecordId};
+use flowhost_model::{Comparison, Filter, LONG_TEXT_BYTES, RecordId};
 use rusqlite::types::Value as SqlValue;
 use serde_json::Value;
 
@@ -43,7 +43,10 @@ pub(super) fn condition(
 }
 
 fn term(column: &Column, op: Comparison, value: &Value, parameters: &mut Parameters) -> Result<String> {
-    let sql = &column.sql;
+    // What an earlier version of this program took may be longer than any text is now, and SQLite does not look up from one
+    // comparison with a pattern.
+    let searched = format!("substr({}, 1, {LONG_TEXT_BYTES})", column.sql);
+    let sql = if column.is_long && op == Comparison::Like { &searched } else { &column.sql };
     if let Form::Name(names) = column.form {
         return Ok(names::condition(sql, &names::of_term(names, op, value)));
     }
@@ -92,7 +95,12 @@ fn one_of(column: &Column, value: &Value, parameters: &mut Parameters) -> Result
 
 /// That `project_id` is one of these, of which there may be any number: they are bound as one JSON text.
 pub(super) fn in_projects(projects: &[RecordId], parameters: &mut Parameters) -> String {
-    let hex: Vec<String> = projects.iter().map(|id| id.to_string().replace('-', "")).collect();
-    let parameter = parameters.bind(SqlValue::Text(Value::from(hex).to_string()));
+    let parameter = hex_ids(projects, parameters);
     format!("(project_id IS NOT NULL AND project_id IN (SELECT unhex(value) FROM json_each({parameter})))")
+}
+
+/// Any number of ids as one parameter: a JSON list of hexadecimal texts.
+pub(super) fn hex_ids(ids: &[RecordId], parameters: &mut Parameters) -> String {
+    let hex: Vec<String> = ids.iter().map(|id| id.to_string().replace('-', "")).collect();
+    parameters.bind(SqlValue::Text(Value::from(hex).to_string()))
 }

@@ -13,7 +13,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::column::{Column, id_value};
 use super::condition::{Parameters, condition, in_projects};
-use super::executions::{COLUMN_COUNT, COLUMNS, from_row};
+use super::executions::{COLUMN_COUNT, bytes_of_row, columns, from_row};
 use super::id_range::IdRange;
 use super::keyset::Keys;
 use super::open::{self, Files};
@@ -43,10 +43,9 @@ pub(super) fn page(connection: &Connection, query: &ExecutionQuery) -> Result<Ex
             page.next = if last.is_empty() { None } else { Some(keys.cursor(&last)?) };
             break;
         }
-        let execution = from_row(row)?;
-        let bytes = execution.input_value.get().len() + execution.output_value.get().len();
+        let bytes = bytes_of_row(row)?;
         room = room.map(|room| room.saturating_sub(bytes));
-        page.executions.push(execution);
+        page.executions.push(from_row(row)?);
         last = keys.values(row, COLUMN_COUNT)?;
     }
     Ok(page)
@@ -255,7 +254,8 @@ pub(super) fn sql(query: &ExecutionQuery, keys: &Keys, skew: Skew) -> Result<(St
         .collect();
     let hits = format!("{} ORDER BY {order_by} LIMIT {limit}", scans.join(" UNION ALL "));
     let sql = format!(
-        "SELECT {COLUMNS}, {} FROM ({hits}) CROSS JOIN execution ON execution.seq = hit ORDER BY {order_by}",
+        "SELECT {}, {} FROM ({hits}) CROSS JOIN execution ON execution.seq = hit ORDER BY {order_by}",
+        columns(query.parts),
         keys.names(),
     );
     Ok((sql, parameters))

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement, ToSql, params};
 use super::failure::is_duplicate;
 use super::writer::in_savepoint;
 use super::{actors, children, execution_log, journal, locks, messages, requests, skew, tickets, waits};
-use crate::{Ended, Error, ExecutionRow, OwnerId, Result};
+use crate::{Ended, Error, ExecutionParts, ExecutionRow, OwnerId, Result};
 
 /// The numbers in the table that stand for ended statuses begin here.
 pub(super) const FIRST_ENDED: i64 = 4;
@@ -79,6 +79,7 @@ pub(super) fn insert(connection: &Connection, row: &ExecutionRow, wake_is_relati
     values.add(depth)?;
     values.add(concurrency.as_ref().map(|concurrency| &concurrency.key))?;
     values.add(concurrency.as_ref().map(|concurrency| concurrency.limit))?;
+    values.add(concurrency.as_ref().and_then(|concurrency| concurrency.project_id.as_ref()).map(RecordId::as_bytes))?;
     values.add(owner.map(|owner| owner.0))?;
     values.add(wake_is_relative)?;
     inserted(statement.raw_execute())?;
@@ -256,7 +257,7 @@ static REPLACE: LazyLock<String> = LazyLock::new(|| {
 /// Drops what it takes to run an execution again, within the `SET` of an update.
 pub(super) const DROP_AGAIN: &str = "seed = NULL, deadline = NULL, request_method = NULL, request_path = NULL, \
      request_query = NULL, request_headers = NULL, request_body = NULL, request_body_is_exact = NULL, actor_kind = NULL, \
-     actor_id = NULL, concurrency_key = NULL, concurrency_limit = NULL, owner = NULL";
+     actor_id = NULL, concurrency_key = NULL, concurrency_limit = NULL, concurrency_project = NULL, owner = NULL";
 
 /// Changes the status of an execution that has not ended.
 pub(super) fn set_status(connection: &Connection, id: RecordId, status: Status, message: Option<&str>) -> Result<()> {
@@ -292,12 +293,33 @@ pub(super) const COLUMNS: &str = "id, status, flow_id, flow_name, flow_version, 
 /// How many columns that are.
 pub(super) const COLUMN_COUNT: usize = 27;
 
+/// The same, without what is not to be read.
+pub(super) fn columns(parts: ExecutionParts) -> String {
+    let left_out = [
+        (parts.input, "input_value", "'null' AS input_value"),
+        (parts.output, "output_value", "'{}' AS output_value"),
+        (parts.failure, "failure", "NULL AS failure"),
+    ];
+    left_out
+        .into_iter()
+        .filter(|(is_read, ..)| !is_read)
+        .fold(COLUMNS.to_owned(), |columns, (_, column, in_its_place)| columns.replace(column, in_its_place))
+}
+
+/// How many bytes an execution has, from [`COLUMNS`], but for what is small in each.
+pub(super) fn bytes_of_row(row: &Row<'_>) -> Result<usize> {
+    ["status_message", "failure", "input_value", "output_value"].into_iter().try_fold(0, |bytes, column| {
+        Ok(bytes + row.get_ref(column)?.as_bytes_or_null().map_err(rusqlite::Error::from)?.map_or(0, <[u8]>::len))
+    })
+}
+
 /// What it takes to run an execution again.
 const AGAIN_COLUMNS: &str = "seed, deadline, request_method, request_path, request_query, request_headers, request_body, \
-     request_body_is_exact, actor_kind, actor_id, is_detached, depth, concurrency_key, concurrency_limit, owner";
+     request_body_is_exact, actor_kind, actor_id, is_detached, depth, concurrency_key, concurrency_limit, \
+     concurrency_project, owner";
 
 /// How many columns that are.
-const AGAIN_COLUMN_COUNT: usize = 15;
+const AGAIN_COLUMN_COUNT: usize = 16;
 
 /// The execution with this id.
 pub(super) fn execution(connection: &Connection, id: RecordId) -> Result<Option<Execution>> {
@@ -341,7 +363,7 @@ fn row_from_row(row: &Row<'_>) -> Result<ExecutionRow> {
         is_detached: row.get(FIRST + 10)?,
         depth: row.get(FIRST + 11)?,
         concurrency: tickets::concurrency_from_row(row, FIRST + 12)?,
-        owner: row.get::<_, Option<_>>(FIRST + 14)?.map(OwnerId),
+        owner: row.get::<_, Option<_>>(FIRST + 15)?.map(OwnerId),
         is_cancelled: row.get(FIRST + AGAIN_COLUMN_COUNT)?,
         journal: Vec::new(),
         log_lines: 0,
@@ -411,6 +433,7 @@ mod tests {
     #[test]
     fn columns_are_counted() {
         assert_eq!(COLUMNS.split(',').count(), COLUMN_COUNT);
+        assert_eq!(columns(ExecutionParts::NONE).split(',').count(), COLUMN_COUNT);
         assert_eq!(AGAIN_COLUMNS.split(',').count(), AGAIN_COLUMN_COUNT);
     }
 

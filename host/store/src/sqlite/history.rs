@@ -3,7 +3,7 @@
 use flowhost_model::{RecordId, Timestamp};
 use rusqlite::{Connection, Row, params};
 
-use crate::{Error, HistoryEntry, HistoryOperation, Result};
+use crate::{Error, HistoryEntry, HistoryOperation, HistoryPage, Result};
 
 const OPERATIONS: [HistoryOperation; 5] = [
     HistoryOperation::Created,
@@ -40,12 +40,31 @@ pub(super) fn append(connection: &Connection, id: RecordId, entry: &HistoryEntry
     Ok(())
 }
 
-/// The history of a record, newest first.
-pub(super) fn entries(connection: &Connection, id: RecordId) -> Result<Vec<HistoryEntry>> {
+/// A page of the history of a record, newest first.
+pub(super) fn page(
+    connection: &Connection,
+    id: RecordId,
+    before: Option<u64>,
+    limit: u32,
+    page_bytes: usize,
+) -> Result<HistoryPage> {
     let mut statement = connection.prepare_cached(
-        "SELECT revision, at, by, operation, commit_message FROM record_history WHERE record_id = ? ORDER BY seq DESC",
+        "SELECT revision, at, by, operation, commit_message FROM record_history
+         WHERE record_id = ?1 AND revision < ?2 ORDER BY seq DESC",
     )?;
-    statement.query_and_then([id.as_bytes()], from_row)?.collect()
+    let before = before.and_then(|before| i64::try_from(before).ok()).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![id.as_bytes(), before])?;
+    let (mut page, mut room) = (HistoryPage::default(), page_bytes);
+    while let Some(row) = rows.next()? {
+        if page.entries.len() == limit as usize || room == 0 {
+            page.next = page.entries.last().map(|last| last.revision);
+            break;
+        }
+        let entry = from_row(row)?;
+        room = room.saturating_sub(entry.commit_message.as_ref().map_or(0, String::len));
+        page.entries.push(entry);
+    }
+    Ok(page)
 }
 
 fn from_row(row: &Row<'_>) -> Result<HistoryEntry> {

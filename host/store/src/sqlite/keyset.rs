@@ -43,7 +43,7 @@ impl Keys {
                 break;
             }
             if keys.iter().all(|key| key.column.field != part.field) {
-                keys.push(Key { column: column(part.field)?, is_descending });
+                keys.push(Key { column: column(part.field)?.ordered(), is_descending });
             }
         }
         keys.push(Key { column: Column::id(), is_descending });

@@ -43,6 +43,7 @@ mod waits;
 mod writer;
 
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flowhost_model::{Digest, Execution, FlowVersion, LogLine, RecordId, RecordType, Status, Timestamp};
@@ -53,8 +54,9 @@ use self::open::Files;
 use self::readers::Readers;
 use self::writer::{Extent, Writer};
 use crate::{
-    Change, Due, Ended, Error, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryEntry, Lock, OwnerId,
-    RecordPage, RecordQuery, Recovered, Result, Store, StoreStats, StoredRecord, Suspension, Ticket, Write,
+    Change, Due, Ended, Error, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryPage, Lock, LockKey,
+    LockQuery, OwnerId, RecordPage, RecordQuery, Recovered, Result, Store, StoreStats, StoredRecord, Suspension,
+    Ticket, Write,
 };
 
 /// How a [`SqliteStore`] works.
@@ -62,6 +64,8 @@ use crate::{
 pub struct SqliteOptions {
     /// How many reads are done at the same time, at least 1. 4 by default: reads are for people, and hold a thread each.
     pub readers: usize,
+    /// How long a list may be worked on before its caller is answered [`Error::TooCostly`]; two seconds by default.
+    pub list_limit: Duration,
     /// Whether the write-ahead log is folded back by this program; true by default. Set to false where another program,
     /// such as a replication, does it.
     pub makes_checkpoints: bool,
@@ -74,7 +78,13 @@ pub struct SqliteOptions {
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers: 4, makes_checkpoints: true, max_bytes: None, abort_after_commits: None }
+        Self {
+            readers: 4,
+            list_limit: Duration::from_secs(2),
+            makes_checkpoints: true,
+            max_bytes: None,
+            abort_after_commits: None,
+        }
     }
 }
 
@@ -105,7 +115,7 @@ impl SqliteStore {
         let readers = (0..options.readers.max(1)).map(|_| open::reader(&files)).collect::<Result<_>>()?;
         let checkpoints = Checkpoints::new(options.makes_checkpoints);
         let writer = Writer::start(connection, checkpoints, lock, options.abort_after_commits)?;
-        Ok(Self { files, writer, readers: Readers::new(readers) })
+        Ok(Self { files, writer, readers: Readers::new(readers, options.list_limit) })
     }
 }
 
@@ -129,11 +139,17 @@ impl Store for SqliteStore {
     }
 
     async fn query_records(&self, record_type: RecordType, query: RecordQuery) -> Result<RecordPage> {
-        self.readers.read(move |connection| record_query::page(connection, record_type, &query)).await
+        self.readers.list(move |connection| record_query::page(connection, record_type, &query)).await
     }
 
-    async fn record_history(&self, id: RecordId) -> Result<Vec<HistoryEntry>> {
-        self.readers.read(move |connection| history::entries(connection, id)).await
+    async fn record_history(
+        &self,
+        id: RecordId,
+        before: Option<u64>,
+        limit: u32,
+        page_bytes: usize,
+    ) -> Result<HistoryPage> {
+        self.readers.list(move |connection| history::page(connection, id, before, limit, page_bytes)).await
     }
 
     async fn save_activity(&self, activities: Vec<(RecordId, Timestamp)>) -> Result<()> {
@@ -249,21 +265,20 @@ impl Store for SqliteStore {
     }
 
     async fn query_executions(&self, query: ExecutionQuery) -> Result<ExecutionPage> {
-        self.readers.read(move |connection| execution_query::page(connection, &query)).await
+        self.readers.list(move |connection| execution_query::page(connection, &query)).await
     }
 
     async fn recover(&self, now: Timestamp) -> Result<Recovered> {
         self.writer.write(Extent::Several, move |connection| recovery::recover(connection, now)).await
     }
 
-    async fn lock(&self, name: &str) -> Result<Option<Lock>> {
-        let name = name.to_owned();
-        self.readers.read(move |connection| locks::lock(connection, &name)).await
+    async fn lock(&self, key: &LockKey) -> Result<Option<Lock>> {
+        let key = key.clone();
+        self.readers.read(move |connection| locks::lock(connection, &key)).await
     }
 
-    async fn locks(&self, after: Option<&str>, limit: u32) -> Result<Vec<Lock>> {
-        let after = after.map(str::to_owned);
-        self.readers.read(move |connection| locks::locks(connection, after.as_deref(), limit)).await
+    async fn locks(&self, query: LockQuery) -> Result<Vec<Lock>> {
+        self.readers.list(move |connection| locks::locks(connection, &query)).await
     }
 
     async fn lock_count(&self, execution: RecordId) -> Result<u64> {

@@ -1,58 +1,292 @@
 //! Connections that only read, used on tokio's blocking threads.
 //!
-//! A read sees all that was committed before it began, and never waits for the writer.
+//! A read sees all that was committed before it began, and never waits for the writer. Lists, which callers shape, have a
+//! limit of time and at most half of the connections, so that what the host itself reads never waits for them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use rusqlite::{Connection, InterruptHandle};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{Error, Result};
 
+/// How long a list waits for a connection that other lists have.
+const LIST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// When a read that is to end is interrupted again: SQLite forgets an interruption that comes between two statements.
+const INTERRUPT_AGAIN: Duration = Duration::from_millis(5);
+
 /// A pool of connections.
 pub(super) struct Readers {
-    count: u32,
     /// As many permits as there are connections.
     free: Arc<Semaphore>,
+    /// The part of them that lists may have.
+    for_lists: Arc<Semaphore>,
+    list_limit: Duration,
     idle: Arc<Mutex<Vec<Connection>>>,
+    under_way: UnderWay,
 }
 
+/// The reads that have not ended.
+type UnderWay = Arc<Mutex<Vec<Arc<Reading>>>>;
+
 impl Readers {
-    pub(super) fn new(connections: Vec<Connection>) -> Self {
-        let count = u32::try_from(connections.len()).unwrap_or(u32::MAX);
-        Self { count, free: Arc::new(Semaphore::new(connections.len())), idle: Arc::new(Mutex::new(connections)) }
+    /// A pool of these connections. `list_limit` is how long a list may take.
+    pub(super) fn new(connections: Vec<Connection>, list_limit: Duration) -> Self {
+        let (all, half) = (connections.len(), (connections.len() / 2).max(1));
+        Self {
+            free: Arc::new(Semaphore::new(all)),
+            for_lists: Arc::new(Semaphore::new(half)),
+            list_limit,
+            idle: Arc::new(Mutex::new(connections)),
+            under_way: UnderWay::default(),
+        }
     }
 
-    /// Does `work` with one of the connections. `work` should be short: the log cannot start over while it reads.
+    /// Does `work` with one of the connections. `work` should be short: the log cannot start over while it reads. It is
+    /// interrupted when the future is dropped.
     pub(super) async fn read<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let permit = self.free.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
-        let idle = self.idle.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            let connection = lock(&idle).pop().ok_or(Error::Closed)?;
-            let outcome = work(&connection);
-            lock(&idle).push(connection);
-            drop(permit);
-            outcome
-        });
-        task.await.map_err(|error| Error::Storage(format!("a read did not end: {error}")))?
+        let permit = taken(&self.free).await?;
+        Started::new(self, vec![permit], work).ended().await
     }
 
-    /// Waits for the reads under way and drops the connections.
+    /// Does `work`, which a caller has shaped and which may take long, with one of the connections.
+    ///
+    /// # Errors
+    /// [`Error::TooCostly`] when it has not ended within its limit, [`Error::Busy`] when other lists leave it no connection.
+    pub(super) async fn list<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let share = tokio::time::timeout(LIST_PATIENCE, taken(&self.for_lists)).await.map_err(|_| Error::Busy)??;
+        let permit = taken(&self.free).await?;
+        let started = Started::new(self, vec![share, permit], work);
+        // At its limit it is dropped, which interrupts it.
+        tokio::time::timeout(self.list_limit, started.ended()).await.map_err(|_| Error::TooCostly)?
+    }
+
+    /// Interrupts the reads under way, waits for their ends, and drops the connections.
     pub(super) async fn close(&self) {
-        // An error says that somebody else has closed them.
-        if let Ok(all) = self.free.acquire_many(self.count).await {
-            self.free.close();
-            lock(&self.idle).clear();
-            drop(all);
+        self.for_lists.close();
+        self.free.close();
+        loop {
+            let left: Vec<_> = locked(&self.under_way).clone();
+            if left.is_empty() {
+                break;
+            }
+            for reading in left {
+                let _has_more = reading.stop(Error::Closed);
+            }
+            tokio::time::sleep(INTERRUPT_AGAIN).await;
         }
+        locked(&self.idle).clear();
     }
 }
 
-fn lock(idle: &Mutex<Vec<Connection>>) -> MutexGuard<'_, Vec<Connection>> {
-    // A list of connections is whole at any time.
-    idle.lock().unwrap_or_else(PoisonError::into_inner)
+async fn taken(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
+    permits.clone().acquire_owned().await.map_err(|_| Error::Closed)
+}
+
+/// One read, and how it is stopped before its end.
+#[derive(Default)]
+struct Reading(Mutex<Progress>);
+
+#[derive(Default)]
+struct Progress {
+    /// Interrupts the connection, as long as that works for this read and for no other.
+    interrupt: Option<InterruptHandle>,
+    /// Why it is to end.
+    stopped: Option<Error>,
+    has_ended: bool,
+}
+
+impl Reading {
+    /// Does `work` unless it was stopped before.
+    fn run<T>(&self, connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        {
+            let mut progress = locked(&self.0);
+            if let Some(reason) = &progress.stopped {
+                return Err(reason.clone());
+            }
+            progress.interrupt = Some(connection.get_interrupt_handle());
+        }
+        let outcome = work(connection);
+        let mut progress = locked(&self.0);
+        progress.interrupt = None;
+        match (outcome, &progress.stopped) {
+            (Err(_), Some(reason)) => Err(reason.clone()),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Interrupts it. Returns whether it has not ended yet: then it may have to be interrupted again.
+    fn stop(&self, reason: Error) -> bool {
+        let mut progress = locked(&self.0);
+        progress.stopped.get_or_insert(reason);
+        if let Some(interrupt) = &progress.interrupt {
+            interrupt.interrupt();
+        }
+        !progress.has_ended
+    }
+}
+
+/// A read on a thread of its own. Dropping it before its end interrupts it.
+struct Started<T> {
+    reading: Arc<Reading>,
+    task: Option<tokio::task::JoinHandle<Result<T>>>,
+}
+
+impl<T: Send + 'static> Started<T> {
+    fn new<F>(readers: &Readers, permits: Vec<OwnedSemaphorePermit>, work: F) -> Self
+    where
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let (idle, reading) = (readers.idle.clone(), Arc::new(Reading::default()));
+        let ending = Ending { reading: reading.clone(), under_way: readers.under_way.clone() };
+        locked(&ending.under_way).push(reading.clone());
+        let own = reading.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let connection = locked(&idle).pop().ok_or(Error::Closed)?;
+            let outcome = own.run(&connection, work);
+            locked(&idle).push(connection);
+            drop((ending, permits));
+            outcome
+        });
+        Self { reading, task: Some(task) }
+    }
+
+    async fn ended(mut self) -> Result<T> {
+        let Some(task) = self.task.as_mut() else { return Err(Error::Closed) };
+        let ended = task.await.map_err(|error| Error::Storage(format!("a read did not end: {error}")));
+        self.task = None;
+        ended?
+    }
+}
+
+impl<T> Drop for Started<T> {
+    fn drop(&mut self) {
+        // No caller is left to be told the reason.
+        if self.task.is_none() || !self.reading.stop(Error::Closed) {
+            return;
+        }
+        // Without a runtime the host is about to end, and so are its threads.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let reading = self.reading.clone();
+        runtime.spawn(async move {
+            while reading.stop(Error::Closed) {
+                tokio::time::sleep(INTERRUPT_AGAIN).await;
+            }
+        });
+    }
+}
+
+/// Takes a read from those under way when it ends, in whatever way.
+struct Ending {
+    reading: Arc<Reading>,
+    under_way: UnderWay,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        locked(&self.reading.0).has_ended = true;
+        locked(&self.under_way).retain(|known| !Arc::ptr_eq(known, &self.reading));
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Lists of connections and of reads, and the progress of one, are whole at any time.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// A query without an end.
+    const ENDLESS: &str =
+        "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number) SELECT max(n) FROM number";
+
+    fn readers(count: usize, list_limit: Duration) -> Readers {
+        let connections = (0..count).map(|_| Connection::open_in_memory().unwrap()).collect();
+        Readers::new(connections, list_limit)
+    }
+
+    fn endless(connection: &Connection) -> Result<i64> {
+        Ok(connection.query_one(ENDLESS, [], |row| row.get(0))?)
+    }
+
+    /// The work of a read that never ends by itself, and the news that it has begun.
+    fn begun() -> (impl FnOnce(&Connection) -> Result<i64> + Send + 'static, oneshot::Receiver<()>) {
+        let (tell, begun) = oneshot::channel();
+        let work = move |connection: &Connection| {
+            let _told = tell.send(());
+            endless(connection)
+        };
+        (work, begun)
+    }
+
+    fn one(connection: &Connection) -> Result<i64> {
+        Ok(connection.query_one("SELECT 1", [], |row| row.get(0))?)
+    }
+
+    #[tokio::test]
+    async fn list_beyond_its_limit_is_too_costly() {
+        let readers = readers(1, Duration::from_millis(20));
+        assert!(matches!(readers.list(endless).await, Err(Error::TooCostly)));
+        // Its connection is another's.
+        assert_eq!(readers.read(one).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn read_whose_caller_leaves_is_interrupted() {
+        let readers = readers(1, Duration::from_secs(3600));
+        let (work, begun) = begun();
+        {
+            let read = readers.list(work);
+            tokio::select! {
+                _never = read => panic!("an endless query ended"),
+                begun = begun => begun.unwrap(),
+            }
+        }
+        assert_eq!(readers.read(one).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn close_interrupts_reads_under_way() {
+        let readers = Arc::new(readers(2, Duration::from_secs(3600)));
+        let (list, list_begun) = begun();
+        let (read, read_begun) = begun();
+        let (of_list, of_read) = (readers.clone(), readers.clone());
+        let list = tokio::spawn(async move { of_list.list(list).await });
+        let read = tokio::spawn(async move { of_read.read(read).await });
+        list_begun.await.unwrap();
+        read_begun.await.unwrap();
+        readers.close().await;
+        assert!(matches!(list.await.unwrap(), Err(Error::Closed)));
+        assert!(matches!(read.await.unwrap(), Err(Error::Closed)));
+        assert!(matches!(readers.read(one).await, Err(Error::Closed)));
+    }
+
+    #[tokio::test]
+    async fn lists_leave_half_of_the_connections_to_other_reads() {
+        let readers = readers(4, Duration::from_secs(3600));
+        let (first, first_begun) = begun();
+        let (second, second_begun) = begun();
+        let mut lists = Box::pin(async { tokio::join!(readers.list(first), readers.list(second)) });
+        tokio::select! {
+            _never = &mut lists => panic!("an endless query ended"),
+            _begun = async { tokio::join!(first_begun, second_begun) } => {}
+        }
+        let refused = tokio::time::timeout(Duration::ZERO, readers.list(one)).await;
+        assert!(refused.is_err(), "a third list found a connection");
+        assert_eq!(readers.read(one).await.unwrap(), 1);
+    }
 }

@@ -1,16 +1,16 @@
 //! Lists of records.
 
-use flowhost_model::{Kind, Order, RecordType, definition};
+use flowhost_model::{Kind, NAME_LIMIT, Order, RecordType, definition};
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, params_from_iter};
 
 use super::column::Column;
 use super::condition::{Parameters, condition, in_projects};
 use super::keyset::Keys;
-use super::records::{COLUMN_COUNT, COLUMNS, from_row};
+use super::records::{COLUMN_COUNT, COLUMNS, bytes, from_row};
 use crate::{RecordPage, RecordQuery, Result, Trash};
 
-const BY_NAME: Order = Order { field: "name", kind: Kind::LongText, is_descending: false };
+const BY_NAME: Order = Order { field: "name", kind: Kind::Text(NAME_LIMIT as u32), is_descending: false };
 
 /// A page of a list of records of a type.
 pub(super) fn page(connection: &Connection, record_type: RecordType, query: &RecordQuery) -> Result<RecordPage> {
@@ -29,7 +29,7 @@ pub(super) fn page(connection: &Connection, record_type: RecordType, query: &Rec
             break;
         }
         let record = from_row(row)?;
-        room = room.map(|room| room.saturating_sub(record.body.len()));
+        room = room.map(|room| room.saturating_sub(bytes(&record)));
         page.records.push(record);
         last = keys.values(row, COLUMN_COUNT)?;
     }
@@ -62,8 +62,9 @@ fn sql(record_type: RecordType, query: &RecordQuery, keys: &Keys, parameters: &m
         conditions.push(keys.after(keys.read_cursor(cursor)?, parameters));
     }
     let limit = parameters.bind(SqlValue::Integer(i64::from(query.limit) + 1));
+    let columns = if query.with_bodies { COLUMNS.to_owned() } else { COLUMNS.replace("body", "'{}' AS body") };
     Ok(format!(
-        "SELECT {COLUMNS}, {names} FROM (
+        "SELECT {columns}, {names} FROM (
              SELECT rowid AS hit, {select} FROM record WHERE {conditions} ORDER BY {order_by} LIMIT {limit}
          ) CROSS JOIN record ON record.rowid = hit ORDER BY {order_by}",
         names = keys.names(),

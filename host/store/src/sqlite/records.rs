@@ -46,8 +46,8 @@ pub(super) fn write(connection: &Connection, changes: &[Write]) -> Result<u64> {
                 Err(Error::NotFound) => {}
                 marked => marked?,
             },
-            Write::AcquireLock { name, execution, at } => locks::acquire(connection, name, *execution, *at)?,
-            Write::ReleaseLock { name, execution, at } => locks::release(connection, name, *execution, *at)?,
+            Write::AcquireLock { key, execution, at } => locks::acquire(connection, key, *execution, *at)?,
+            Write::ReleaseLock { key, execution, at } => locks::release(connection, key, *execution, *at)?,
             Write::OpenMessage { message, execution } => messages::open(connection, *message, *execution)?,
             Write::SettleMessage(message) => messages::settle(connection, *message)?,
             Write::Journal(more) => journal::write(connection, more)?,
@@ -266,6 +266,11 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<StoredRecord> {
         body: row.get(13)?,
         revision: row.get::<_, i64>(14)?.cast_unsigned(),
     })
+}
+
+/// How many bytes a record has, but for what is small in each.
+pub(super) fn bytes(record: &StoredRecord) -> usize {
+    record.body.len() + record.meta.description.as_ref().map_or(0, String::len)
 }
 
 fn record_type(text: &str) -> Result<RecordType> {

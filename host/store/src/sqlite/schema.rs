@@ -17,6 +17,7 @@ const STEPS: &[(&str, Option<Hook>)] = &[
     (include_str!("../../migrations/03-locks-and-messages.sql"), None),
     (include_str!("../../migrations/04-files.sql"), Some(files::move_out_of_bodies)),
     (include_str!("../../migrations/05-metadata.sql"), None),
+    (include_str!("../../migrations/06-names-of-projects.sql"), None),
 ];
 
 /// The newest version of the tables that this program knows.

@@ -57,7 +57,7 @@ fn ended(input_bytes: usize) -> Execution {
 }
 
 fn setting(name: &str) -> Write {
-    let record = Record::new(name, None, Setting { value: 1.into(), key_digest: None }).unwrap();
+    let record = Record::new(name, None, Setting { value: 1.into(), key_digest: None }, Timestamp::now()).unwrap();
     Write::Record(RecordWrite {
         record: StoredRecord::from_record(&record).unwrap(),
         expected: Expected::Absent,
@@ -167,7 +167,7 @@ async fn a_full_disk_refuses_writes_and_nothing_else() {
     assert_eq!(count(&store).await, kept);
 
     // A large write in several statements leaves nothing behind.
-    let flow = Record::new("flow", None, Flow::default()).unwrap();
+    let flow = Record::new("flow", None, Flow::default(), Timestamp::now()).unwrap();
     let flow_id = flow.meta.id;
     let version = FlowVersion {
         flow_id,

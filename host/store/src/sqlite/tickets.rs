@@ -7,8 +7,7 @@ use super::executions::priority;
 use crate::{Result, Ticket};
 
 /// The columns of a ticket in the order of [`from_row`].
-pub(super) const COLUMNS: &str =
-    "id, flow_id, webhook_id, priority, concurrency_key, concurrency_limit, is_productive, user_id";
+pub(super) const COLUMNS: &str = "id, flow_id, webhook_id, priority, concurrency_key, concurrency_limit, concurrency_project, is_productive, user_id";
 
 /// A ticket, from [`COLUMNS`].
 pub(super) fn from_row(row: &Row<'_>) -> Result<Ticket> {
@@ -20,13 +19,14 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Ticket> {
         webhook_id: record_id(2)?,
         priority: priority(id, row.get(3)?)?,
         concurrency: concurrency_from_row(row, 4)?,
-        is_productive: row.get(6)?,
-        user_id: record_id(7)?,
+        is_productive: row.get(7)?,
+        user_id: record_id(8)?,
     })
 }
 
-/// The limit in the two columns from `first` on, if there is one.
+/// The limit in the three columns from `first` on, if there is one.
 pub(super) fn concurrency_from_row(row: &Row<'_>, first: usize) -> Result<Option<ConcurrencyLimit>> {
     let (Some(key), Some(limit)) = (row.get(first)?, row.get(first + 1)?) else { return Ok(None) };
-    Ok(Some(ConcurrencyLimit { key, limit }))
+    let project_id = row.get::<_, Option<_>>(first + 2)?.map(RecordId::from_bytes);
+    Ok(Some(ConcurrencyLimit { project_id, key, limit }))
 }

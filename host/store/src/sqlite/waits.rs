@@ -32,7 +32,7 @@ pub(super) fn pending(connection: &Connection, awaits: &Awaits, seq: Option<i64>
         Awaits::Children { children, when } => pending_children(connection, children, *when),
         Awaits::Message(message) => Ok(messages::is_open(connection, *message)?.then(|| one(*message))),
         // It may have been given the lock and not have seen it.
-        Awaits::Lock(name) => Ok(locks::event(connection, name, seq)?.map(one)),
+        Awaits::Lock(key) => Ok(locks::event(connection, key, seq)?.map(one)),
     }
 }
 

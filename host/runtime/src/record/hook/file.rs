@@ -70,12 +70,12 @@ pub(crate) fn told(bytes: Vec<u8>, is_binary: bool) -> (String, bool) {
 
 #[cfg(test)]
 mod tests {
-    use flowhost_model::{RecordId, RecordType, definition};
+    use flowhost_model::{RecordId, RecordType, Timestamp, definition};
 
     use super::*;
 
     fn draft(members: Value, content: Option<FileContent>) -> Draft {
-        let mut draft = Draft::new(definition(RecordType::File), RecordId::new());
+        let mut draft = Draft::new(definition(RecordType::File), RecordId::new(), Timestamp(0));
         let Value::Object(members) = members else { panic!("an object") };
         draft.apply(members, None).unwrap();
         draft.content = content;

@@ -1,6 +1,6 @@
 //! Users.
 
-use flowhost_model::{Record, Timestamp, User};
+use flowhost_model::{Record, User};
 use flowhost_store::StoredRecord;
 use serde_json::{Map, Value, json};
 
@@ -34,7 +34,7 @@ impl Host {
                     draft.body.shift_remove("password_hash");
                 }
             }
-            draft.body.insert("sessions_valid_from".into(), json!(Timestamp::now()));
+            draft.body.insert("sessions_valid_from".into(), json!(self.now()));
         }
         // Webhooks in the setting form name their user: whoever takes a name takes their executions along. A new user needs no
         // such check, since its roles are checked themselves.

@@ -4,6 +4,7 @@ use flowhost::model::TypeDefinition;
 use serde_json::{Value, json};
 
 use super::schema::{comparable, reference, schema_name};
+use crate::rest::parameters::LEFT_OUT;
 
 pub(super) fn parameter(name: &str, place: &str, schema: Value, description: &str) -> Value {
     json!({ "name": name, "in": place, "required": place == "path", "schema": schema, "description": description })
@@ -30,7 +31,12 @@ fn names(name: &str, names: &[String], description: &str) -> Value {
 
 pub(super) fn common_parameters(definition: &'static TypeDefinition) -> Vec<Value> {
     let fields: Vec<String> = definition.all_properties().map(|property| property.name.to_owned()).collect();
-    vec![plain(), names("fields", &fields, "Only these properties, separated by commas.")]
+    let mut description = "Only these properties, separated by commas.".to_owned();
+    if LEFT_OUT.iter().any(|name| definition.property(name).is_some()) {
+        let left_out = LEFT_OUT.map(|name| format!("`{name}`")).join(" and ");
+        description.push_str(&format!(" Lists leave out {left_out} unless these are named here."));
+    }
+    vec![plain(), names("fields", &fields, &description)]
 }
 
 pub(super) fn id_parameters() -> Vec<Value> {
@@ -57,13 +63,18 @@ pub(super) fn list_parameters(definition: &'static TypeDefinition) -> Vec<Value>
                 "A condition: `{\"field\", \"op\", \"value\"}`, `{\"and\": […]}`, `{\"or\": […]}`, `{\"not\": …}`.",
         }),
         names("order", &orders, "Properties, separated by commas; `-` for greatest first."),
+    ]
+    .into_iter()
+    .chain(page_parameters("Records"))
+    .collect()
+}
+
+/// Where a page of so called items begins and ends.
+pub(super) fn page_parameters(items: &str) -> Vec<Value> {
+    let limit = format!("{items} on a page: 50 unless set, 1,000 at most. A page may end earlier, at 4 MiB.");
+    vec![
         parameter("after", "query", json!({ "type": "string" }), "Where the page before ended: `next`."),
-        parameter(
-            "limit",
-            "query",
-            json!({ "type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32 }),
-            "Records on a page: 50 unless set, 1,000 at most.",
-        ),
+        parameter("limit", "query", json!({ "type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32 }), &limit),
     ]
 }
 

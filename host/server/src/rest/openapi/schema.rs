@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use flowhost::Code;
 use flowhost::model::{
-    Access, Comparison, Home, Kind, Property, RecordType, SCHEMA_VERSION, TypeDefinition, definition,
+    Access, Comparison, Home, Kind, LONG_TEXT_BYTES, Property, RecordType, SCHEMA_VERSION, TypeDefinition, definition,
 };
 use serde_json::{Map, Value, json};
 
@@ -118,7 +118,11 @@ fn property_schema(property: &Property, is_nullable: bool) -> Value {
         }
         Kind::Text(limit) => json!({ "type": "string", "maxLength": limit }),
         Kind::NameOf(_) => json!({ "type": "string", "maxLength": 128 }),
-        Kind::LongText => json!({ "type": "string" }),
+        // What the host writes has limits of its own.
+        Kind::LongText if property.access != Access::ReadOnly => {
+            json!({ "type": "string", "maxLength": LONG_TEXT_BYTES })
+        }
+        Kind::LongText | Kind::Content => json!({ "type": "string" }),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Count => json!({ "type": "integer", "minimum": 0 }),
         Kind::Timestamp => json!({ "type": "string", "format": "date-time" }),

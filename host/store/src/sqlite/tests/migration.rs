@@ -3,9 +3,13 @@
 use flowhost_model::{File, Priority, RecordId, Status, Timestamp};
 
 use super::*;
+use crate::LockKey;
 
 const FIRST: &str = include_str!("../../../migrations/01-first.sql");
 const SECOND: &str = include_str!("../../../migrations/02-durable.sql");
+const THIRD: &str = include_str!("../../../migrations/03-locks-and-messages.sql");
+const FOURTH: &str = include_str!("../../../migrations/04-files.sql");
+const FIFTH: &str = include_str!("../../../migrations/05-metadata.sql");
 
 /// Executions as version 1 kept them. All that had not ended were this host's.
 #[tokio::test]
@@ -80,4 +84,59 @@ async fn the_content_of_files_moves_out_of_their_bodies() {
         assert_eq!(record.body, File { size: bytes.len() as u64, content_type, is_binary });
         assert!(store.file_piece(*id, 0, u64::MAX).await.unwrap().unwrap().bytes == bytes, "{}", record.meta.name);
     }
+}
+
+/// Locks and keys as version 5 kept them: with one space of names for all projects.
+#[tokio::test]
+async fn names_of_locks_and_keys_become_those_of_projects() {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = Connection::open(folder.path().join("flowhost.sqlite3")).unwrap();
+    for step in [FIRST, SECOND, THIRD, FOURTH, FIFTH] {
+        connection.execute_batch(step).unwrap();
+    }
+    connection.pragma_update(None, "user_version", 5).unwrap();
+    let (here, there) = (RecordId::new(), RecordId::new());
+    let ids: Vec<RecordId> = (0..4).map(|_| RecordId::new()).collect();
+    // A holder, one that waits for its lock in its own project, one that does in another, and a holder of no project.
+    for (seq, project, status) in [(1_i64, Some(here), 1), (2, Some(here), 2), (3, Some(there), 2), (4, None, 1)] {
+        let project = project.as_ref().map(RecordId::as_bytes);
+        connection
+            .execute(
+                "INSERT INTO execution (seq, id, status, flow_id, flow_name, flow_version, flow_digest, is_productive,
+                     is_durable, attempt, created_at, input_value, output_value, seed, project_id, concurrency_key,
+                     concurrency_limit)
+                 VALUES (?1, ?2, ?3, ?2, 'f', 1, zeroblob(32), TRUE, TRUE, 1, 5, '1', '{}', zeroblob(32), ?4, 'k', 1)",
+                rusqlite::params![seq, ids[seq as usize - 1].as_bytes(), status, project],
+            )
+            .unwrap();
+    }
+    for (name, seq) in [("a", 1), ("b", 4)] {
+        let event = RecordId::new();
+        let lock = "INSERT INTO lock (name, event, execution, since) VALUES (?, ?, ?, 6)";
+        connection.execute(lock, rusqlite::params![name, event.as_bytes(), seq]).unwrap();
+        for waiter in [2, 3].into_iter().filter(|_| name == "a") {
+            let wait = "INSERT INTO awaited (event, waiter, return_when) VALUES (?, ?, 2)";
+            connection.execute(wait, rusqlite::params![event.as_bytes(), waiter]).unwrap();
+        }
+    }
+    drop(connection);
+    let store = open(folder.path());
+    let key = |project_id, name: &str| LockKey { project_id, name: name.to_owned() };
+    for (key, holder) in [(key(Some(here), "a"), ids[0]), (key(None, "b"), ids[3])] {
+        assert_eq!(
+            store.lock(&key).await.unwrap().map(|lock| (lock.execution, lock.since)),
+            Some((holder, Timestamp(6)))
+        );
+    }
+    // One of another project has nothing to wait for.
+    let status = async |id| store.execution(id).await.unwrap().unwrap().status;
+    assert_eq!((status(ids[1]).await, status(ids[2]).await), (Status::Waiting, Status::Scheduled));
+    let owner = store.hold_lease(None, Timestamp(9)).await.unwrap();
+    let claimed = store.claim_executions(owner, 10).await.unwrap();
+    let projects: Vec<_> =
+        claimed.iter().map(|ticket| (ticket.id, ticket.concurrency.as_ref().unwrap().project_id)).collect();
+    assert_eq!(projects, [(ids[2], Some(there))]);
+    let release = Write::ReleaseLock { key: key(Some(here), "a"), execution: ids[0], at: Timestamp(7) };
+    store.write(vec![release]).await.unwrap();
+    assert_eq!(store.lock(&key(Some(here), "a")).await.unwrap().map(|lock| lock.execution), Some(ids[1]));
 }

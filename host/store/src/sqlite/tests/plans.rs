@@ -11,7 +11,7 @@ use super::rows::{entries, running, waiting};
 use super::*;
 use crate::sqlite::open::{self, Files};
 use crate::sqlite::{executions, locks, queue, records, recovery, suspension, waits};
-use crate::{Awaits, JournalWrite, OwnerId, Suspension};
+use crate::{Awaits, JournalWrite, LockKey, OwnerId, Suspension};
 
 /// How many executions wait.
 const WAITING: i32 = 200_000;
@@ -170,18 +170,19 @@ fn what_waits_is_read_by_nobody_who_does_not_ask_for_it() {
     assert_eq!(plan[..], ["SEARCH execution USING COVERING INDEX execution_waiting_in_development (id>?)"]);
 
     // What locks do.
+    let lock = |name: &str| LockKey { project_id: None, name: name.to_owned() };
     let holder = running(OWNER);
     executions::insert(&connection, &holder, false).unwrap();
     for number in 0..1_000 {
-        locks::acquire(&connection, &format!("other {number}"), parent.execution.id, Timestamp(1)).unwrap();
+        locks::acquire(&connection, &lock(&format!("other {number}")), parent.execution.id, Timestamp(1)).unwrap();
     }
-    locks::acquire(&connection, "own", holder.execution.id, Timestamp(1)).unwrap();
-    let waits = Suspension { awaits: Some(Awaits::Lock("own".to_owned())), ..waiting(&running(OWNER), Vec::new()) };
+    locks::acquire(&connection, &lock("own"), holder.execution.id, Timestamp(1)).unwrap();
+    let waits = Suspension { awaits: Some(Awaits::Lock(lock("own"))), ..waiting(&running(OWNER), Vec::new()) };
     assert!(!suspension::suspend(&connection, Suspension { is_known: false, ..waits }).unwrap());
     RAN.take();
-    locks::acquire(&connection, "another", holder.execution.id, Timestamp(1)).unwrap();
-    locks::lock(&connection, "another").unwrap();
-    locks::release(&connection, "another", holder.execution.id, Timestamp(1)).unwrap();
+    locks::acquire(&connection, &lock("another"), holder.execution.id, Timestamp(1)).unwrap();
+    locks::lock(&connection, &lock("another")).unwrap();
+    locks::release(&connection, &lock("another"), holder.execution.id, Timestamp(1)).unwrap();
     let over = Execution { status: Status::EndedSuccess, ..holder.execution };
     assert_eq!(executions::end(&connection, &over, &[], true).unwrap().woken.len(), 1);
     assert_few_are_read("locks", &connection);
