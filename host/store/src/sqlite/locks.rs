@@ -23,7 +23,7 @@ fn project(key: &LockKey) -> &[u8] {
 /// The lock that is known by this.
 pub(super) fn lock(connection: &Connection, key: &LockKey) -> Result<Option<Lock>> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE lock.name = ? AND lock.project = ?"))?;
-    Ok(statement.query_row(params![key.name, project(key)], |row| Ok(from_row(row))).optional()?.transpose()?)
+    statement.query_row(params![key.name, project(key)], |row| Ok(from_row(row))).optional()?.transpose()
 }
 
 /// A page of locks.
