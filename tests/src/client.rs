@@ -1,8 +1,9 @@
 //! An HTTP/1.1 client that sends what it is told to, byte for byte, and takes nothing that is not well-formed.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 
+use rustix::net::{AddressFamily, SocketType};
 use serde_json::Value;
 
 use crate::host::Host;
@@ -115,6 +116,15 @@ impl Host {
     /// Opens a connection and sends nothing.
     pub fn connect(&self) -> Connection {
         Connection::of(TcpStream::connect(self.address()).unwrap())
+    }
+
+    /// Opens a connection from one of this machine's addresses, such as 127.0.0.2, and sends nothing.
+    pub fn connect_from(&self, address: IpAddr) -> Connection {
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&socket, &SocketAddr::new(address, 0)).unwrap();
+        rustix::net::connect(&socket, &self.address()).unwrap();
+        let stream = TcpStream::from(socket);
+        Connection::of(stream)
     }
 
     /// Sends bytes on a connection of their own, and gives the answer, whatever the bytes are.

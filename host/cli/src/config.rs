@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -151,6 +152,7 @@ const NUMBERS: &[Number] = numbers! {
     http_parallel: u32 = limits.http.parallel, 1, 10_000;
     http_host_parallel: u32 = limits.http.host_parallel, 1, 10_000;
     max_connections: usize = server.max_connections, 1, 1_000_000;
+    request_bytes: u64 = server.request_bytes, 1 << 20, 1 << 40;
     header_timeout_ms: duration = server.header_timeout, 1, LONGEST_MS;
     body_timeout_ms: duration = server.body_timeout, 1, LONGEST_MS;
     idle_timeout_ms: duration = server.idle_timeout, 1, LONGEST_MS;
@@ -158,10 +160,10 @@ const NUMBERS: &[Number] = numbers! {
 };
 
 /// Keys whose value is text.
-const TEXTS: [&str; 4] = ["listen", "workspace", "http_ca_file", "secret_key_file"];
+const TEXTS: [&str; 5] = ["listen", "workspace", "http_ca_file", "public_url", "secret_key_file"];
 
 /// Keys whose value is a list of texts; in a variable or a flag there are commas between them.
-const LISTS: [&str; 2] = ["http_allow", "http_private"];
+const LISTS: [&str; 3] = ["http_allow", "http_private", "trusted_proxies"];
 
 impl Config {
     /// The configuration of a data folder, its file and the process's environment.
@@ -194,11 +196,15 @@ impl Config {
                 let allow: Result<AllowList, _> = value.parse();
                 self.http.allow = allow.map_err(|error| wrong(format!("`http_allow`: {error}")))?;
             }
-            "http_private" => {
-                let networks = value.split(',').map(str::trim).filter(|network| !network.is_empty());
-                let networks = networks.map(|network| parsed(key, network, "networks such as 10.0.0.0/8", place));
-                self.http.private = networks.collect::<Result<Vec<IpNet>, _>>()?;
+            "http_private" => self.http.private = networks(key, value, place)?,
+            "public_url" => {
+                let is_url = |scheme: &str| value.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty());
+                if !value.is_empty() && !is_url("https://") && !is_url("http://") {
+                    return Err(wrong("`public_url` must be a URL such as https://flows.example.com".into()));
+                }
+                self.server.public_url = Some(value.to_owned()).filter(|url| !url.is_empty());
             }
+            "trusted_proxies" => self.server.trusted_proxies = networks(key, value, place)?,
             "secret_key_file" => self.secret_key_file = Some(PathBuf::from(value)).filter(|_| !value.is_empty()),
             _ => {
                 let number = number(key).ok_or_else(|| wrong(unknown(key)))?;
@@ -297,6 +303,17 @@ fn parsed<T: FromStr>(key: &str, value: &str, expected: &str, place: &str) -> Re
     value.parse().map_err(wrong)
 }
 
+/// The networks of a list. An address alone is a network of one.
+fn networks(key: &str, value: &str, place: &str) -> Result<Vec<IpNet>, ConfigError> {
+    let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items
+        .map(|item| match item.parse::<IpAddr>() {
+            Ok(address) => Ok(IpNet::from(address)),
+            Err(_) => parsed(key, item, "networks such as 10.0.0.0/8", place),
+        })
+        .collect()
+}
+
 fn unknown(key: &str) -> String {
     let names = NUMBERS.iter().map(|number| number.name).chain(TEXTS).chain(LISTS);
     let nearest = names
@@ -351,6 +368,10 @@ mod tests {
                 "config.toml: `http_private` must be networks such as 10.0.0.0/8, not `10.0.0.0/33`",
             ),
             ("listen = 8080", "config.toml: `listen` must be text in quotes"),
+            (
+                "public_url = \"flows.example.com\"",
+                "config.toml: `public_url` must be a URL such as https://flows.example.com",
+            ),
             ("listen = \"8080\"", "config.toml: `listen` must be an address such as 127.0.0.1:8080, not `8080`"),
         ] {
             assert_eq!(load(file, &[]).unwrap_err(), expected);

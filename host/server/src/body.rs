@@ -1,33 +1,127 @@
-//! Request bodies, read within limits of size and time.
+//! Request bodies, read within limits of size, time and memory.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use flowhost::{Code, Problem};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use flowhost::{CallerNetwork, Code, Problem};
+use http_body_util::BodyExt;
 use hyper::body::Body;
 
-/// The whole body. One that says that it is too large is refused before any of it is read.
-pub(crate) async fn read<B>(body: B, limit: u64, timeout: Duration) -> Result<Bytes, Problem>
+use crate::bodies::{Room, Taken};
+
+/// A body that does not say how large it is takes room in steps of this size.
+const STEP_BYTES: u64 = 64 << 10;
+
+/// Bodies up to this size are copied: a piece of the connection's buffer would keep all of that in memory.
+const COPIED_BYTES: usize = 16 << 10;
+
+/// How much of a body that is not wanted is read all the same, and for how long. A client that is still sending when the
+/// connection is closed may not see its answer.
+const DISCARDED_BYTES: u64 = 256 << 10;
+const DISCARD_TIME: Duration = Duration::from_secs(1);
+
+/// Where a body is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading<'a> {
+    pub(crate) room: &'a Room,
+    pub(crate) caller: CallerNetwork,
+    /// The bytes of the request's head.
+    pub(crate) head: u64,
+    pub(crate) limit: u64,
+    pub(crate) timeout: Duration,
+}
+
+impl Reading<'_> {
+    /// Returns the whole body, and the room that it takes. A body that says that it is too large is refused before any of it
+    /// is read.
+    pub(crate) async fn read<B>(&self, body: B) -> Result<(Bytes, Option<Taken>), Problem>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Self { room, caller, head, limit, timeout } = *self;
+        if body.is_end_stream() {
+            return Ok((Bytes::new(), None));
+        }
+        // There must be room for all of it in the end.
+        let limit = limit.min(room.largest().saturating_sub(head));
+        let said = body.size_hint().lower();
+        if said > limit {
+            return Err(too_large(limit));
+        }
+        let mut taken = room.take(caller, head, said).await?;
+        match tokio::time::timeout(timeout, collect(body, said, limit, &mut taken)).await {
+            Ok(body) => Ok((body?, Some(taken))),
+            Err(_) => {
+                let seconds = timeout.as_secs();
+                Err(Problem::new(Code::RequestTimeout, format!("the body did not arrive within {seconds} s")))
+            }
+        }
+    }
+}
+
+fn too_large(limit: u64) -> Problem {
+    Problem::new(Code::TooLarge, format!("the body has more than {limit} bytes"))
+}
+
+/// Collects a body for which there is room for `said` bytes.
+async fn collect<B>(body: B, said: u64, limit: u64, taken: &mut Taken) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let too_large = || Problem::new(Code::TooLarge, format!("the body has more than {limit} bytes"));
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
-    if body.size_hint().lower() > limit {
-        return Err(too_large());
-    }
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    match tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(error)) => Err(Problem::new(Code::Malformed, format!("the body broke off: {error}"))),
-        Err(_) => {
-            let seconds = timeout.as_secs();
-            Err(Problem::new(Code::RequestTimeout, format!("the body did not arrive within {seconds} s")))
+    let mut body = std::pin::pin!(body);
+    let (mut first, mut whole) = (None::<Bytes>, None::<BytesMut>);
+    let (mut size, mut room) = (0_u64, said);
+    while let Some(frame) = body.as_mut().frame().await {
+        let frame = frame.map_err(|error| {
+            let error: Box<dyn std::error::Error + Send + Sync> = error.into();
+            Problem::new(Code::Malformed, format!("the body broke off: {error}"))
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        size += data.len() as u64;
+        if size > limit {
+            return Err(too_large(limit));
+        }
+        if size > room {
+            let more = (size - room).max(STEP_BYTES.min(limit - room));
+            taken.grow(more).await?;
+            room += more;
+        }
+        if let Some(whole) = &mut whole {
+            whole.extend_from_slice(&data);
+        } else if let Some(begin) = first.take() {
+            let mut all = BytesMut::with_capacity(usize::try_from(said.max(size)).unwrap_or_default());
+            all.extend_from_slice(&begin);
+            all.extend_from_slice(&data);
+            whole = Some(all);
+        } else {
+            first = Some(data);
         }
     }
+    Ok(match (first, whole) {
+        (_, Some(whole)) => whole.freeze(),
+        (Some(only), None) if only.len() <= COPIED_BYTES => Bytes::copy_from_slice(&only),
+        (Some(only), None) => only,
+        (None, None) => Bytes::new(),
+    })
+}
+
+/// Reads what is left of a body that is not wanted and has not many bytes, and keeps nothing of it.
+pub(crate) async fn discard<B: Body<Data = Bytes>>(body: B) {
+    if body.is_end_stream() || body.size_hint().lower() > DISCARDED_BYTES {
+        return;
+    }
+    let reading = async {
+        let mut body = std::pin::pin!(body);
+        let mut left = DISCARDED_BYTES;
+        while let Some(Ok(frame)) = body.as_mut().frame().await {
+            let size = frame.data_ref().map_or(0, Bytes::len) as u64;
+            match left.checked_sub(size) {
+                Some(less) => left = less,
+                None => break,
+            }
+        }
+    };
+    let _read = tokio::time::timeout(DISCARD_TIME, reading).await;
 }

@@ -12,8 +12,8 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, X_CON
 use http::{HeaderValue, Response};
 use http_body_util::{Either, Full};
 
+use crate::activity::Running;
 use crate::answer::{self, AnswerBody, NO_STORE};
-use crate::connection::Running;
 
 /// What a page of a flow may do in a browser: be a page with forms and scripts of its own. It comes from the same origin as the
 /// console and the API, so without `allow-same-origin` it gets an origin of its own, and neither reads the host's cookies nor

@@ -3,14 +3,20 @@
 //! [`bind`] takes an address, [`Server::run`] serves until it is told to stop. Webhook calls go straight to the host; the
 //! REST API is a router beside them. All of it is built on what the library `flowhost` makes public.
 
+mod activity;
 mod answer;
+mod bodies;
 mod body;
+mod caller_address;
 mod connection;
 mod flow_answer;
 mod options;
+mod over_tls;
 mod rest;
 mod server;
 mod service;
+mod share;
+mod watched;
 mod webhook;
 
 pub use options::ServerOptions;

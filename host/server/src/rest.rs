@@ -13,39 +13,50 @@ mod secret;
 mod token;
 mod webhook;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::{delete, get, post};
+use bytes::Bytes;
 use flowhost::model::{RecordType, definition};
 use flowhost::{Code, Host, Problem};
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::{answer, body};
+use crate::answer;
+use crate::bodies::{Bodies, Room, Taken};
+use crate::body::Reading;
+use crate::caller_address::CallerAddress;
+use crate::service::header_bytes;
 
 pub use openapi::document as openapi_document;
 
 /// The largest body of a record, in bytes.
 const RECORD_BYTES: u64 = 2 << 20;
 
+/// The largest body of a login, in bytes: its sender is not known yet.
+const LOGIN_BYTES: u64 = 16 << 10;
+
+/// The largest body, in bytes, that is parsed right where it is: a larger one may take long, and others wait for the thread.
+const PARSED_AT_ONCE: usize = 64 << 10;
+
 /// What every handler needs.
 #[derive(Clone)]
 pub(crate) struct Api {
     host: Host,
-    body_timeout: Duration,
+    bodies: Bodies,
 }
 
 type Shared = axum::extract::State<Arc<Api>>;
 type Answer = Result<Response, answer::ProblemAnswer>;
 
 /// All routes but the addresses of webhooks. `openapi.rs` describes them.
-pub(crate) fn router(host: Host, body_timeout: Duration) -> Router {
+pub(crate) fn router(host: Host, bodies: Bodies) -> Router {
     let edited = RecordType::ALL.map(definition).into_iter().filter(|one| one.record_type != RecordType::Execution);
     let router = edited.fold(Router::new(), |router, definition| router.merge(record::routes(definition)));
     router
@@ -72,7 +83,7 @@ pub(crate) fn router(host: Host, body_timeout: Duration) -> Router {
         .route("/api/latest/user/{id}/token/{token}", delete(auth::revoke_token))
         .fallback(no_such_address)
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(Arc::new(Api { host, body_timeout }))
+        .with_state(Arc::new(Api { host, bodies }))
 }
 
 async fn alive(api: Shared) -> Response {
@@ -106,16 +117,42 @@ async fn method_not_allowed(method: Method) -> Answer {
 }
 
 impl Api {
-    async fn bytes(&self, request: Request, limit: u64) -> Result<bytes::Bytes, Problem> {
-        body::read(request.into_body(), limit, self.body_timeout).await
+    /// The body of a request about a record.
+    async fn record_bytes(&self, request: Request) -> Result<(Bytes, Option<Taken>), Problem> {
+        self.bytes(request, RECORD_BYTES, &self.bodies.open).await
+    }
+
+    /// A file or a component.
+    async fn upload(&self, request: Request, limit: u64) -> Result<(Bytes, Option<Taken>), Problem> {
+        self.bytes(request, limit, &self.bodies.uploads).await
+    }
+
+    async fn bytes(&self, request: Request, limit: u64, room: &Room) -> Result<(Bytes, Option<Taken>), Problem> {
+        let caller = request.extensions().get().map(|CallerAddress(address)| *address);
+        let caller = caller.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).into();
+        let head = header_bytes(request.headers()) as u64;
+        Reading { room, caller, head, limit, timeout: self.bodies.timeout }.read(request.into_body()).await
     }
 
     /// The JSON body of a request about a record.
-    async fn json<T: DeserializeOwned>(&self, request: Request) -> Result<T, Problem> {
-        let body = self.bytes(request, RECORD_BYTES).await?;
-        serde_json::from_slice(&body).map_err(|error| {
-            let code = if error.is_data() { Code::RecordInvalid } else { Code::MalformedJson };
-            Problem::new(code, error.to_string())
-        })
+    async fn json<T: DeserializeOwned + Send + 'static>(&self, request: Request) -> Result<T, Problem> {
+        let (body, _taken) = self.record_bytes(request).await?;
+        if body.len() <= PARSED_AT_ONCE {
+            return from_json(&body);
+        }
+        self.host.run_blocking(move || from_json(&body)).await?
     }
+
+    /// The JSON body of a login.
+    async fn login_json<T: DeserializeOwned>(&self, request: Request) -> Result<T, Problem> {
+        let (body, _taken) = self.bytes(request, LOGIN_BYTES, &self.bodies.unproven).await?;
+        from_json(&body)
+    }
+}
+
+fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        let code = if error.is_data() { Code::RecordInvalid } else { Code::MalformedJson };
+        Problem::new(code, error.to_string())
+    })
 }

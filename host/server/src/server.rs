@@ -2,23 +2,22 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use flowhost::Host;
+use flowhost::{CallerNetwork, Host};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ServerOptions;
 use crate::connection::Connections;
 use crate::service::Service;
+use crate::share::Pool;
 
-/// Clients beyond the limit that are told so at once. Beyond these the system's own queue has to do.
-const TURNED_AWAY_AT_ONCE: usize = 100;
+/// Clients beyond the limit that are told so at once. The connection of one more is closed without a word.
+const TURNED_AWAY_AT_ONCE: u64 = 100;
 
 /// The longest time that telling a client of the limit may take.
 const TURN_AWAY_TIME: Duration = Duration::from_secs(2);
@@ -30,12 +29,13 @@ const TURNED_AWAY: &str = concat!(
     "HTTP/1.1 503 Service Unavailable\r\n",
     "content-type: application/problem+json\r\n",
     "cache-control: no-store\r\n",
+    "x-content-type-options: nosniff\r\n",
     "retry-after: 1\r\n",
     "connection: close\r\n",
-    "content-length: 195\r\n",
+    "content-length: 223\r\n",
     "\r\n",
     r#"{"type":"urn:flowhost:error:host.busy","title":"The host is busy","status":503,"#,
-    r#""detail":"the host has as many connections as it may; try again","#,
+    r#""detail":"the host has as many connections as it may, or as many of your address; try again","#,
     r#""code":"host.busy","fault":"host","retryable":true}"#,
 );
 
@@ -84,8 +84,10 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, host, options, .. } = self;
         let connections = Connections::new(Service::new(host.clone(), options.clone()), options.clone());
-        let places = Arc::new(Semaphore::new(options.max_connections));
-        let away = Arc::new(Semaphore::new(TURNED_AWAY_AT_ONCE));
+        let places = Pool::new(options.max_connections as u64);
+        let away = Pool::new(TURNED_AWAY_AT_ONCE);
+        // A proxy that the operator trusts stands for many callers. It is the proxy's to give each of them its share.
+        let counted = |peer| Some(peer).filter(|_| !options.is_trusted_proxy(peer)).map(CallerNetwork::from);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let mut shutdown = std::pin::pin!(shutdown);
@@ -93,24 +95,21 @@ impl Server {
             let accepted = tokio::select! {
                 biased;
                 () = shutdown.as_mut() => break,
-                accepted = accept(&listener, &away) => accepted,
+                accepted = accept(&listener) => accepted,
             };
-            let (stream, leaving) = accepted;
-            match places.clone().try_acquire_owned() {
-                Ok(place) => {
-                    let stopped = stop.clone().cancelled_owned();
-                    let connections = connections.clone();
-                    tasks.spawn(async move {
-                        connections.serve(stream, stopped).await;
-                        drop(place);
-                    });
-                }
-                Err(_) => {
-                    tasks.spawn(async move {
-                        let _told = tokio::time::timeout(TURN_AWAY_TIME, turn_away(stream)).await;
-                        drop(leaving);
-                    });
-                }
+            let (stream, peer) = accepted;
+            if let Some(place) = places.take(counted(peer), 1) {
+                let stopped = stop.clone().cancelled_owned();
+                let connections = connections.clone();
+                tasks.spawn(async move {
+                    connections.serve(stream, peer, stopped).await;
+                    drop(place);
+                });
+            } else if let Some(leaving) = away.take(counted(peer), 1) {
+                tasks.spawn(async move {
+                    let _told = tokio::time::timeout(TURN_AWAY_TIME, turn_away(stream)).await;
+                    drop(leaving);
+                });
             }
         }
         host.drain();
@@ -128,8 +127,9 @@ impl Server {
                     break;
                 }
                 // Whoever comes now is told to come back, and whoever asks whether calls are taken that they are not.
-                (stream, place) = accept(&listener, &away) => {
-                    let served = connections.clone().serve(stream, over.clone().cancelled_owned());
+                (stream, peer) = accept(&listener) => {
+                    let Some(place) = away.take(counted(peer), 1) else { continue };
+                    let served = connections.clone().serve(stream, peer, over.clone().cancelled_owned());
                     late.spawn(async move {
                         served.await;
                         drop(place);
@@ -144,16 +144,11 @@ impl Server {
     }
 }
 
-/// The next connection, and a place among those that may be turned away: without one nobody is accepted.
-async fn accept(
-    listener: &TcpListener,
-    away: &Arc<Semaphore>,
-) -> (TcpStream, Option<tokio::sync::OwnedSemaphorePermit>) {
+/// The next connection, with the address of its peer.
+async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
-        // The semaphore is never closed.
-        let leaving = away.clone().acquire_owned().await.ok();
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, leaving),
+            Ok((stream, peer)) => return (stream, peer.ip()),
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");

@@ -1,19 +1,24 @@
 //! Webhook calls over HTTP.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::net::IpAddr;
 
+use bytes::Bytes;
 use flowhost::model::{Answer, RecordId};
-use flowhost::webhook::{Address, Called, METHODS, WebhookRequest};
-use flowhost::{ExecutionView, Host, Problem};
-use http::header::{ALLOW, HOST, LOCATION};
+use flowhost::webhook::{Address, CallHead, Called, METHODS, Reservation, Route, Standing, WebhookRequest};
+use flowhost::{Code, ExecutionView, Host, Problem};
+use http::header::{ALLOW, EXPECT, HOST, LOCATION};
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Either;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use serde_json::json;
 
+use crate::activity::Running;
 use crate::answer::AnswerBody;
-use crate::connection::Running;
+use crate::bodies::{Bodies, Taken};
+use crate::body::Reading;
+use crate::service::header_bytes;
 use crate::{answer, body, flow_answer};
 
 /// The methods of a webhook's address, for `Allow`.
@@ -51,7 +56,8 @@ pub(crate) async fn answer(
     address: Address,
     path: String,
     request: Request<Incoming>,
-    body_timeout: Duration,
+    caller: IpAddr,
+    bodies: &Bodies,
     running: Running,
 ) -> Response<AnswerBody> {
     if request.method() == Method::OPTIONS {
@@ -62,13 +68,10 @@ pub(crate) async fn answer(
     if !METHODS.contains(request.method()) {
         return answer::method_not_allowed(ALLOWED).map(Either::Left);
     }
-    let mut answer = match call(host, address, path, request, body_timeout, running).await {
+    match call(host, address, path, request, caller, bodies, running).await {
         Ok(answer) => answer,
         Err(problem) => answer::problem(&problem).map(Either::Left),
-    };
-    // What a caller or a flow wrote is data, not a page of this host.
-    answer.headers_mut().insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    answer
+    }
 }
 
 async fn call(
@@ -76,12 +79,13 @@ async fn call(
     address: Address,
     path: String,
     request: Request<Incoming>,
-    body_timeout: Duration,
+    caller: IpAddr,
+    bodies: &Bodies,
     running: Running,
 ) -> Result<Response<AnswerBody>, Problem> {
     let route = host.webhook_route(&address)?;
     let (mut head, incoming) = request.into_parts();
-    let body = body::read(incoming, host.webhook_body_limit(&route), body_timeout).await?;
+    let (body, taken) = read_body(host, &route, &head, incoming, caller, bodies).await?;
     // HTTP/2 has the name that was called beside its headers; flows find it where HTTP/1.1 has it.
     if let Some(authority) = head.uri.authority()
         && !head.headers.contains_key(HOST)
@@ -97,6 +101,8 @@ async fn call(
         query: head.uri.query().map(str::to_owned),
         headers: head.headers,
         body,
+        caller: Some(caller),
+        reservation: taken.map(Reservation::new),
     };
     let answer = match host.call_webhook(&route, request).await? {
         Called::Answered { id, answer } => return Ok(flow_answer::of(id, *answer, running)),
@@ -125,6 +131,52 @@ async fn call(
         }
     };
     Ok(answer.map(Either::Left))
+}
+
+/// Reads the body of a call, once its head has shown as much as it can.
+async fn read_body(
+    host: &Host,
+    route: &Route,
+    head: &Parts,
+    incoming: Incoming,
+    caller: IpAddr,
+    bodies: &Bodies,
+) -> Result<(Bytes, Option<Taken>), Problem> {
+    if incoming.is_end_stream() {
+        return Ok((Bytes::new(), None));
+    }
+    let call = CallHead { method: &head.method, query: head.uri.query(), headers: &head.headers, caller: Some(caller) };
+    let standing = match host.judge_call(route, call) {
+        Ok(standing) => standing,
+        Err(problem) => {
+            // A client that waits to be asked for its body does not send it unasked.
+            if !head.headers.contains_key(EXPECT) {
+                body::discard(incoming).await;
+            }
+            return Err(problem);
+        }
+    };
+    let room = match standing {
+        Standing::Proven => &bodies.open,
+        Standing::Unproven => &bodies.unproven,
+    };
+    let uri = head.uri.path().len() + head.uri.query().map_or(0, str::len);
+    let reading = Reading {
+        room,
+        caller: caller.into(),
+        head: (header_bytes(&head.headers) + uri) as u64,
+        limit: host.webhook_body_limit(route),
+        timeout: bodies.timeout,
+    };
+    reading.read(incoming).await.map_err(|problem| {
+        let limit = bodies.unproven.largest();
+        if problem.code != Code::TooLarge || standing == Standing::Proven || reading.limit < limit {
+            return problem;
+        }
+        let detail =
+            format!("a body of more than {limit} bytes is read only with the key in the query or in X-Api-Key");
+        Problem::new(Code::TooLarge, detail)
+    })
 }
 
 #[cfg(test)]

@@ -357,3 +357,14 @@ fn the_log_has_levels_sources_and_fields_and_is_read_in_parts() {
     let part: Value = host.read(&format!("execution/{id}/log?from=3&limit=2")).ok();
     assert_eq!(part, json!([log[3], log[4]]));
 }
+
+#[test]
+fn every_answer_keeps_browsers_from_guessing_its_type() {
+    let host = Host::shared();
+    for target in ["/api/latest/alive", "/api/latest/nothing", "/api/latest/flow", "/api/latest/webhook/none/call", "/"]
+    {
+        assert_eq!(host.get(target).send().header("x-content-type-options"), Some("nosniff"), "{target}");
+    }
+    let listed = host.get("/api/latest/flow").as_operator().send();
+    assert_eq!((listed.status, listed.header("x-content-type-options")), (200, Some("nosniff")));
+}

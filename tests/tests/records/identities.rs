@@ -414,3 +414,19 @@ fn a_narrowed_token_does_not_lend_its_users_other_roles_by_a_setting() {
     narrow.set("client.webhook.id-lender", value).problem(403, "access.forbidden");
     wide.set("client.webhook.id-lender", value).ok();
 }
+
+#[test]
+fn cookie_of_a_login_is_secure_behind_tls() {
+    let cookie = |host: &Host, proto: &str| {
+        user(host, &format!("tls-{proto}"));
+        let login = json!({ "user_name": format!("tls-{proto}"), "password": PASSWORD });
+        let answer = host.post_json("/api/latest/auth/login", &login).header("X-Forwarded-Proto", proto).send();
+        answer.header("set-cookie").unwrap().to_owned()
+    };
+    let (plain, proxied) = (Host::start(), Setup::new().flag("--set", "trusted_proxies=127.0.0.1").start());
+    let public = Setup::new().flag("--set", "public_url=https://flows.example").start();
+    assert!(!cookie(&plain, "https").contains("Secure"), "a caller says so");
+    assert!(cookie(&proxied, "https").ends_with("; Secure"));
+    assert!(!cookie(&proxied, "http").contains("Secure"));
+    assert!(cookie(&public, "http").ends_with("; Secure"));
+}

@@ -8,7 +8,7 @@ use crate::recovery::forever;
 
 #[test]
 fn a_connection_beyond_the_limit_is_told_so() {
-    let host = Setup::new().set("max_connections", 2).start();
+    let host = Setup::new().set("max_connections", 4).start();
     let (mut one, mut other) = (host.connect(), host.connect());
     for connection in [&mut one, &mut other] {
         connection.write("GET /api/latest/alive HTTP/1.1\r\nHost: flowhost\r\n\r\n");

@@ -8,6 +8,7 @@ mod connections;
 mod data_folder;
 mod families;
 mod footprint;
+mod greed;
 mod hoarders;
 mod hostile;
 mod recovery;

@@ -106,6 +106,9 @@ async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
         .await
         .map_err(|problem| Failure::new(Exit::Local, format!("the host cannot start: {}", problem.detail)))?;
     let grace = config.server.drain_timeout;
+    let is_protected = config.server.listen.ip().to_canonical().is_loopback()
+        || config.server.is_public_tls()
+        || !config.server.trusted_proxies.is_empty();
     let server = match flowhost_server::bind(host.clone(), config.server).await {
         Ok(server) => server,
         Err(error) => {
@@ -115,6 +118,13 @@ async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
     };
     // Scripts wait for this line.
     let address = server.local_addr();
+    if !is_protected {
+        tracing::warn!(
+            %address,
+            "others than this machine may reach the host, and it speaks no TLS: tokens, passwords and keys can be read on the \
+             way; put a proxy that ends TLS in front and name its address in `public_url`"
+        );
+    }
     Output { json: false }.data(&format!("flowhost listens on http://{address}"))?;
     if *log_format == LogFormat::Text {
         eprintln!("the operator's token is in {}", data.join(token::FILE).display());

@@ -175,7 +175,7 @@ impl Host {
         let (in_query, in_header) = (query_key.is_some(), header_key.is_some());
         // A body that is no JSON is an error of its own, but not one that a caller without the key is told of.
         let payload = match self.parse_payload(&headers, body, expected).await {
-            Err(problem) if expected.is_some() && !in_query && !in_header => {
+            Err(problem) if expected.is_some() && !in_query && !in_header && problem.code != Code::HostBusy => {
                 tracing::debug!(detail = %problem.detail, "a call without a key had a malformed body");
                 return Err(unauthorized());
             }

@@ -12,13 +12,15 @@ use super::parameters::{Parameters, Path, id, resolve};
 use super::token::{reader, writer};
 use super::{Answer, Shared};
 use crate::answer;
+use crate::over_tls::OverTls;
 
 /// The token in the answer, and in a cookie that scripts and other sites do not get at.
 pub(super) async fn login(api: Shared, request: Request) -> Answer {
-    let login: Login = api.json(request).await?;
+    let is_over_tls = request.extensions().get::<OverTls>().is_some();
+    let login: Login = api.login_json(request).await?;
     let session = api.host.login(login).await?;
     let mut answer = answer::json(StatusCode::OK, &session);
-    answer.headers_mut().insert(SET_COOKIE, cookie(&session)?);
+    answer.headers_mut().insert(SET_COOKIE, cookie(&session, is_over_tls)?);
     Ok(answer.map(Body::new))
 }
 
@@ -34,10 +36,13 @@ pub(super) async fn logout(api: Shared, headers: HeaderMap) -> Answer {
     Ok(answer.map(Body::new))
 }
 
-fn cookie(session: &LoggedIn) -> Result<HeaderValue, Problem> {
+/// `Secure` keeps a browser from sending the cookie without TLS. Where there is no TLS, it would keep it from sending it at all.
+fn cookie(session: &LoggedIn, is_over_tls: bool) -> Result<HeaderValue, Problem> {
     let seconds = (session.expires_at.as_micros() - Timestamp::now().as_micros()) / 1_000_000;
     let token = &session.token;
-    let cookie = format!("{SESSION_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", seconds.max(0));
+    let secure = if is_over_tls { "; Secure" } else { "" };
+    let seconds = seconds.max(0);
+    let cookie = format!("{SESSION_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
     HeaderValue::try_from(cookie)
         .map_err(|_| Problem::new(flowhost::Code::HostError, "the host failed; its log says more"))
 }

@@ -73,7 +73,7 @@ pub(super) async fn write(api: Shared, Path(segment): Path<String>, headers: Hea
         content_type.map(str::to_owned).map_err(|_| Problem::new(Code::Malformed, "`Content-Type`: must be ASCII"))
     });
     let (content_type, limit) = (content_type.transpose()?, api.host.limits().file_bytes);
-    let bytes = api.bytes(request, limit).await.map_err(|problem| match problem.code {
+    let (bytes, _taken) = api.upload(request, limit).await.map_err(|problem| match problem.code {
         Code::TooLarge => Problem::new(Code::FileTooLarge, format!("a file has at most {limit} bytes")),
         _ => problem,
     })?;

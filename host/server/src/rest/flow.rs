@@ -48,7 +48,7 @@ async fn deploy(
     commit_message: Option<String>,
     request: Request,
 ) -> Answer {
-    let component = api.bytes(request, api.host.limits().compile.component_bytes).await?;
+    let (component, _taken) = api.upload(request, api.host.limits().compile.component_bytes).await?;
     let deployed = api.host.deploy_as(by, name, component.to_vec(), commit_message).await?;
     Ok(answer_of(api, by, deployed).await?)
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::parameters::{Parameters, Path, if_match, resolve};
 use super::token::{reader, writer};
-use super::{Answer, Api, RECORD_BYTES, Shared, flow};
+use super::{Answer, Api, Shared, flow};
 use crate::answer;
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -104,10 +104,10 @@ async fn set_setting(api: Shared, Path(name): Path<String>, headers: HeaderMap, 
         Err(problem) if problem.code == Code::RecordNotFound && parameters.is_by_name => None,
         Err(problem) => return Err(problem.into()),
     };
-    let body = api.bytes(request, RECORD_BYTES).await?;
-    let text = std::str::from_utf8(&body)
-        .map_err(|error| Problem::new(Code::RecordInvalid, format!("the value is not UTF-8: {error}")))?;
-    let value = Map::from_iter([("value".to_owned(), parse_setting_value(text)?)]);
+    let (body, _taken) = api.record_bytes(request).await?;
+    // Also a short one: what YAML means may be far longer than what it says.
+    let value = api.host.run_blocking(move || value_of(&body)).await??;
+    let value = Map::from_iter([("value".to_owned(), value)]);
     let view = match known {
         Some(id) => api.host.update_record(&by, record_type, id, value, if_match(&headers)?).await?,
         None if if_match(&headers)?.is_some() => {
@@ -119,6 +119,12 @@ async fn set_setting(api: Shared, Path(name): Path<String>, headers: HeaderMap, 
         }
     };
     Ok(parameters.record(record_type, view)?)
+}
+
+fn value_of(body: &[u8]) -> Result<Value, Problem> {
+    let text = std::str::from_utf8(body)
+        .map_err(|error| Problem::new(Code::RecordInvalid, format!("the value is not UTF-8: {error}")))?;
+    parse_setting_value(text)
 }
 
 async fn delete(
