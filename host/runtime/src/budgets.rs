@@ -33,7 +33,8 @@ impl MemoryBudgets {
     }
 
     fn on(limits: &Limits, available: u64) -> Self {
-        let all_guests = u64::from(limits.executions).saturating_mul(limits.budget.memory_bytes as u64);
+        // With room for one flow to have its half of it and all the memory that its executions may take, however few run.
+        let all_guests = (u64::from(limits.executions) + 2).saturating_mul(limits.budget.memory_bytes as u64);
         let guests = limits.guest_bytes.unwrap_or(available / 2).min(all_guests);
         Self { available, guests, parts: vec![("guest_bytes", guests), ("queue_bytes", limits.queue_bytes)] }
     }
@@ -185,7 +186,7 @@ mod tests {
     fn guests_have_half_of_the_machine_and_no_more_than_they_can_use() {
         let limits = Limits::default();
         assert_eq!(MemoryBudgets::on(&limits, 8 * GIB).guests, 4 * GIB);
-        assert_eq!(MemoryBudgets::on(&limits, 1024 * GIB).guests, 200 * (128 << 20));
+        assert_eq!(MemoryBudgets::on(&limits, 1024 * GIB).guests, 202 * (128 << 20));
         let set = Limits { guest_bytes: Some(GIB), ..limits };
         assert_eq!(MemoryBudgets::on(&set, 8 * GIB).guests, GIB);
     }
