@@ -129,11 +129,13 @@ where
     async fn look(&mut self) -> Option<F::Output> {
         match self.output.take() {
             Some(output) => Some(output),
-            None => poll_fn(|context| match self.future.as_mut().poll(context) {
-                Poll::Ready(output) => Poll::Ready(Some(output)),
-                Poll::Pending => Poll::Ready(None),
-            })
-            .await,
+            None => {
+                poll_fn(|context| match self.future.as_mut().poll(context) {
+                    Poll::Ready(output) => Poll::Ready(Some(output)),
+                    Poll::Pending => Poll::Ready(None),
+                })
+                .await
+            }
         }
     }
 

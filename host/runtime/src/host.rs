@@ -20,9 +20,7 @@ use crate::bootstrap::{self, Foundations};
 use crate::budgets::MemoryBudgets;
 use crate::capability::{self, Capability};
 use crate::data_folder;
-use crate::execution::{
-    Admission, Ends, Events, LEASE, Outage, Paused, Queue, Registry, Residents, StopReason, Waker,
-};
+use crate::execution::{Admission, Ends, Events, LEASE, Outage, Paused, Queue, Registry, Residents, StopReason, Waker};
 use crate::flow::Programs;
 use crate::identity::{ADMIN, Identity, Lockouts, Passwords, Sessions};
 use crate::limits::Limits;
@@ -260,7 +258,8 @@ impl HostBuilder {
         let ticket_key = signing_key(&*store, "ticket-key").await?;
         let session_key = signing_key(&*store, "session-key").await?;
         let activities = Activities::new(store.activities().await?);
-        let Recovered { again, interrupted, given_up, waiting, paused_of, .. } = store.recover(self.clock.now()).await?;
+        let Recovered { again, interrupted, given_up, waiting, paused_of, .. } =
+            store.recover(self.clock.now()).await?;
         if given_up > 0 {
             tracing::error!(
                 executions = given_up,

@@ -44,7 +44,8 @@ pub use capability::{Capability, ExecutionContext};
 pub use execution::{CutOff, ExecutionView, FileBody, FlowAnswer, FlowBody, StreamedBody};
 pub use flow::{Deployed, Missing};
 pub use flowhost_engine::{
-    Call, Clock, Compiler, Event, Pooling, Slots, State, SystemClock, WaitLimit, Waited, WholeState, wasmtime, worker_main,
+    Call, Clock, Compiler, Event, Pooling, Slots, State, SystemClock, WaitLimit, Waited, WholeState, wasmtime,
+    worker_main,
 };
 pub use flowhost_model as model;
 pub use flowhost_store as store;

@@ -155,9 +155,7 @@ impl Host {
         let response = match message.form {
             None => response,
             // The form never changes. To look at a large response may take long.
-            Some(form) => {
-                self.run_blocking(by.user_id, move || fitting(&form, response)).await??
-            }
+            Some(form) => self.run_blocking(by.user_id, move || fitting(&form, response)).await??,
         };
         let _writing = self.writing().await;
         let mut kept = self.message(id).await?.ok_or_else(closed)?;

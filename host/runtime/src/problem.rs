@@ -272,7 +272,9 @@ impl Problem {
     /// read the execution learns that it failed, by which limit if it was one, and the execution's id.
     pub(crate) fn for_caller(mut self, may_read: impl FnOnce(&Execution) -> bool) -> Self {
         let Some(execution) = self.execution.as_deref() else { return self };
-        if !self.code.is_flow_failure() && !matches!(self.code, Code::HostError | Code::HostStorageFailed) || may_read(execution) {
+        if !self.code.is_flow_failure() && !matches!(self.code, Code::HostError | Code::HostStorageFailed)
+            || may_read(execution)
+        {
             return self;
         }
         if matches!(self.code, Code::FlowPanic | Code::FlowTrap | Code::ExecutionDiverged | Code::JournalDamaged) {

@@ -20,8 +20,8 @@ pub mod sqlite;
 
 pub use error::{Error, Result};
 pub use execution::{
-    Awaits, DEATHS_LIMIT, Due, Ended, ExecutionRow, KEPT_BODY_BYTES, Origin, OwnerId, Recovered, ReturnWhen, Suspension,
-    Ticket,
+    Awaits, DEATHS_LIMIT, Due, Ended, ExecutionRow, KEPT_BODY_BYTES, Origin, OwnerId, Recovered, ReturnWhen,
+    Suspension, Ticket,
 };
 pub use file::FilePiece;
 pub use history::{HistoryEntry, HistoryOperation, HistoryPage};

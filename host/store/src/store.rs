@@ -5,8 +5,7 @@ use flowhost_model::{Digest, Execution, FlowVersion, LogLine, RecordId, RecordTy
 
 use crate::{
     Change, Due, Ended, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryPage, Lock, LockKey, LockQuery,
-    Origin, OwnerId,
-    RecordPage, RecordQuery, Recovered, Result, StoredRecord, Suspension, Ticket, Write,
+    Origin, OwnerId, RecordPage, RecordQuery, Recovered, Result, StoredRecord, Suspension, Ticket, Write,
 };
 
 /// Keeps records and executions, durably: when a write has answered, its effect survives the loss of power.

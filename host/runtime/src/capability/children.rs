@@ -7,9 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use flowhost_engine::{Call, Event, State, Waited, WholeState};
-use flowhost_model::{
-    ConcurrencyLimit, Execution, Operation, Priority, RawValue, RecordId, RecordType, Status,
-};
+use flowhost_model::{ConcurrencyLimit, Execution, Operation, Priority, RawValue, RecordId, RecordType, Status};
 use flowhost_store::{Awaits, ReturnWhen, Write};
 use serde::{Deserialize, Serialize};
 use wasmtime::component::{Linker, Resource};

@@ -71,8 +71,7 @@ pub(super) fn parse<T: for<'a> Deserialize<'a>>(what: impl Fn() -> String, json:
 /// Whether a call was refused because the host's storage fails.
 pub(super) fn is_of_storage(refused: &HostError) -> bool {
     let HostError { code, message } = refused;
-    code == Code::HostStorageFull.as_str()
-        || (code == Code::HostStorageFailed.as_str() && message == STORAGE_FAILED)
+    code == Code::HostStorageFull.as_str() || (code == Code::HostStorageFailed.as_str() && message == STORAGE_FAILED)
 }
 
 impl From<Problem> for HostError {

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use flowhost_engine::{Clock, Kept, Log};
 use flowhost_model::{Execution, JournalEntry, LogLevel, RawValue, RecordId, Status, Timestamp};
-use flowhost_store::{
-    Awaits, Ended, ExecutionParts, ExecutionRow, KEPT_BODY_BYTES, Origin, OwnerId, Store, Ticket,
-};
+use flowhost_store::{Awaits, Ended, ExecutionParts, ExecutionRow, KEPT_BODY_BYTES, Origin, OwnerId, Store, Ticket};
 use tokio::sync::Notify;
 
 use super::admission::StreamingPlace;

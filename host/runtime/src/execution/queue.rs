@@ -363,7 +363,8 @@ impl Inner {
             let ticket = &queued.ticket;
             // Without a limit it is counted as well: the flow may be given one while it runs.
             let by_flow = (Limited::Flow(ticket.flow_id), limit_of(ticket.flow_id).unwrap_or(u32::MAX));
-            let by_key = ticket.concurrency.as_ref().map(|own| (Limited::Key(own.project_id, own.key.clone()), own.limit));
+            let by_key =
+                ticket.concurrency.as_ref().map(|own| (Limited::Key(own.project_id, own.key.clone()), own.limit));
             let by_deaths = ticket.is_suspect().then_some((Limited::Suspects, 1));
             let limits: Vec<(Limited, u32)> = std::iter::once(by_flow).chain(by_key).chain(by_deaths).collect();
             let is_full =

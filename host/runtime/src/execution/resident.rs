@@ -33,7 +33,9 @@ impl Residence for Resident {
         let kept = self.host.keep(&self.live, first, entries, Vec::new(), |_, _| {}).await;
         match &kept {
             Err(error) if error.is_of_storage() => self.host.outage().begins(error),
-            Err(error) => tracing::debug!(execution = %self.live.id, %error, "what a waiting execution was told is not kept"),
+            Err(error) => {
+                tracing::debug!(execution = %self.live.id, %error, "what a waiting execution was told is not kept")
+            }
             Ok(()) => self.host.outage().note_success(),
         }
         kept.is_ok()

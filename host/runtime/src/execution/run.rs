@@ -212,9 +212,7 @@ impl Host {
             (
                 Outcome::Cancelled | Outcome::Suspended(_) | Outcome::HostExhausted(_) | Outcome::Postponed,
                 Some(StopReason::HandBack),
-            )
-                if live.is_durable() =>
-            {
+            ) if live.is_durable() => {
                 note_hand_back(live);
                 leaving(Status::Scheduled, None, None, None)
             }
@@ -268,9 +266,7 @@ impl Host {
             drop(seen);
             match kept {
                 // Nobody else runs it: whatever waits for it waits until it is kept. A journal that is damaged stays so.
-                Err(error)
-                    if error.is_of_storage() || (!is_settled(&error) && pauses.waited() < DAMAGED_TRIED_FOR) =>
-                {
+                Err(error) if error.is_of_storage() || (!is_settled(&error) && pauses.waited() < DAMAGED_TRIED_FOR) => {
                     if pauses.waited() >= CALLER_WAITS {
                         self.ends().fail(live.id, || live.named_in(Problem::from(error.clone())));
                     }

@@ -30,7 +30,8 @@ impl Host {
     /// Takes up those that are missing and were missing at the look before: in between, what is on its way has arrived. Gives
     /// those that are missing for the first time.
     async fn take_up_lost(&self, before: &HashSet<RecordId>) -> Result<HashSet<RecordId>, Error> {
-        let (lost, missing): (HashSet<_>, HashSet<_>) = self.unattended().await?.into_iter().partition(|id| before.contains(id));
+        let (lost, missing): (HashSet<_>, HashSet<_>) =
+            self.unattended().await?.into_iter().partition(|id| before.contains(id));
         for id in lost {
             self.take_up(id).await?;
         }

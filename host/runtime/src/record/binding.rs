@@ -150,7 +150,9 @@ mod tests {
     async fn former_webhooks_are_bound_once_to_what_they_ran() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
-        let flow = |name: &str| StoredRecord::from_record(&Record::new(name, None, Flow::default(), Timestamp(0)).unwrap()).unwrap();
+        let flow = |name: &str| {
+            StoredRecord::from_record(&Record::new(name, None, Flow::default(), Timestamp(0)).unwrap()).unwrap()
+        };
         let early = kept(&store, flow("early")).await;
         let mut webhooks = Vec::new();
         // More than a page has.

@@ -404,7 +404,7 @@ impl Host {
     }
 }
 
- /// The problem of a call that has no right key.
+/// The problem of a call that has no right key.
 fn without_key(is_wrong: bool) -> Problem {
     let detail = "the webhook wants its key: as `key` in the query, in the JSON payload or in the form, or as the header X-Api-Key";
     Problem::new(if is_wrong { Code::WebhookKeyWrong } else { Code::WebhookUnauthorized }, detail)

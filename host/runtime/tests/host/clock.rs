@@ -143,7 +143,9 @@ async fn child_that_ends_in_time_is_no_timeout_when_the_clock_is_set() {
         let wait = json!({ "children": [child], "when": "ALL_ENDED", "timeout_ms": HALF_AN_HOUR });
         let id = fixture.host.call_async("parent", wait).await.unwrap();
         until(&fixture, id, if unload == LONG { waits } else { is_unloaded }).await;
-        while database(&fixture).query_one("SELECT COUNT(*) FROM open_message", [], |row| row.get::<_, i64>(0)).unwrap() == 0 {
+        while database(&fixture).query_one("SELECT COUNT(*) FROM open_message", [], |row| row.get::<_, i64>(0)).unwrap()
+            == 0
+        {
             tokio::task::yield_now().await;
         }
         clock.set(HOUR);

@@ -61,7 +61,8 @@ use self::readers::Readers;
 use self::writer::{Extent, Writer};
 use crate::{
     Change, Due, Ended, ExecutionPage, ExecutionQuery, ExecutionRow, FilePiece, HistoryPage, Lock, LockKey, LockQuery,
-    Origin, OwnerId, RecordPage, RecordQuery, Recovered, Result, Store, StoreStats, StoredRecord, Suspension, Ticket, Write,
+    Origin, OwnerId, RecordPage, RecordQuery, Recovered, Result, Store, StoreStats, StoredRecord, Suspension, Ticket,
+    Write,
 };
 
 /// How a [`SqliteStore`] works.

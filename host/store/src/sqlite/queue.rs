@@ -48,10 +48,10 @@ pub(super) fn owned(connection: &Connection, owner: OwnerId) -> Result<Vec<Recor
 
 /// Schedules a durable execution of an owner anew; none where it is not durable.
 pub(super) fn retake(connection: &Connection, owner: OwnerId, id: RecordId) -> Result<Option<Ticket>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT seq, is_durable FROM execution WHERE id = ? AND owner = ? AND status < 3",
-    )?;
-    let found = statement.query_row(params![id.as_bytes(), owner.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let mut statement =
+        connection.prepare_cached("SELECT seq, is_durable FROM execution WHERE id = ? AND owner = ? AND status < 3")?;
+    let found =
+        statement.query_row(params![id.as_bytes(), owner.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let (seq, is_durable): (i64, bool) = found.ok_or(Error::NotFound)?;
     if !is_durable {
         return Ok(None);

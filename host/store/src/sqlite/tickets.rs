@@ -7,8 +7,7 @@ use super::executions::priority;
 use crate::{Result, Ticket};
 
 /// The columns of a ticket in the order of [`from_row`].
-pub(super) const COLUMNS: &str =
-    "id, flow_id, webhook_id, priority, concurrency_key, concurrency_limit, concurrency_project, is_productive, user_id, \
+pub(super) const COLUMNS: &str = "id, flow_id, webhook_id, priority, concurrency_key, concurrency_limit, concurrency_project, is_productive, user_id, \
      deaths";
 
 /// A ticket, from [`COLUMNS`].
