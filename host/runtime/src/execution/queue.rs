@@ -181,7 +181,10 @@ impl Queue {
     ) -> Option<(Queued, Holding)> {
         let mut callers = Callers::new();
         let popped = self.lock().pop(limit_of, has_share, &mut callers);
-        self.tell(callers);
+        // Whoever takes knows that others are ready: without callers there is nothing to tell.
+        if !callers.is_empty() {
+            self.tell(callers);
+        }
         popped.map(|(queued, limits)| (queued, Holding { queue: self.clone(), limits }))
     }
 
@@ -504,6 +507,7 @@ impl Level {
 #[cfg(test)]
 mod tests {
     use flowhost_model::ConcurrencyLimit;
+    use futures_util::FutureExt;
 
     use super::*;
 
@@ -551,7 +555,10 @@ mod tests {
         let second = push(&queue, ticket(other, Priority::Low));
         let third = push(&queue, ticket(other, Priority::Low));
         let pop_others = || queue.pop_for(|_| None, |flow| flow != stuck).map(|(queued, _)| queued.ticket.id);
+        assert!(queue.changed().now_or_never().is_some());
         assert_eq!((pop_others(), pop_others(), pop_others()), (Some(second), Some(third), None));
+        // Whoever looked in vain waits for a change.
+        assert!(queue.changed().now_or_never().is_none());
         assert!(!queue.is_empty());
         assert_eq!(pop(&queue).unwrap().0, first);
         assert!(queue.is_empty());
