@@ -30,7 +30,7 @@ impl Scene {
         let faults = Faults::new();
         let host = Setup::new().set("unload_ms", 1).faults(&faults).start();
         let made = |guest: &str| webhook(&host, guest, guest);
-        let hello = made("hello");
+        let hello = webhook(&host, "direct", "hello");
         let lock = |op: &str| json!({ "op": op, "name": "a" });
         let send = json!({ "op": "send", "subject": "Really?" });
         let wait = json!({ "op": "wait", "message": 0, "timeout_ms": 86_400_000_u64 });
