@@ -407,6 +407,7 @@ mod tests {
     use crate::invoke::Invocation;
     use crate::journal::Kept;
     use crate::log::Log;
+    use crate::memory::{FlowMemory, GuestMemory};
     use crate::state::Slots;
 
     /// Becomes true while it is looked at, at the look of a number, and says so to nobody.
@@ -433,14 +434,15 @@ mod tests {
     fn state(kept: Kept, residence: Arc<dyn Residence>) -> State {
         let invocation = Invocation {
             budget: Budget::default(),
-            log: Arc::new(Log::new(1_000)),
+            log: Arc::new(Log::new(1_000, Arc::new(SystemClock))),
             seed: [0; 32],
             slots: Slots::new(),
             clock: Arc::new(SystemClock),
             kept,
             residence,
         };
-        State::new(invocation, Arc::new(Meter::new()))
+        let flow_memory = Arc::new(FlowMemory::new(Arc::new(GuestMemory::new(u64::MAX, 1))));
+        State::new(invocation, Arc::new(Meter::new()), flow_memory)
     }
 
     async fn waited(limit: WaitLimit, is_woken: bool, at_look: usize) -> Waited<usize> {

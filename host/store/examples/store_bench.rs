@@ -41,7 +41,7 @@ fn main() -> Result<(), Failure> {
         "{:<24} {:>8} {:>8} {:>10} {:>10} {:>10} {:>10} {:>9}",
         "load", "per s", "a commit", "p50 us", "p99 us", "max us", "CPU us", "bytes"
     );
-    let plain = Load { name: "", tasks: 1, flows: 1, log_lines: 0, deaths: 0, is_admitted: false };
+    let plain = Load { name: "", tasks: 1, flows: 1, log_lines: 0, is_admitted: false };
     for load in [
         Load { name: "1 task", ..plain },
         Load { name: "32 tasks", tasks: 32, ..plain },
@@ -157,6 +157,7 @@ fn admitted(execution: &Execution) -> ExecutionRow {
         is_cancelled: false,
         journal: Vec::new(),
         log_lines: 0,
+        deaths: 0,
     }
 }
 

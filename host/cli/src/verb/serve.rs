@@ -7,6 +7,7 @@ use std::process;
 
 use clap::{Args, ValueEnum};
 use flowhost::{Compiler, Host, audit};
+use flowhost_server::ServerOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -109,7 +110,7 @@ async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
         .build()
         .await
         .map_err(|problem| Failure::new(Exit::Local, format!("the host cannot start: {}", problem.detail)))?;
-    show_memory(&host);
+    show_memory(&host, &config.server);
     let grace = config.server.drain_timeout;
     let is_protected = config.server.listen.ip().to_canonical().is_loopback()
         || config.server.is_public_tls()
@@ -141,8 +142,9 @@ async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
 }
 
 /// Shows the budgets of memory, and says where they do not fit the machine.
-fn show_memory(host: &Host) {
-    let budgets = &host.info().memory;
+fn show_memory(host: &Host, server: &ServerOptions) {
+    let uploads = server.upload_bytes(host.limits());
+    let budgets = host.info().memory.clone().with("request_bytes", server.request_bytes).with("uploads", uploads);
     tracing::info!("memory at the most: {budgets}");
     if let Some(advice) = budgets.advice(host.limits()) {
         tracing::warn!("{advice}");
