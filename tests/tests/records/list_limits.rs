@@ -6,7 +6,7 @@ use flowhost_tests::scene::{items, text};
 use flowhost_tests::{Host, Setup};
 use serde_json::{Value, json};
 
-use crate::person::Person;
+use crate::person::{Person, path};
 
 /// A text of which a pattern of `a`s and a `b` matches no part, and is compared with all of them.
 const LONG_TEXT: usize = 64 << 10;
@@ -79,12 +79,11 @@ fn processor_time(host: &Host) -> u64 {
 fn text_of_a_record_has_a_limit() {
     let host = Host::shared();
     let setting = json!({ "name": "text-limit", "value": 1, "description": "a".repeat(LONG_TEXT) });
-    host.create("setting", &setting).ok();
+    let setting = path("setting", &host.create("setting", &setting).ok());
     for (member, text) in
         [("description", "a".repeat(LONG_TEXT + 1)), ("commit_message", "ä".repeat(LONG_TEXT / 2 + 1))]
     {
-        let problem =
-            host.change("setting/text-limit?by=name", &json!({ member: text })).problem(422, "record.invalid");
+        let problem = host.change(&setting, &json!({ member: text })).problem(422, "record.invalid");
         let detail = text_of(&problem);
         assert!(
             detail.starts_with(&format!("`{member}`: has ")) && detail.ends_with("at most 65536 are allowed"),
