@@ -155,13 +155,14 @@ fn callers_who_wait_find_room_beside_a_flood() {
     let (host, spinning) = occupied(4);
     let spin = webhook(&host, "spin-too", "spin");
     let more: Vec<String> = (0..10).map(|_| spin.call_async(&host, &json!(null))).collect();
-    until("three run", || {
+    // With the one that runs already, the flow has its share of the slots.
+    until("two run", || {
         let running = more.iter().filter(|id| execution(&host, id)["status"] == "RUNNING").count();
-        (running == 2).then_some(())
+        (running == 1).then_some(())
     });
     webhook(&host, "single", "outputs").call(&host, &json!({})).send().ok();
     let running = more.iter().filter(|id| execution(&host, id)["status"] == "RUNNING").count();
-    assert_eq!(running, 2);
+    assert_eq!(running, 1);
     more.iter().chain(&spinning).for_each(|id| drop(host.cancel(id).ok()));
 }
 

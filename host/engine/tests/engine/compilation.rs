@@ -29,7 +29,8 @@ async fn a_compiler_that_takes_too_long_is_ended() {
 #[tokio::test]
 async fn a_compiler_that_is_killed_says_so() {
     let error = compiled_by("kill -9 $$", CompileLimits::default()).await;
-    let expected = "it could not be compiled within its limits: the compiler was ended; it may use 4096 MiB";
+    let expected =
+        "the host has no memory to compile the component: the compiler was killed, as a system without memory does";
     assert_eq!(error.to_string(), expected);
 }
 

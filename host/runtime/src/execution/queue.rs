@@ -554,7 +554,13 @@ mod tests {
         let first = push(&queue, ticket(stuck, Priority::High));
         let second = push(&queue, ticket(other, Priority::Low));
         let third = push(&queue, ticket(other, Priority::Low));
-        let pop_others = || queue.pop_for(|_| None, |flow| flow != stuck).map(|(queued, _)| queued.ticket.id);
+        // They run on: the end of one would be a change.
+        let mut running = Vec::new();
+        let mut pop_others = || {
+            let (queued, holding) = queue.pop_for(|_| None, |flow| flow != stuck)?;
+            running.push(holding);
+            Some(queued.ticket.id)
+        };
         assert!(queue.changed().now_or_never().is_some());
         assert_eq!((pop_others(), pop_others(), pop_others()), (Some(second), Some(third), None));
         // Whoever looked in vain waits for a change.

@@ -84,6 +84,11 @@ fn assert_few_are_read(what: &str, connection: &Connection) {
             assert_eq!(plan, ["SEARCH execution USING COVERING INDEX execution_by_status (status=?)"], "{what}: {sql}");
             continue;
         }
+        // Those that are paused are counted by user, once, at the start.
+        if sql.contains("SELECT user_id, COUNT(*) FROM execution ") {
+            assert_eq!(plan[0], "SEARCH execution USING INDEX execution_by_status (status=?)", "{what}: {sql}");
+            continue;
+        }
         // What runs is few.
         if sql.contains("status = 1 AND owner IS NULL") {
             assert_eq!(plan, ["SEARCH execution USING INDEX execution_by_status (status=?)"], "{what}: {sql}");
