@@ -7,6 +7,8 @@
 //! query finds them. A folder that is given and holds data is used as it is, and kept. `cargo xtask bench` shows the same
 //! as a table.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark has no host whose clock it could ask")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
