@@ -3,7 +3,7 @@
 //! It is a target of the host's log, [`TARGET`], and has the events of [`AuditEvent`] alone. An entry names users, webhooks,
 //! records and addresses, and never a value, a key or a token. Text that a stranger chose has its control characters replaced.
 //!
-//! A burst of refusals is one line, and each [`WINDOW`] one more with their number, so that an attack fills no disk.
+//! A burst of refusals is one line, and every ten seconds one more with their number, so that an attack fills no disk.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -214,7 +214,7 @@ impl Host {
     }
 }
 
-/// Returns the text without what would break a line or disguise another, and not longer than [`TEXT_MAX`].
+/// Returns the text without what would break a line or disguise another, and of bounded length.
 pub fn printable(text: &str) -> String {
     let is_disguise =
         |char: char| matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
