@@ -74,7 +74,7 @@ pub trait Store: Send + Sync + 'static {
     /// row is then replaced.
     ///
     /// What it takes to go on with it is dropped: seed, journal, what it waited for. Its [`Origin`] stays; a request whose
-    /// body is longer than [`KEPT_BODY_BYTES`] and is not in the input is dropped, too. Its children that have not ended and
+    /// body is longer than [`KEPT_BODY_BYTES`](crate::KEPT_BODY_BYTES) and is not in the input is dropped, too. Its children that have not ended and
     /// are not detached are marked as cancelled and given back; a parent that waited in the store for this end becomes
     /// `SCHEDULED` and is given back. Its locks are released as [`Write::ReleaseLock`] does; who has one of them then is
     /// given back as well. Its messages that wait for an answer get the status `CLOSED`.

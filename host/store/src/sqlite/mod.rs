@@ -70,12 +70,12 @@ use crate::{
 pub struct SqliteOptions {
     /// How many reads are done at the same time, at least 1. 4 by default: reads are for people, and hold a thread each.
     pub readers: usize,
-    /// How long a list may be worked on before its caller is answered [`Error::TooCostly`]; two seconds by default.
+    /// How long a list may be worked on before its caller is answered [`Error::TooCostly`](crate::Error::TooCostly); two seconds by default.
     pub list_limit: Duration,
     /// Whether the write-ahead log is folded back by this program; true by default. Set to false where another program,
     /// such as a replication, does it.
     pub makes_checkpoints: bool,
-    /// The most bytes that the data may take; a write that needs more answers [`Error::Full`]. No limit by default.
+    /// The most bytes that the data may take; a write that needs more answers [`Error::Full`](crate::Error::Full). No limit by default.
     pub max_bytes: Option<u64>,
     /// Aborts the process right after so many commits since the start, before their writes are answered. For tests of what
     /// a crash leaves behind.
@@ -110,8 +110,8 @@ impl SqliteStore {
     /// The data are not checked as a whole, which would mean to read all of them; a damaged page is an error to who
     /// reads it.
     ///
-    /// Errors: [`Error::InUse`]; [`Error::TooNew`], [`Error::Foreign`] and [`Error::Missing`], after which the data are as
-    /// they were; [`Error::Full`], [`Error::Damaged`], [`Error::Storage`].
+    /// Errors: [`Error::InUse`](crate::Error::InUse); [`Error::TooNew`](crate::Error::TooNew), [`Error::Foreign`](crate::Error::Foreign) and [`Error::Missing`](crate::Error::Missing), after which the data are as
+    /// they were; [`Error::Full`](crate::Error::Full), [`Error::Damaged`](crate::Error::Damaged), [`Error::Storage`](crate::Error::Storage).
     pub fn open(folder: &Path, options: SqliteOptions) -> Result<Self> {
         let files = Files::new(folder);
         open::make_folder(folder)?;
