@@ -95,6 +95,8 @@ codes! {
     MalformedJson = "request.malformed-json", 400, Caller, false, "Malformed JSON";
     /// Something else about the request is malformed.
     Malformed = "request.malformed", 400, Caller, false, "Malformed request";
+    /// The body is sent in a transfer coding that the host does not know.
+    UnknownCoding = "request.malformed", 501, Caller, false, "Unknown transfer coding";
     /// The request did not arrive in time.
     RequestTimeout = "request.timeout", 408, Caller, true, "The request did not arrive in time";
     /// What the request asks for takes the host too long.

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The requests under way on a connection, when the last one ended, and whether anything is on its way in or out.
+/// The requests under way on a connection, when it last did something, and whether anything is on its way in or out.
 ///
 /// The task of the connection writes everything but the count and the time, which the tasks of HTTP/2 streams write as well.
 #[derive(Debug)]
 pub(crate) struct Activity {
     opened: Instant,
     running: AtomicUsize,
-    /// Milliseconds after `opened`.
-    last_ended: AtomicU64,
+    /// When a request ended, or when some of an answer was last taken, in milliseconds after `opened`.
+    last_moved: AtomicU64,
     /// A head has arrived in part.
     has_begun: AtomicBool,
     /// Something was written and may not be whole.
@@ -28,7 +28,7 @@ impl Activity {
         Arc::new(Self {
             opened: Instant::now(),
             running: AtomicUsize::new(0),
-            last_ended: AtomicU64::new(0),
+            last_moved: AtomicU64::new(0),
             has_begun: AtomicBool::new(false),
             is_writing: AtomicBool::new(false),
             is_quiet: AtomicBool::new(false),
@@ -43,9 +43,14 @@ impl Activity {
     }
 
     fn end(&self) {
-        let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_ended.store(now, Ordering::Relaxed);
+        self.has_moved();
         self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The client has taken some of an answer.
+    pub(crate) fn has_moved(&self) {
+        let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_moved.store(now, Ordering::Relaxed);
     }
 
     fn is_running(&self) -> bool {
@@ -57,12 +62,17 @@ impl Activity {
         if self.is_running() {
             return Instant::now() + limit;
         }
-        self.opened + Duration::from_millis(self.last_ended.load(Ordering::Relaxed)) + limit
+        self.opened + Duration::from_millis(self.last_moved.load(Ordering::Relaxed)) + limit
     }
 
     /// Whether nothing is on its way, so that the next byte begins a request.
     pub(crate) fn is_quiet(&self) -> bool {
         !self.is_running() && self.is_quiet.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the next byte that is read begins a request, unless that of another follows it at once.
+    pub(crate) fn begins(&self) -> bool {
+        !self.is_running() && !self.has_begun.load(Ordering::Relaxed)
     }
 
     /// Bytes were read, or the client has said that there are no more.
@@ -93,6 +103,14 @@ impl Activity {
 
 /// A request under way. Dropped at its end, also when its stream is reset.
 pub(crate) struct Running(Arc<Activity>);
+
+impl Running {
+    /// Returns another part of the same request, which ends with its last part.
+    pub(crate) fn part(&self) -> Self {
+        self.0.running.fetch_add(1, Ordering::Relaxed);
+        Self(self.0.clone())
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {

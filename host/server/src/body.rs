@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use flowhost::{CallerNetwork, Code, Problem};
 use http_body_util::BodyExt;
 use hyper::body::Body;
+use tokio::time::Instant;
 
 use crate::bodies::{Room, Taken};
 
@@ -15,10 +16,8 @@ const STEP_BYTES: u64 = 64 << 10;
 /// Bodies up to this size are copied: a piece of the connection's buffer would keep all of that in memory.
 const COPIED_BYTES: usize = 16 << 10;
 
-/// How much of a body that is not wanted is read all the same, and for how long. A client that is still sending when the
-/// connection is closed may not see its answer.
-const DISCARDED_BYTES: u64 = 256 << 10;
-const DISCARD_TIME: Duration = Duration::from_secs(1);
+/// The bytes that a body which takes longer than its time must bring in each second.
+const SLOWEST_BYTES: u64 = 16 << 10;
 
 /// Where a body is read.
 #[derive(Clone, Copy, Debug)]
@@ -50,14 +49,20 @@ impl Reading<'_> {
             return Err(too_large(limit));
         }
         let mut taken = room.take(caller, head, said).await?;
-        match tokio::time::timeout(timeout, collect(body, said, limit, &mut taken)).await {
-            Ok(body) => Ok((body?, Some(taken))),
-            Err(_) => {
-                let seconds = timeout.as_secs();
-                Err(Problem::new(Code::RequestTimeout, format!("the body did not arrive within {seconds} s")))
-            }
-        }
+        let body = collect(body, said, limit, timeout, &mut taken).await?;
+        Ok((body, Some(taken)))
     }
+}
+
+/// Returns how long a body of which `size` bytes have arrived may take in all.
+fn time_for(size: u64, timeout: Duration) -> Duration {
+    timeout + Duration::from_secs(size / SLOWEST_BYTES)
+}
+
+fn too_slow(timeout: Duration) -> Problem {
+    let (seconds, slowest) = (timeout.as_secs(), SLOWEST_BYTES >> 10);
+    let detail = format!("the body did not arrive within {seconds} s, and a second more for each {slowest} KiB of it");
+    Problem::new(Code::RequestTimeout, detail)
 }
 
 fn too_large(limit: u64) -> Problem {
@@ -65,7 +70,7 @@ fn too_large(limit: u64) -> Problem {
 }
 
 /// Collects a body for which there is room for `said` bytes.
-async fn collect<B>(body: B, said: u64, limit: u64, taken: &mut Taken) -> Result<Bytes, Problem>
+async fn collect<B>(body: B, said: u64, limit: u64, timeout: Duration, taken: &mut Taken) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -73,7 +78,11 @@ where
     let mut body = std::pin::pin!(body);
     let (mut first, mut whole) = (None::<Bytes>, None::<BytesMut>);
     let (mut size, mut room) = (0_u64, said);
-    while let Some(frame) = body.as_mut().frame().await {
+    let begun = Instant::now();
+    loop {
+        let until = begun + time_for(size, timeout);
+        let arrived = tokio::time::timeout_at(until, body.as_mut().frame()).await;
+        let Some(frame) = arrived.map_err(|_| too_slow(timeout))? else { break };
         let frame = frame.map_err(|error| {
             let error: Box<dyn std::error::Error + Send + Sync> = error.into();
             Problem::new(Code::Malformed, format!("the body broke off: {error}"))
@@ -107,21 +116,15 @@ where
     })
 }
 
-/// Reads what is left of a body that is not wanted and has not many bytes, and keeps nothing of it.
-pub(crate) async fn discard<B: Body<Data = Bytes>>(body: B) {
-    if body.is_end_stream() || body.size_hint().lower() > DISCARDED_BYTES {
-        return;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn body_that_keeps_coming_has_more_time() {
+        let timeout = Duration::from_secs(30);
+        assert_eq!(time_for(0, timeout), timeout);
+        assert_eq!(time_for(16 << 10, timeout), Duration::from_secs(31));
+        assert_eq!(time_for(64 << 20, timeout), Duration::from_secs(30 + 4096));
     }
-    let reading = async {
-        let mut body = std::pin::pin!(body);
-        let mut left = DISCARDED_BYTES;
-        while let Some(Ok(frame)) = body.as_mut().frame().await {
-            let size = frame.data_ref().map_or(0, Bytes::len) as u64;
-            match left.checked_sub(size) {
-                Some(less) => left = less,
-                None => break,
-            }
-        }
-    };
-    let _read = tokio::time::timeout(DISCARD_TIME, reading).await;
 }

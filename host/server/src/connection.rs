@@ -16,11 +16,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::ServerOptions;
 use crate::activity::Activity;
 use crate::answer::AnswerBody;
 use crate::service::Service;
 use crate::watched::Watched;
+use crate::{ServerOptions, lingering};
 
 /// What an HTTP/2 connection begins with.
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -62,7 +62,10 @@ enum Protocol {
 /// Why a connection is looked at.
 enum Next {
     /// It is over.
-    Ended,
+    Ended {
+        /// What the client has sent is no request.
+        is_malformed: bool,
+    },
     /// It was idle for too long, or the server is to stop.
     Close,
     /// Nothing is on its way.
@@ -141,12 +144,22 @@ impl Connections {
         mut stop: Pin<&mut impl Future<Output = ()>>,
     ) {
         let activity = Activity::new();
-        let mut socket = Watched::new(stream, begin, activity.clone());
+        let mut socket = Watched::http1(stream, begin, activity.clone());
         loop {
             let service = self.service(peer, &activity);
             let mut connection = Box::new(self.http1.serve_connection(TokioIo::new(socket), service));
             match self.watch(&mut *connection, &activity, true, stop.as_mut()).await {
-                Next::Ended => return,
+                Next::Ended { is_malformed } => {
+                    if is_malformed {
+                        self.service.head_refused(peer);
+                    }
+                    let stream = connection.into_parts().io.into_inner().into_stream();
+                    tokio::select! {
+                        () = lingering::close(stream) => {}
+                        () = stop.as_mut() => {}
+                    }
+                    return;
+                }
                 Next::Close => {
                     Pin::new(&mut *connection).graceful_shutdown();
                     let _left = tokio::time::timeout(self.options.drain_timeout, connection).await;
@@ -167,7 +180,7 @@ impl Connections {
                     () = tokio::time::sleep_until(activity.idle_at(self.options.idle_timeout)) => return,
                 }
             }
-            socket = Watched::new(stream, read_buf, activity.clone());
+            socket = Watched::http1(stream, read_buf, activity.clone());
         }
     }
 
@@ -180,9 +193,9 @@ impl Connections {
     ) {
         let activity = Activity::new();
         let service = self.service(peer, &activity);
-        let socket = TokioIo::new(Watched::new(stream, begin, activity.clone()));
+        let socket = TokioIo::new(Watched::http2(stream, begin, activity.clone()));
         let mut connection = Box::pin(self.http2.serve_connection(socket, service));
-        if let Next::Ended = self.watch(&mut connection, &activity, false, stop).await {
+        if let Next::Ended { .. } = self.watch(&mut connection, &activity, false, stop).await {
             return;
         }
         connection.as_mut().graceful_shutdown();
@@ -192,7 +205,7 @@ impl Connections {
     /// Serves until something has to be done about the connection.
     async fn watch(
         &self,
-        connection: &mut (impl Future + Unpin),
+        connection: &mut (impl Future<Output = hyper::Result<()>> + Unpin),
         activity: &Activity,
         rests: bool,
         mut stop: Pin<&mut impl Future<Output = ()>>,
@@ -202,7 +215,9 @@ impl Connections {
         loop {
             tokio::select! {
                 biased;
-                _ended = &mut *connection => return Next::Ended,
+                ended = &mut *connection => {
+                    return Next::Ended { is_malformed: ended.is_err_and(|error| error.is_parse()) };
+                }
                 () = stop.as_mut() => return Next::Close,
                 () = tokio::time::sleep_until(look_at) => {}
             }

@@ -11,12 +11,17 @@ mod body;
 mod caller_address;
 mod connection;
 mod flow_answer;
+mod head;
+mod lingering;
 mod options;
 mod over_tls;
+mod request_line;
 mod rest;
 mod server;
 mod service;
 mod share;
+mod unread;
+mod unserved;
 mod watched;
 mod webhook;
 

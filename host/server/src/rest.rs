@@ -29,11 +29,10 @@ use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::answer;
+use crate::{answer, head};
 use crate::bodies::{Bodies, Room, Taken};
 use crate::body::Reading;
 use crate::caller_address::CallerAddress;
-use crate::service::header_bytes;
 
 pub(crate) use requester::with_requester;
 
@@ -130,7 +129,7 @@ impl Api {
     async fn bytes(&self, request: Request, limit: u64, room: &Room) -> Result<(Bytes, Option<Taken>), Problem> {
         let caller = request.extensions().get().map(|CallerAddress(address)| *address);
         let caller = caller.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).into();
-        let head = header_bytes(request.headers()) as u64;
+        let head = head::bytes(request.headers()) as u64;
         Reading { room, caller, head, limit, timeout: self.bodies.timeout }.read(request.into_body()).await
     }
 

@@ -16,7 +16,7 @@ use crate::access_log::AccessLog;
 use crate::connection::Connections;
 use crate::service::Service;
 use crate::share::Pool;
-use crate::{ServerOptions, webhook};
+use crate::{ServerOptions, lingering, unserved, webhook};
 
 /// Clients beyond the limit that are told so at once. The connection of one more is closed without a word.
 const TURNED_AWAY_AT_ONCE: u64 = 100;
@@ -26,20 +26,6 @@ const TURN_AWAY_TIME: Duration = Duration::from_secs(2);
 
 /// The pause after an error of `accept`, which is about this machine's resources and does not pass by itself at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-const TURNED_AWAY: &str = concat!(
-    "HTTP/1.1 503 Service Unavailable\r\n",
-    "content-type: application/problem+json\r\n",
-    "cache-control: no-store\r\n",
-    "x-content-type-options: nosniff\r\n",
-    "retry-after: 1\r\n",
-    "connection: close\r\n",
-    "content-length: 223\r\n",
-    "\r\n",
-    r#"{"type":"urn:flowhost:error:host.busy","title":"The host is busy","status":503,"#,
-    r#""detail":"the host has as many connections as it may, or as many of your address; try again","#,
-    r#""code":"host.busy","fault":"host","retryable":true}"#,
-);
 
 /// How long the last of those who came while the server was about to stop have to read their answer.
 const LATE_TIME: Duration = Duration::from_millis(200);
@@ -120,11 +106,14 @@ impl Server {
                 });
                 continue;
             }
-            let problem = Problem::new(Code::HostBusy, "the host has as many connections as it may");
-            let _told = webhook::refused(&host, peer, None, problem);
+            let problem = Problem::new(
+                Code::HostBusy,
+                "the host has as many connections as it may, or as many of your address; try again",
+            );
+            let problem = webhook::refused(&host, peer, None, problem);
             if let Some(leaving) = away.take(counted(peer), 1) {
                 tasks.spawn(async move {
-                    let _told = tokio::time::timeout(TURN_AWAY_TIME, turn_away(stream)).await;
+                    let _told = tokio::time::timeout(TURN_AWAY_TIME, turn_away(stream, &problem)).await;
                     drop(leaving);
                 });
             }
@@ -185,30 +174,8 @@ fn is_of_the_client(error: &io::Error) -> bool {
 }
 
 /// Tells a client that there are too many, whatever it asked for.
-async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
-    stream.write_all(TURNED_AWAY.as_bytes()).await?;
-    stream.shutdown().await?;
-    // What the client has sent is read, or else the system answers with a reset that may overtake the answer.
-    let mut unread = [0; 4096];
-    loop {
-        stream.readable().await?;
-        match stream.try_read(&mut unread) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_canned_answer_has_its_length() {
-        let (head, body) = TURNED_AWAY.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
-        assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
+async fn turn_away(mut stream: TcpStream, problem: &Problem) {
+    if stream.write_all(&unserved::answer(problem)).await.is_ok() {
+        lingering::close(stream).await;
     }
 }

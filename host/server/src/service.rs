@@ -8,7 +8,7 @@ use flowhost::audit::{AuditEntry, AuditEvent};
 use flowhost::model::RecordId;
 use flowhost::{Code, Host, Problem};
 use http::header::X_CONTENT_TYPE_OPTIONS;
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use tokio_util::task::AbortOnDropHandle;
@@ -19,9 +19,9 @@ use crate::activity::Running;
 use crate::answer::{self, AnswerBody};
 use crate::bodies::Bodies;
 use crate::caller_address::{CallerAddress, TrustedProxies};
-use crate::options::HEADER_BYTES;
 use crate::over_tls::OverTls;
-use crate::{ServerOptions, rest, webhook};
+use crate::unread::ClientBody;
+use crate::{ServerOptions, head, rest, unread, unserved, webhook};
 
 /// What every connection shares.
 pub(crate) struct Service {
@@ -52,7 +52,10 @@ impl Service {
     ) -> Response<AnswerBody> {
         let caller = self.proxies.caller(peer, request.headers());
         let line = self.access_log.as_ref().map(|log| log.begin(&request, caller));
+        let (request, body) = unread::of(request);
+        let of_body = body.has_body().then(|| running.part());
         let mut answer = self.answer_caller(request, peer, caller, running).await;
+        body.settle(&mut answer, of_body, self.options.body_timeout);
         // What a caller, a user or a flow wrote is data, not a page of this host.
         answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(line) = line {
@@ -63,14 +66,13 @@ impl Service {
 
     async fn answer_caller(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<ClientBody>,
         peer: IpAddr,
         caller: IpAddr,
         running: Running,
     ) -> Response<AnswerBody> {
-        if header_bytes(request.headers()) > HEADER_BYTES {
-            let detail = format!("the header fields have more than {HEADER_BYTES} bytes");
-            return answer::problem(&Problem::new(Code::HeadersTooLarge, detail)).map(Either::Left);
+        if let Err(problem) = head::judge(&request) {
+            return answer::problem(&problem).map(Either::Left);
         }
         if let Some((address, below)) = webhook::address(request.uri().path()) {
             let below = below.to_owned();
@@ -100,6 +102,11 @@ impl Service {
 }
 
 impl Service {
+    /// Tells the audit log that a client was refused whose head is none.
+    pub(crate) fn head_refused(&self, peer: IpAddr) {
+        webhook::refused(&self.host, peer, None, unserved::malformed());
+    }
+
     /// Tells the audit log of a request of the REST API that was refused, or that changed something.
     fn audit<B>(&self, method: &Method, path: &str, answer: &Response<B>, user: Option<&str>, caller: IpAddr) {
         let event = match (answer.extensions().get::<Code>(), answer.status().as_u16()) {
@@ -120,9 +127,4 @@ impl Service {
             record: answer.extensions().get::<RecordId>().copied(),
         });
     }
-}
-
-/// The bytes of a request's header fields.
-pub(crate) fn header_bytes(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }

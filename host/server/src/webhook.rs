@@ -8,19 +8,19 @@ use flowhost::audit::{AuditEntry, AuditEvent};
 use flowhost::model::{Answer, RecordId};
 use flowhost::webhook::{Address, CallHead, Called, METHODS, Reservation, Route, Standing, WebhookRequest};
 use flowhost::{Code, ExecutionView, Host, Problem};
-use http::header::{ALLOW, EXPECT, HOST, LOCATION};
+use http::header::{ALLOW, HOST, LOCATION};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Either;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use serde_json::json;
 
 use crate::activity::Running;
 use crate::answer::AnswerBody;
 use crate::bodies::{Bodies, Taken};
 use crate::body::Reading;
-use crate::service::header_bytes;
-use crate::{answer, body, flow_answer};
+use crate::unread::ClientBody;
+use crate::{answer, flow_answer, head};
 
 /// The methods of a webhook's address, for `Allow`.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -56,7 +56,7 @@ pub(crate) async fn answer(
     host: &Host,
     address: Address,
     path: String,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     caller: IpAddr,
     bodies: &Bodies,
     running: Running,
@@ -79,7 +79,7 @@ async fn call(
     host: &Host,
     address: Address,
     path: String,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     caller: IpAddr,
     bodies: &Bodies,
     running: Running,
@@ -139,7 +139,7 @@ async fn read_body(
     host: &Host,
     route: &Route,
     head: &Parts,
-    incoming: Incoming,
+    incoming: ClientBody,
     caller: IpAddr,
     bodies: &Bodies,
 ) -> Result<(Bytes, Option<Taken>), Problem> {
@@ -149,13 +149,7 @@ async fn read_body(
     let call = CallHead { method: &head.method, query: head.uri.query(), headers: &head.headers, caller: Some(caller) };
     let standing = match host.judge_call(route, call) {
         Ok(standing) => standing,
-        Err(problem) => {
-            // A client that waits to be asked for its body does not send it unasked.
-            if !head.headers.contains_key(EXPECT) {
-                body::discard(incoming).await;
-            }
-            return Err(refused(host, caller, Some(route.name()), problem));
-        }
+        Err(problem) => return Err(refused(host, caller, Some(route.name()), problem)),
     };
     let room = match standing {
         Standing::Proven => &bodies.open,
@@ -165,7 +159,7 @@ async fn read_body(
     let reading = Reading {
         room,
         caller: caller.into(),
-        head: (header_bytes(&head.headers) + uri) as u64,
+        head: (head::bytes(&head.headers) + uri) as u64,
         limit: host.webhook_body_limit(route),
         timeout: bodies.timeout,
     };

@@ -34,6 +34,76 @@ fn a_client_that_sends_all_of_a_far_too_large_body_gets_the_answer() {
 }
 
 #[test]
+fn early_answer_leaves_the_connection_for_the_next_call() {
+    let host = Host::shared();
+    let webhook = host.webhook_with("http-early", "canary", &json!({ "key": "secret-0123456789" }));
+    let body = "x".repeat(3 << 20);
+    let early = [
+        ("POST", "/nothing/is/here".to_owned(), 404),
+        ("POST", "/api/latest/webhook/http-nothing/call".to_owned(), 404),
+        ("TRACE", webhook.path().to_owned(), 405),
+        ("OPTIONS", webhook.path().to_owned(), 204),
+        ("POST", webhook.path().to_owned(), 413),
+        ("POST", format!("{}?key=wrong-0123456789", webhook.path()), 401),
+        ("POST", "/api/latest/setting".to_owned(), 401),
+        ("PUT", "/api/latest/setting".to_owned(), 405),
+        ("POST", "/api/latest/auth/login".to_owned(), 413),
+    ];
+    for (method, path, status) in early {
+        let length = body.len();
+        let framed = [
+            format!("Content-Length: {length}\r\n\r\n{body}"),
+            format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"),
+        ];
+        for framed in framed {
+            let mut connection = host.connect();
+            connection.write(format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{framed}"));
+            assert_eq!(connection.answer(method).status, status, "{method} {path}");
+            connection.write("GET /api/latest/alive HTTP/1.1\r\nHost: x\r\n\r\n");
+            connection.answer("GET").ok();
+        }
+    }
+}
+
+#[test]
+fn client_that_sends_more_than_is_read_is_told_that_the_connection_ends() {
+    let host = Host::shared();
+    let webhook = host.webhook("http-enormous", "canary");
+    let length = 40 << 20;
+    let mut connection = host.connect();
+    connection.write(format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n", webhook.path()));
+    connection.write(vec![b'x'; length]);
+    let answer = connection.answer("POST");
+    answer.problem(413, "request.too-large");
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(connection.closed(), b"");
+}
+
+#[test]
+fn client_that_waits_to_be_asked_for_its_body_is_not_asked_for_what_is_not_read() {
+    let host = Host::shared();
+    let mut connection = host.connect();
+    connection.write("POST /nothing HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n");
+    connection.until_arrived("HTTP/1.1 404");
+    let answer = connection.answer("POST");
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(connection.closed(), b"");
+}
+
+#[test]
+fn head_that_two_servers_could_read_differently_is_refused() {
+    let host = Host::shared();
+    let webhook = host.webhook("http-heads", "canary");
+    let path = webhook.path();
+    let call = |head: &str| host.send_raw(format!("POST {path} HTTP/1.1\r\n{head}\r\n"));
+    call("").problem(400, "request.malformed");
+    call("Host: a\r\nHost: b\r\n").problem(400, "request.malformed");
+    call("Host: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n").problem(501, "request.malformed");
+    call("Host: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n").ok();
+    host.send_raw(format!("POST {path} HTTP/1.0\r\n\r\n")).ok();
+}
+
+#[test]
 fn a_chunked_body_over_the_limit_is_refused() {
     let host = Host::shared();
     let webhook = host.webhook("http-chunked", "canary");
