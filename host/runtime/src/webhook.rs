@@ -1,6 +1,7 @@
 //! Webhook calls: from a request to an execution.
 
 mod call;
+mod charset;
 mod guesses;
 mod head;
 mod incoming;

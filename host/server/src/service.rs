@@ -78,6 +78,10 @@ impl Service {
             let below = below.to_owned();
             return webhook::answer(&self.host, address, below, request, caller, &self.bodies, running).await;
         }
+        if let Some(name) = webhook::name_without_call(request.uri().path()) {
+            let detail = format!("webhooks are called at /api/latest/webhook/{name}/call");
+            return answer::problem(&Problem::new(Code::NoSuchAddress, detail)).map(Either::Left);
+        }
         let over_tls = OverTls::of(&self.options, peer, request.headers());
         request.extensions_mut().insert(CallerAddress(caller));
         if let Some(over_tls) = over_tls {

@@ -26,24 +26,45 @@ use crate::{answer, flow_answer, head};
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// The webhook that a path addresses, and what follows its address. None where the path is no webhook call.
+///
+/// Doubled slashes and one at the end are as if they were not there; senders join addresses from parts.
 pub(crate) fn address(path: &str) -> Option<(Address, &str)> {
-    let (version, rest) = path.strip_prefix("/api/")?.split_once('/')?;
-    let rest = rest.strip_prefix("webhook/")?;
-    let (first, rest) = rest.split_once('/')?;
-    if version == "latest"
-        && let Some(below) = rest.strip_prefix("call").filter(|below| below.is_empty() || below.starts_with('/'))
-    {
+    let (version, first, rest) = below_webhook(path)?;
+    let (second, below) = segment(rest)?;
+    if version == "latest" && second == "call" {
         return Some((Address::Record { name: decode(first)?.into_owned() }, below));
     }
-    let is_versioned = matches!(version, "latest" | "1");
-    if !is_versioned || rest.is_empty() || rest.contains('/') {
+    if !matches!(version, "latest" | "1") || segment(below).is_some() {
         return None;
     }
     // The history of a record. A workspace is not named by an id.
-    if rest == "history" && first.parse::<RecordId>().is_ok() {
+    if second == "history" && first.parse::<RecordId>().is_ok() {
         return None;
     }
-    Some((Address::Setting { client: decode(first)?.into_owned(), name: decode(rest)?.into_owned() }, ""))
+    Some((Address::Setting { client: decode(first)?.into_owned(), name: decode(second)?.into_owned() }, ""))
+}
+
+/// Returns the name of the webhook that a path names without `/call`.
+pub(crate) fn name_without_call(path: &str) -> Option<&str> {
+    let (version, name, rest) = below_webhook(path)?;
+    let is_record = name.parse::<RecordId>().is_ok();
+    (version == "latest" && segment(rest).is_none() && !is_record).then_some(name)
+}
+
+/// Splits a path below `webhook` into the version of the API, the first segment below, and the rest.
+fn below_webhook(path: &str) -> Option<(&str, &str, &str)> {
+    let ("api", rest) = segment(path)? else { return None };
+    let (version, rest) = segment(rest)?;
+    let ("webhook", rest) = segment(rest)? else { return None };
+    let (first, rest) = segment(rest)?;
+    Some((version, first, rest))
+}
+
+/// Splits the first segment of a path off.
+fn segment(path: &str) -> Option<(&str, &str)> {
+    let path = path.strip_prefix('/')?.trim_start_matches('/');
+    let end = path.find('/').unwrap_or(path.len());
+    (end > 0).then(|| path.split_at(end))
 }
 
 /// The text of a segment of a path; none where it is not UTF-8.
@@ -209,7 +230,20 @@ mod tests {
         );
         assert_eq!(address("/api/1/webhook/test-client/my-webhook"), Some((setting("test-client", "my-webhook"), "")));
         assert_eq!(address("/api/1/webhook/signup/call"), Some((setting("signup", "call"), "")));
+        assert_eq!(address("//api//latest/webhook//signup/call"), Some((record("signup"), "")));
+        assert_eq!(address("/api/latest/webhook/signup/call/a//b/"), Some((record("signup"), "/a//b/")));
+        assert_eq!(address("/api/1/webhook//c///w/"), Some((setting("c", "w"), "")));
         assert_eq!(address("/api/latest/webhook/signup/callback"), Some((setting("signup", "callback"), "")));
+    }
+
+    #[test]
+    fn address_without_call_is_known() {
+        assert_eq!(name_without_call("/api/latest/webhook/sign%20up"), Some("sign%20up"));
+        assert_eq!(name_without_call("/api/latest/webhook/signup/"), Some("signup"));
+        assert_eq!(name_without_call("/api/latest/webhook/01a202e4-f47d-72a3-b440-9b77d4430568"), None);
+        assert_eq!(name_without_call("/api/latest/webhook"), None);
+        assert_eq!(name_without_call("/api/latest/webhook/"), None);
+        assert_eq!(name_without_call("/api/latest/flow/a"), None);
     }
 
     #[test]

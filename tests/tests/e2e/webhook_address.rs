@@ -184,3 +184,17 @@ fn a_webhook_that_cannot_be_called_answers_like_one_that_does_not_exist() {
         }
     }
 }
+
+#[test]
+fn address_is_found_as_senders_join_it() {
+    let host = Host::shared();
+    let webhook = host.webhook("joined", "echo");
+    for path in ["//api/latest/webhook/joined/call", "/api/latest//webhook///joined//call", "/api/latest/webhook/joined/call/"] {
+        assert_eq!(host.post(path, "{}").send().status, 200, "{path}");
+    }
+    assert_eq!(host.post(webhook.path(), "{}").send().status, 200);
+    for (method, path) in [("POST", "/api/latest/webhook/joined"), ("GET", "/api/latest/webhook/joined/")] {
+        let problem = host.request(method, path).send().problem(404, "request.not-found");
+        assert_eq!(problem["detail"], "webhooks are called at /api/latest/webhook/joined/call", "{method}");
+    }
+}

@@ -220,7 +220,7 @@ impl Host {
         let expected = route.key_digest;
         let is_key = |value: &[u8]| expected.is_some_and(|expected| key::matches(expected, value));
 
-        query.as_deref().map_or(Ok(()), |query| query::check_count(query, "the query"))?;
+        query.as_deref().map_or(Ok(()), |query| query::check_count(query.as_bytes(), "the query"))?;
         let head = self.head_key(route, caller, query.as_deref(), &headers)?;
         let HeadKey { query_key, header_key, is_wrong } = head;
         let (in_query, in_header) = (query_key.is_some(), header_key.is_some());

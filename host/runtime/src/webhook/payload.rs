@@ -1,9 +1,10 @@
-//! The payload of a webhook call: JSON first, whatever the content type says, then a form.
+//! The payload of a webhook call: JSON or a form, as its content type says, or as it begins.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
 
 use bytes::Bytes;
+use encoding_rs::{Encoding, UTF_8};
 use flowhost_model::{Digest, RawValue};
 use futures_util::stream;
 use http::HeaderMap;
@@ -11,6 +12,7 @@ use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 
+use super::charset;
 use super::key;
 use super::query;
 use crate::problem::{Code, Problem};
@@ -39,6 +41,11 @@ impl Payload {
     /// A payload in which no key was found.
     fn without_key(json: Box<RawValue>, body: Bytes) -> Self {
         Self { json, body, key: None, has_wrong_key: false }
+    }
+
+    /// The payload with the bytes that were sent, unless the key was blanked in them.
+    fn of(self, sent: Bytes) -> Self {
+        if self.key.is_some() { self } else { Self { body: sent, ..self } }
     }
 }
 
@@ -87,54 +94,69 @@ fn refuse_repeated(asked: Asked, keys: usize, place: &str) -> Result<(), Payload
 
 /// What the content type says.
 enum Declared {
+    /// It says JSON, or there is none.
     Json,
     Form,
-    Multipart(String),
-    /// A multipart form with a boundary that no such form may have.
-    LongBoundary,
+    /// A multipart form, with its boundary.
+    Multipart(Option<String>),
     Other,
 }
 
 /// Parses a body and takes the key out of it, where one is expected and it matches.
 pub(crate) async fn parse(headers: &HeaderMap, body: Bytes, asked: Asked) -> Result<Payload, PayloadError> {
-    if body.is_empty() {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let declared = declared(content_type);
+    let charset = charset::declared(content_type);
+    let text = charset.clone().and_then(|charset| charset::in_utf8(&body, charset));
+    // Bytes that are no text are what their sender says they are.
+    let text = match (text, &declared) {
+        (Err(_), Declared::Other) => return Ok(Payload::without_key(RawValue::NULL.to_owned(), body)),
+        (text, _) => text?,
+    };
+    if text.trim_ascii().is_empty() {
         return Ok(Payload::without_key(RawValue::NULL.to_owned(), body));
     }
-    let declared = declared(headers);
-    match json(&body) {
-        Ok(json) => return take_json_key(json, &body, asked),
-        Err(error) if matches!(declared, Declared::Json) || begins_like_json(&body) => {
-            return Err(Problem::new(Code::MalformedJson, format!("the body is not JSON: {error}")).into());
+    let is_json = matches!(declared, Declared::Json);
+    if is_json || begins_like_json(&text) {
+        match json(&text) {
+            Ok(json) => return Ok(take_json_key(json, &text, asked)?.of(body)),
+            Err(error) if is_json => {
+                return Err(Problem::new(Code::MalformedJson, format!("the body is not JSON: {error}")).into());
+            }
+            Err(_) => {}
         }
-        Err(_) => {}
     }
     match declared {
-        Declared::Form => form(body, asked),
-        Declared::Multipart(boundary) => multipart(&boundary, body, asked).await,
-        Declared::LongBoundary => {
-            let detail = format!("the multipart form: its boundary must have 1 to {BOUNDARY_LIMIT} characters");
-            Err(Problem::new(Code::Malformed, detail).into())
-        }
+        Declared::Form => Ok(form(&body, text, charset?, asked)?.of(body)),
+        Declared::Multipart(boundary) => multipart(&checked(boundary)?, body, asked).await,
         Declared::Json | Declared::Other => Ok(Payload::without_key(RawValue::NULL.to_owned(), body)),
     }
 }
 
-fn declared(headers: &HeaderMap) -> Declared {
-    let Some(content_type) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
-        return Declared::Other;
-    };
+fn declared(content_type: &str) -> Declared {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
-        "application/json" => Declared::Json,
+        "" | "application/json" => Declared::Json,
         "application/x-www-form-urlencoded" => Declared::Form,
-        "multipart/form-data" => match multer::parse_boundary(content_type) {
-            Ok(boundary) if (1..=BOUNDARY_LIMIT).contains(&boundary.len()) => Declared::Multipart(boundary),
-            Ok(_) => Declared::LongBoundary,
-            Err(_) => Declared::Other,
-        },
+        "multipart/form-data" => {
+            let boundary = multer::parse_boundary(content_type).ok();
+            // Senders leave out the quotes that a boundary with `=` or `:` needs.
+            Declared::Multipart(boundary.or_else(|| charset::parameter(content_type, "boundary").map(str::to_owned)))
+        }
         essence if essence.ends_with("+json") => Declared::Json,
         _ => Declared::Other,
     }
+}
+
+fn checked(boundary: Option<String>) -> Result<String, Problem> {
+    let Some(boundary) = boundary else {
+        return Err(Problem::new(Code::Malformed, "the multipart form: its content type names no boundary"));
+    };
+    if !(1..=BOUNDARY_LIMIT).contains(&boundary.len()) {
+        let detail = format!("the multipart form: its boundary must have 1 to {BOUNDARY_LIMIT} characters");
+        return Err(Problem::new(Code::Malformed, detail));
+    }
+    Ok(boundary)
 }
 
 fn begins_like_json(body: &[u8]) -> bool {
@@ -223,10 +245,25 @@ fn take_json_key(json: &RawValue, body: &Bytes, asked: Asked) -> Result<Payload,
     Ok(Payload { json: kept, body: blanked.into(), key: matched, has_wrong_key: false })
 }
 
-fn form(body: Bytes, asked: Asked) -> Result<Payload, PayloadError> {
+/// Reads an URL-encoded form, whose bytes are `sent`.
+fn form(
+    sent: &[u8],
+    body: Bytes,
+    charset: Option<&'static Encoding>,
+    asked: Asked,
+) -> Result<Payload, PayloadError> {
+    query::check_count(sent, "the form")?;
+    let named = || form_urlencoded::parse(sent).find(|(name, _)| name == charset::FIELD);
+    let charset = charset.or_else(|| {
+        memchr::memmem::find(sent, charset::FIELD.as_bytes())?;
+        charset::of_label(&named()?.1)
+    });
+    let body = match charset.filter(|charset| *charset != UTF_8 && charset.is_ascii_compatible()) {
+        Some(charset) => charset::form_in_utf8(sent, charset).into(),
+        None => body,
+    };
     let text = std::str::from_utf8(&body)
         .map_err(|error| Problem::new(Code::Malformed, format!("the form is not UTF-8: {error}")))?;
-    query::check_count(text, "the form")?;
     let mut has_candidate = false;
     if asked.expected().is_some() {
         let named = || query::values(text, key::FIELD);
@@ -266,7 +303,7 @@ enum Part {
 async fn multipart(boundary: &str, body: Bytes, asked: Asked) -> Result<Payload, PayloadError> {
     let malformed = |error: multer::Error| Problem::new(Code::Malformed, format!("the multipart form: {error}"));
     let mut form = multer::Multipart::new(stream::iter([Ok::<_, Infallible>(body.clone())]), boundary);
-    let mut parts = Vec::new();
+    let (mut parts, mut texts, mut form_charset) = (Vec::new(), Vec::new(), None);
     let mut blanked = body;
     let mut found = None;
     let (mut seen, mut keys, mut has_candidate) = (0, 0, false);
@@ -279,6 +316,10 @@ async fn multipart(boundary: &str, body: Bytes, asked: Asked) -> Result<Payload,
         let filename = field.file_name().map(str::to_owned);
         let content_type = field.content_type().map(ToString::to_string);
         let bytes = field.bytes().await.map_err(malformed)?;
+        if filename.as_deref() == Some("") && bytes.is_empty() {
+            // What a browser sends for a file that was not chosen.
+            continue;
+        }
         if let Some(filename) = filename {
             parts.push((Cow::Owned(name), Part::File { filename, content_type, size: bytes.len() }));
             continue;
@@ -296,8 +337,17 @@ async fn multipart(boundary: &str, body: Bytes, asked: Asked) -> Result<Payload,
             }
             found = Some(String::from_utf8_lossy(&bytes).into_owned());
         } else {
-            parts.push((Cow::Owned(name), Part::Text(String::from_utf8_lossy(&bytes).into_owned())));
+            let charset = content_type.and_then(|said| charset::of_label(charset::parameter(&said, "charset")?));
+            if name == charset::FIELD {
+                form_charset = charset::of_label(&String::from_utf8_lossy(&bytes));
+            }
+            texts.push((parts.len(), bytes, charset));
+            parts.push((Cow::Owned(name), Part::Text(String::new())));
         }
+    }
+    for (place, bytes, charset) in texts {
+        let charset = charset.or(form_charset).unwrap_or(UTF_8);
+        parts[place].1 = Part::Text(charset.decode(&bytes).0.into_owned());
     }
     let fields: query::Fields<'_, Part> = query::collect(parts.into_iter());
     let has_wrong_key = has_candidate && found.is_none();
@@ -367,11 +417,90 @@ mod tests {
     const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
 
     #[tokio::test]
-    async fn json_is_tried_first_whatever_the_content_type_says() {
+    async fn json_is_tried_where_nothing_says_otherwise_or_it_begins_like_it() {
         assert_eq!(json_of(FORM, br#"{"key": "x"}"#).await, r#"{"key": "x"}"#);
+        assert_eq!(json_of(Some("text/plain"), b"[1, 2]").await, "[1, 2]");
         assert_eq!(json_of(None, b"[1, 2]").await, "[1, 2]");
-        assert_eq!(json_of(Some("text/plain"), b"hello").await, "null");
+        assert_eq!(json_of(None, b"42").await, "42");
         assert_eq!(json_of(None, b"").await, "null");
+        assert_eq!(json_of(Some("application/json"), b" \r\n").await, "null");
+    }
+
+    #[tokio::test]
+    async fn content_type_that_says_no_json_is_believed() {
+        for (content_type, body) in [
+            ("text/plain", &b"hello"[..]),
+            ("text/plain", b"42"),
+            ("text/plain", b"[2026-11-28 06:00:00] disk full"),
+            ("text/csv", b"\"a\",1"),
+            ("application/x-ndjson", b"{\"a\":1}\n{\"a\":2}\n"),
+            ("application/octet-stream", b"{\0\xff"),
+            ("application/octet-stream; charset=nonsense", b"{}"),
+        ] {
+            assert_eq!(json_of(Some(content_type), body).await, "null", "{content_type}");
+        }
+        assert_eq!(json_of(FORM, b"42").await, r#"{"42":""}"#);
+        assert_eq!(json_of(FORM, b"{a=1").await, r#"{"{a":"1"}"#);
+    }
+
+    #[tokio::test]
+    async fn byte_order_mark_and_charset_are_honoured() {
+        let utf_16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        let json = r#"{"city":"Zürich"}"#;
+        let marked = ["\u{feff}", json].concat();
+        let latin: Vec<u8> = json.chars().map(|character| u8::try_from(u32::from(character)).unwrap()).collect();
+        for (content_type, body) in [
+            (None, marked.as_bytes().to_vec()),
+            (Some("application/json; charset=utf-8"), marked.as_bytes().to_vec()),
+            (Some("text/plain"), marked.as_bytes().to_vec()),
+            (Some("application/json"), utf_16(&marked)),
+            (Some("application/json; charset=UTF-16"), utf_16(json)),
+            (Some("application/json; charset=\"ISO-8859-1\""), latin),
+        ] {
+            assert_eq!(json_of(content_type, &body).await, json, "{content_type:?}");
+        }
+        let unknown = parsed(Some("application/json; charset=ebcdic"), b"{}", None).await.unwrap_err();
+        assert_eq!(unknown.code, Code::Malformed);
+        let sent = utf_16(r#"{"a":1,"key":"secret"}"#);
+        let payload = parsed(Some("application/json; charset=utf-16le"), &sent, Some("secret")).await.unwrap();
+        assert_eq!(payload.json.get(), r#"{"a":1}"#);
+        assert!(!payload.body.windows(2).any(|window| window == b"s\0"), "the key is not in the bytes");
+        let untouched = parsed(Some("application/json; charset=utf-16le"), &sent, None).await.unwrap();
+        assert_eq!(untouched.body, sent, "the bytes are the sender's");
+    }
+
+    #[tokio::test]
+    async fn charset_of_a_form_is_honoured() {
+        let euro = r#"{"price":"5 €"}"#;
+        let declared = Some("application/x-www-form-urlencoded; charset=windows-1252");
+        assert_eq!(json_of(declared, b"price=5+%80").await, euro);
+        assert_eq!(json_of(declared, b"price=5+\x80").await, euro);
+        let named = json_of(FORM, b"_charset_=windows-1252&price=5+%80").await;
+        assert_eq!(named, r#"{"_charset_":"windows-1252","price":"5 €"}"#);
+        let body = b"--x\r\nContent-Disposition: form-data; name=price\r\n\r\n5 \x80\r\n\
+            --x\r\nContent-Disposition: form-data; name=_charset_\r\n\r\nwindows-1252\r\n\
+            --x\r\nContent-Disposition: form-data; name=utf\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\xc3\xa9\r\n--x--";
+        let multipart = json_of(Some("multipart/form-data; boundary=x"), body).await;
+        assert_eq!(multipart, r#"{"price":"5 €","_charset_":"windows-1252","utf":"é"}"#);
+        let keyed = parsed(declared, b"price=5+%80&key=secret", Some("secret")).await.unwrap();
+        assert_eq!(keyed.json.get(), euro);
+        assert!(!keyed.body.windows(6).any(|window| window == b"secret"));
+    }
+
+    #[tokio::test]
+    async fn multipart_form_is_never_null() {
+        let body = b"--a=b:c\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--a=b:c--\r\n";
+        assert_eq!(json_of(Some("multipart/form-data; boundary=a=b:c"), body).await, r#"{"a":"1"}"#);
+        let without = parsed(Some("multipart/form-data"), body, None).await.unwrap_err();
+        assert_eq!(without.code, Code::Malformed);
+    }
+
+    #[tokio::test]
+    async fn file_that_was_not_chosen_is_no_file() {
+        let body = b"--x\r\nContent-Disposition: form-data; name=photo; filename=\"\"\r\n\
+            Content-Type: application/octet-stream\r\n\r\n\r\n\
+            --x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--x--\r\n";
+        assert_eq!(json_of(Some("multipart/form-data; boundary=x"), body).await, r#"{"a":"1"}"#);
     }
 
     #[tokio::test]
@@ -390,7 +519,6 @@ mod tests {
         for (content_type, body) in [
             (Some("application/json"), &b"name=x"[..]),
             (Some("application/vnd.acme+json; charset=utf-8"), b"nope"),
-            (FORM, b" {\"a\": "),
             (None, b"[1,"),
             (Some("application/json"), b"\"\xff\""),
         ] {

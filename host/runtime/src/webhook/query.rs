@@ -51,8 +51,8 @@ pub(crate) fn collect<'a, T>(pairs: impl Iterator<Item = (Cow<'a, str>, T)>) -> 
 }
 
 /// Refuses a query or a form of very many pairs: each becomes a value of its own, many times as large as its two bytes.
-pub(crate) fn check_count(text: &str, what: &str) -> Result<(), Problem> {
-    if memchr::memchr_iter(b'&', text.as_bytes()).count() >= MAX_PAIRS {
+pub(crate) fn check_count(text: &[u8], what: &str) -> Result<(), Problem> {
+    if memchr::memchr_iter(b'&', text).count() >= MAX_PAIRS {
         return Err(Problem::new(Code::Malformed, format!("{what} has more than {MAX_PAIRS} fields")));
     }
     Ok(())
@@ -77,9 +77,11 @@ pub(crate) fn without(query: &str, name: &str, keep: impl Fn(&str) -> bool) -> S
     kept.collect::<Vec<_>>().join("&")
 }
 
-/// Whether the query asks for an asynchronous call: `async` or `async=…`, unless the value is `0` or `false`.
+/// Whether the query asks for an asynchronous call: `async` or `async=…`, unless the value says no.
 pub(crate) fn asks_for_async(query: &str) -> Option<bool> {
-    values(query, "async").last().map(|value| !matches!(&*value, "0" | "false"))
+    values(query, "async").last().map(|value| {
+        !["0", "false", "no", "off"].iter().any(|no| value.eq_ignore_ascii_case(no))
+    })
 }
 
 #[cfg(test)]
@@ -94,8 +96,8 @@ mod tests {
 
     #[test]
     fn query_of_too_many_pairs_is_refused() {
-        assert!(check_count(&"a&".repeat(MAX_PAIRS - 1), "the query").is_ok());
-        let refused = check_count(&"a&".repeat(MAX_PAIRS), "the query").unwrap_err();
+        assert!(check_count("a&".repeat(MAX_PAIRS - 1).as_bytes(), "the query").is_ok());
+        let refused = check_count("a&".repeat(MAX_PAIRS).as_bytes(), "the query").unwrap_err();
         assert_eq!((refused.code, refused.detail.as_str()), (Code::Malformed, "the query has more than 10000 fields"));
     }
 
@@ -110,7 +112,9 @@ mod tests {
         assert_eq!(asks_for_async("async"), Some(true));
         assert_eq!(asks_for_async("a=1&async=1"), Some(true));
         assert_eq!(asks_for_async("async=0"), Some(false));
-        assert_eq!(asks_for_async("async=false"), Some(false));
+        assert_eq!(asks_for_async("async=False"), Some(false));
+        assert_eq!(asks_for_async("async=no"), Some(false));
+        assert_eq!(asks_for_async("async=OFF"), Some(false));
         assert_eq!(asks_for_async("asynchronous=1"), None);
     }
 }
