@@ -45,7 +45,7 @@ pub(crate) struct GuestThreads {
 /// What a call and whoever drives it tell each other.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
-    /// Set at a tick of the epoch: the guest would go on computing.
+    /// Set at a tick of the epoch that met a call which is not short: the guest would go on computing.
     is_interrupted: AtomicBool,
     is_cancelled: AtomicBool,
 }
@@ -90,13 +90,18 @@ impl Pace {
     }
 
     fn note(&self, spent: Duration) {
-        if spent > SHORT {
+        if !is_short(spent) {
             self.note_long();
         } else if !self.is_trusted() {
             let fewer = |left: u32| Some(left.saturating_sub(1));
             let _always = self.distrust.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
         }
     }
+}
+
+/// Whether a call that has spent so much CPU time is short.
+pub(crate) fn is_short(spent: Duration) -> bool {
+    spent <= SHORT
 }
 
 impl GuestThreads {
