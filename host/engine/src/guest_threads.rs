@@ -42,7 +42,7 @@ pub(crate) struct GuestThreads {
     runtime: Option<Runtime>,
 }
 
-/// What a call and whoever drives it tell each other.
+/// What a call and the task that drives it tell each other.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
     /// Set at a tick of the epoch that met a call which is not short: the guest would go on computing.
@@ -59,7 +59,7 @@ impl Signals {
         self.is_interrupted.swap(false, Ordering::Relaxed)
     }
 
-    /// Ready when the call is to end. Whoever cancels a call polls it next, so that nothing needs to be woken.
+    /// Ready when the call is to end. The task that cancels a call polls it next, so that nothing needs to be woken.
     pub(crate) async fn cancelled(&self) {
         poll_fn(|_| if self.is_cancelled() { Poll::Ready(()) } else { Poll::Pending }).await;
     }
@@ -236,7 +236,7 @@ async fn compute(turn: Arc<Turn>, signals: Arc<Signals>, home: Handle, done: one
         let Some(call) = held.as_mut() else { return Poll::Ready(None) };
         loop {
             match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context))) {
-                // Somebody waits for its end, which the next poll brings.
+                // The task that cancelled it waits for its end, which the next poll brings.
                 Ok(Poll::Pending) if signals.is_cancelled() => {}
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(report)) => {
@@ -251,7 +251,7 @@ async fn compute(turn: Arc<Turn>, signals: Arc<Signals>, home: Handle, done: one
         }
     });
     if let Some(ended) = ended.await {
-        // Whoever waited may have gone.
+        // The task that waited may have gone.
         let _gone = done.send(ended);
     }
 }

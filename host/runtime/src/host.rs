@@ -204,7 +204,7 @@ impl HostBuilder {
     /// At the first start this makes the workspace and the user `admin`, and writes a token of that user to the file
     /// `operator-token` in the data folder, which only the owner of the process may read.
     ///
-    /// The detail of a problem says all of what is wrong, where, and what to do, in one line: whoever builds a host is who can
+    /// The detail of a problem says all of what is wrong, where, and what to do, in one line: the person who builds a host can
     /// mend it.
     pub async fn build(self) -> Result<Host, Problem> {
         let folder = self.data.clone();
@@ -453,7 +453,7 @@ impl Host {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let turn = self.admission().check_turn(taker).await?;
-        // With its turn, since it goes on where nobody waits for it any more.
+        // With its turn, since it goes on after its caller has left.
         let running = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             work()
@@ -708,7 +708,8 @@ impl Host {
         self.shared.owner
     }
 
-    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+    /// Returns what tells the host the time.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared.clock
     }
 

@@ -79,7 +79,8 @@ pub async fn bind(host: Host, options: ServerOptions) -> Result<Server, ServerEr
     let failed = |error| ServerError::Listen { address: listen, error };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let access_log = options.access_log.as_ref().map(AccessLog::open).transpose();
+    let open = |target| AccessLog::open(target, host.clock().clone());
+    let access_log = options.access_log.as_ref().map(open).transpose();
     let access_log = access_log.map_err(|error| ServerError::AccessLog { error })?;
     Ok(Server { listener, address, host, options, access_log })
 }
@@ -143,7 +144,7 @@ impl Server {
                     }
                     break;
                 }
-                // Whoever comes now is told to come back, and whoever asks whether calls are taken that they are not.
+                // A caller who comes now is told to come back, and one who asks whether calls are taken, that they are not.
                 (stream, peer) = accept(&listener) => {
                     let Some(place) = away.take(counted(peer), 1) else { continue };
                     let served = connections.clone().serve(stream, peer, over.clone().cancelled_owned());

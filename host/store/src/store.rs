@@ -191,8 +191,8 @@ pub trait Store: Send + Sync + 'static {
     /// `SCHEDULED` and nobody's, with their attempt counted up and a line in their log; the others that somebody owned end with
     /// `execution.interrupted` at `now`. With that an execution whose row says `RUNNING` has one death of its host more, and one
     /// that was `SCHEDULED` and has none has one, since it may have run; at [`DEATHS_LIMIT`](crate::DEATHS_LIMIT) it ends with
-    /// `execution.host-died` in place of being scheduled. What was nobody's, waits or is paused stays as it is, and is not read; but where it is
-    /// marked as cancelled it is `SCHEDULED`, so that somebody ends it.
+    /// `execution.host-died` in place of being scheduled. What had no owner, waits or is paused stays as it is, and is not read; but where it is
+    /// marked as cancelled it is `SCHEDULED`, so that the next host that claims it ends it.
     ///
     /// To be called before the first [`hold_lease`](Self::hold_lease): the owners that there are then are former ones, and
     /// are gone afterwards.

@@ -248,7 +248,7 @@ fn login_from<'a>(host: &'a Host, from: &str, user: &str, password: &str) -> Req
 }
 
 #[test]
-fn failed_logins_from_elsewhere_lock_nobody_out() {
+fn failed_logins_from_elsewhere_lock_no_user_out() {
     let host = Setup::new().flag("--set", "trusted_proxies=127.0.0.1").start();
     user(&host, "id-owner");
     let login = |from: &str, password: &str| login_from(&host, from, "id-owner", password).send();
@@ -264,7 +264,7 @@ fn failed_logins_from_elsewhere_lock_nobody_out() {
 }
 
 #[test]
-fn flood_of_wrong_logins_keeps_nobody_out() {
+fn flood_of_wrong_logins_keeps_no_caller_out() {
     let host = Setup::new().flag("--set", "trusted_proxies=127.0.0.1").start();
     user(&host, "id-flooded");
     let token = text(&login(&host, "id-flooded", PASSWORD).ok(), "token").to_owned();
@@ -497,7 +497,7 @@ fn narrowed_token_changes_nothing_of_its_users_account() {
     for token in [text(&whole, "token"), &session] {
         with(host, token, "flow").ok();
     }
-    // What was not narrowed may, and a token that someone else has by now ends itself.
+    // What was not narrowed may, and a token that another person has by now ends itself.
     by(&whole).change(&at, &json!({ "email": "new@example.org", "description": "mine" })).ok();
     assert_eq!(holder.delete(&format!("{tokens}/{}", text(&narrowed, "id"))).status, 204);
     with(host, &holder.token, "flow").problem(401, "access.unauthorized");

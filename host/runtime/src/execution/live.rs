@@ -507,7 +507,7 @@ impl Live {
             store.end_execution(ended, self.log.lines(), true).await?
         } else {
             store.insert_ended_execution(ended, self.origin(), self.log.lines()).await?;
-            // Nobody knew of it but its caller.
+            // No one but its caller knew of it.
             Ended::default()
         };
         *recorded = true;

@@ -265,7 +265,7 @@ impl Host {
             let kept = self.store().suspend_execution(suspension.clone()).await;
             drop(seen);
             match kept {
-                // Nobody else runs it: whatever waits for it waits until it is kept. A journal that is damaged stays so.
+                // No other task runs it: whatever waits for it waits until it is kept. A journal that is damaged stays so.
                 Err(error) if error.is_of_storage() || (!is_settled(&error) && pauses.waited() < DAMAGED_TRIED_FOR) => {
                     if pauses.waited() >= CALLER_WAITS {
                         self.ends().fail(live.id, || live.named_in(Problem::from(error.clone())));

@@ -107,11 +107,8 @@ impl Host {
 
     fn refuse_locked_out(&self, user_name: &str, from: Option<CallerNetwork>) -> Result<(), Problem> {
         let now = self.now();
-        self.lockouts().check(user_name, from, now).map_err(|locked| {
-            let mut problem = Problem::new(Code::LockedOut, "too many logins failed; try again later");
-            problem.retry_after = Some(locked.retry_after(now));
-            problem
-        })
+        let refused = self.lockouts().check(user_name, from, now);
+        refused.map_err(|refused| refused.problem(Code::LockedOut, "too many logins failed; try again later", now))
     }
 
     /// Changes what the host itself keeps with a user.
