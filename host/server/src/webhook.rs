@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flowhost::audit::{AuditEntry, AuditEvent};
 use flowhost::model::{Answer, RecordId};
 use flowhost::webhook::{Address, CallHead, Called, METHODS, Reservation, Route, Standing, WebhookRequest};
-use flowhost::{Code, ExecutionView, Host, Problem};
+use flowhost::{Code, Host, Problem};
 use http::header::{ALLOW, EXPECT, HOST, LOCATION};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -110,7 +110,7 @@ async fn call(
         Called::Ended(execution) => {
             let mut answer = match route.answer() {
                 Answer::Outputs => answer::json(StatusCode::OK, &execution.output_value),
-                Answer::Execution => answer::json(StatusCode::OK, &ExecutionView::from(&*execution)),
+                Answer::Execution => answer::execution(StatusCode::OK, &execution),
                 // The flow said nothing.
                 Answer::Flow => answer::without_content(),
             };
