@@ -241,7 +241,7 @@ impl Host {
         })
         .await?;
 
-        let _writing = self.writing().await;
+        let _writing = self.writing(by.user_id).await;
         let former = self.store().record_by_name(RecordType::Flow, name).await?;
         let is_new_flow = former.is_none();
         let (mut flow, expected) = match former {
@@ -309,7 +309,7 @@ impl Host {
         let cell = self.programs().cell(version.digest);
         self.programs().get(version.digest, &cell).await?;
 
-        let _writing = self.writing().await;
+        let _writing = self.writing(by.user_id).await;
         let stored = self.readable(by, RecordType::Flow, flow).await?;
         self.permit(by, Operation::Update, RecordType::Flow, stored.meta.project_id)?;
         self.refuse_guarded(&stored).await?;

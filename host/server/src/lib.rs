@@ -13,10 +13,12 @@ mod connection;
 mod flow_answer;
 mod options;
 mod over_tls;
+mod places;
 mod rest;
 mod server;
 mod service;
 mod share;
+mod unsent;
 mod watched;
 mod webhook;
 

@@ -36,6 +36,7 @@ use crate::caller_address::CallerAddress;
 use crate::service::header_bytes;
 
 pub(crate) use requester::with_requester;
+pub(crate) use token::reader_of;
 
 pub use openapi::document as openapi_document;
 

@@ -1,5 +1,7 @@
 //! The contract of a store.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use flowhost_model::{Digest, Execution, FlowVersion, LogLine, RecordId, RecordType, Status, Timestamp};
 
@@ -85,7 +87,7 @@ pub trait Store: Send + Sync + 'static {
     /// Keeps an ended execution that was never inserted, with its log and where it came from.
     ///
     /// Errors: [`Error::Conflict`](crate::Error::Conflict) if it exists.
-    async fn insert_ended_execution(&self, execution: Execution, origin: Origin, log: Vec<LogLine>) -> Result<()>;
+    async fn insert_ended_execution(&self, execution: Arc<Execution>, origin: Origin, log: Vec<LogLine>) -> Result<()>;
 
     /// Where the execution with this id came from, whether or not it has ended.
     ///

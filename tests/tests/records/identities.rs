@@ -283,6 +283,30 @@ fn flood_of_wrong_logins_keeps_no_caller_out() {
 }
 
 #[test]
+fn users_known_at_an_address_log_in_after_a_flood_from_there() {
+    let host = Setup::new().flag("--set", "trusted_proxies=127.0.0.1").start();
+    let office = "198.51.100.5";
+    for name in ["id-known", "id-guest"] {
+        user(&host, name);
+    }
+    login_from(&host, office, "id-known", PASSWORD).send().ok();
+    // More failures than one address may have, of which as many wait at once as there are places for.
+    for flood in 0..3 {
+        let wrong = |number: usize| login_from(&host, office, &format!("id-wrong-{flood}-{number}"), "wrong").start();
+        let mut flood: Vec<_> = (0..100).map(wrong).collect();
+        login_from(&host, office, "id-known", PASSWORD).send().ok();
+        flood.iter_mut().for_each(|login| drop(login.answer("POST")));
+    }
+    login_from(&host, office, "id-guest", PASSWORD).send().problem(429, "access.locked-out");
+    login_from(&host, office, "id-known", PASSWORD).send().ok();
+    // The known name is not free to be guessed.
+    for _ in 0..5 {
+        login_from(&host, office, "id-known", "wrong").send().problem(401, "access.login-failed");
+    }
+    login_from(&host, office, "id-known", PASSWORD).send().problem(429, "access.locked-out");
+}
+
+#[test]
 fn passwords_are_never_read_back() {
     let host = Setup::new().variable("FLOWHOST_LOG", "debug").start();
     let user = user(&host, "id-hidden");

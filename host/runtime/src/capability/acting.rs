@@ -72,7 +72,7 @@ pub(super) async fn change<P, T: Serialize + DeserializeOwned>(
     };
     let acting = Acting::of(state)?;
     // Held until the change is kept and effective: no other writer changes a record meanwhile.
-    let writing = acting.host.writing().await;
+    let writing = acting.host.writing(acting.live.start.flow.id).await;
     let (told, change) = match prepare(&acting, parsed).await {
         Ok((told, change)) => (Ok(told), change),
         Err(refused) => (Err(refused), None),

@@ -261,7 +261,7 @@ impl messages::Host for State {
         }
         let (host, live) = asking(self)?;
         // Held until it is kept: nobody responds meanwhile.
-        let writing = host.writing().await;
+        let writing = host.writing(live.start.flow.id).await;
         let kept = match own(&live, &message) {
             Ok(id) => match host.message(id).await {
                 Ok(Some(kept)) => Ok(kept),

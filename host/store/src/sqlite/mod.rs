@@ -213,7 +213,7 @@ impl Store for SqliteStore {
         self.writer.write(Extent::Statement, work).await
     }
 
-    async fn insert_ended_execution(&self, execution: Execution, origin: Origin, log: Vec<LogLine>) -> Result<()> {
+    async fn insert_ended_execution(&self, execution: Arc<Execution>, origin: Origin, log: Vec<LogLine>) -> Result<()> {
         let work = move |connection: &_| executions::insert_ended(connection, &execution, &origin, &log);
         self.writer.write(Extent::Statement, work).await
     }
