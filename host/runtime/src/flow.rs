@@ -258,14 +258,14 @@ impl Host {
                 (flow, Expected::Absent)
             }
         };
-        let versions = self.store().flow_versions(flow.meta.id).await?;
-        let active = versions.iter().find(|version| Some(version.version) == flow.body.active_version);
-        if let Some(active) = active.filter(|active| active.digest == digest) {
-            return Ok(Deployed { version: active.clone(), flow, is_new_flow: false, is_unchanged: true });
+        if let Some(active) = flow.body.active_version.filter(|_| flow.body.digest == Some(digest)) {
+            let version = self.flow_version(flow.meta.id, active).await?;
+            return Ok(Deployed { version, flow, is_new_flow: false, is_unchanged: true });
         }
+        let newest = self.store().last_flow_version(flow.meta.id).await?;
         let version = FlowVersion {
             flow_id: flow.meta.id,
-            version: versions.first().map_or(1, |newest| newest.version + 1),
+            version: newest.unwrap_or(0) + 1,
             digest,
             size,
             created_at: self.now(),
@@ -383,9 +383,8 @@ impl Host {
     }
 
     async fn flow_version(&self, flow: RecordId, version: u32) -> Result<FlowVersion, Problem> {
-        let versions = self.store().flow_versions(flow).await?;
         let missing = || Problem::new(Code::RecordNotFound, format!("the flow has no version {version}"));
-        versions.into_iter().find(|known| known.version == version).ok_or_else(missing)
+        self.store().flow_version(flow, version).await?.ok_or_else(missing)
     }
 
     /// The version's program, ready to be called.

@@ -62,6 +62,12 @@ pub trait Store: Send + Sync + 'static {
     /// The versions of a flow, newest first.
     async fn flow_versions(&self, flow_id: RecordId) -> Result<Vec<FlowVersion>>;
 
+    /// Returns one version of a flow, or `None` if it does not exist.
+    async fn flow_version(&self, flow_id: RecordId, version: u32) -> Result<Option<FlowVersion>>;
+
+    /// Returns the number of the newest version of a flow, or `None` if it has none.
+    async fn last_flow_version(&self, flow_id: RecordId) -> Result<Option<u32>>;
+
     /// The bytes of a component, if it is kept.
     async fn component(&self, digest: Digest) -> Result<Option<Vec<u8>>>;
 
