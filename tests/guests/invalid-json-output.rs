@@ -6,6 +6,6 @@ use flowhost_guest::FlowError;
 
 flowhost_guest::exported::export_flow!(run);
 
-fn run(_input: &str) -> Result<String, FlowError> {
+fn run(_input: String) -> Result<String, FlowError> {
     Ok("not json".into())
 }

@@ -143,6 +143,11 @@ impl Connection {
         Self { stream, arrived: Vec::new() }
     }
 
+    /// The connection's socket.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Sends bytes. A host that has answered and left already is no error.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
         match self.stream.write_all(bytes.as_ref()) {

@@ -145,6 +145,11 @@ impl Outside {
         until(&format!("{count} requests wait"), || (self.shared.seen().waiting >= count).then_some(()));
     }
 
+    /// How many requests wait at the gate now.
+    pub fn waiting(&self) -> usize {
+        self.shared.seen().waiting
+    }
+
     /// The most requests that waited at the gate at once.
     pub fn most_waiting(&self) -> usize {
         self.shared.seen().most_waiting

@@ -10,14 +10,17 @@ pub type AnyInput = Input<IgnoredAny>;
 /// Runs a flow from JSON to JSON: on the host's execution in a component, natively on one in memory, so that native builds
 /// check the same types.
 pub fn run<I: FromInput>(
-    input: &str,
+    input: String,
     flow: impl FnOnce(&Execution, I) -> Result<Outputs, FlowError>,
 ) -> Result<String, FlowError> {
     #[cfg(target_family = "wasm")]
     let this = crate::backend::started();
     #[cfg(not(target_family = "wasm"))]
     let this = Execution::for_test();
-    Ok(flow(&this, I::from_input(input)?)?.to_string())
+    let read = I::from_input(&input)?;
+    // The flow may be one that needs the memory.
+    drop(input);
+    flow(&this, read)?.into_json()
 }
 
 /// A flow's failure as the contract has it.
@@ -48,7 +51,7 @@ macro_rules! export_flow {
                 ::std::string::String,
                 $crate::bindings::exports::flowhost::flow::handler::FlowError,
             > {
-                $run(&input).map_err(::core::convert::Into::into)
+                $run(input).map_err(::core::convert::Into::into)
             }
         }
 

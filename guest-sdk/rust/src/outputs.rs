@@ -39,6 +39,11 @@ impl Outputs {
         self
     }
 
+    /// The outputs as JSON.
+    pub(crate) fn into_json(self) -> Result<String, FlowError> {
+        Ok(serde_json::to_string(&self.0)?)
+    }
+
     /// One output, if it is set.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)

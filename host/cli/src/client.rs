@@ -68,7 +68,7 @@ impl Connection {
 
     /// A client that acts as the operator.
     pub(crate) fn operator(&self) -> Result<Client, Failure> {
-        let client = self.anyone()?;
+        let client = self.anonymous()?;
         let token = token::find(self.token.as_deref(), &self.data, &client.server)?;
         token::refuse_exposed("token", &client.server, self.plain_http)?;
         Ok(Client { token: Some(token), ..client })
@@ -76,14 +76,14 @@ impl Connection {
 
     /// A client that shows no token, as callers of webhooks are; whether it shows a key.
     pub(crate) fn caller(&self, has_key: bool) -> Result<Client, Failure> {
-        let client = self.anyone()?;
+        let client = self.anonymous()?;
         if has_key {
             token::refuse_exposed("key", &client.server, self.plain_http)?;
         }
         Ok(client)
     }
 
-    fn anyone(&self) -> Result<Client, Failure> {
+    fn anonymous(&self) -> Result<Client, Failure> {
         let server = self.server.trim_end_matches('/');
         if !server.starts_with("http://") {
             let what = format!("`{server}` is not an address that begins with http://");

@@ -158,6 +158,7 @@ const NUMBERS: &[Number] = numbers! {
     http_host_parallel: u32 = limits.http.host_parallel, 1, 10_000;
     max_connections: usize = server.max_connections, 1, 1_000_000;
     request_bytes: u64 = server.request_bytes, 1 << 20, 1 << 40;
+    answer_bytes: u64 = server.answer_bytes, 1 << 20, 1 << 40;
     header_timeout_ms: duration = server.header_timeout, 1, LONGEST_MS;
     body_timeout_ms: duration = server.body_timeout, 1, LONGEST_MS;
     idle_timeout_ms: duration = server.idle_timeout, 1, LONGEST_MS;

@@ -12,7 +12,7 @@ pub(crate) const FILE: &str = "operator-token";
 
 /// The token given, else that of the data folder, for a server at this address.
 ///
-/// The data folder's token may do everything on its host, and whoever uses it has not named it: it goes to no other machine.
+/// The data folder's token may do everything on its host, and the caller of the command has not named it: it goes to no other machine.
 pub(crate) fn find(given: Option<&str>, data: &Path, server: &str) -> Result<String, Failure> {
     if let Some(token) = given {
         return Ok(token.trim().to_owned());
@@ -20,19 +20,19 @@ pub(crate) fn find(given: Option<&str>, data: &Path, server: &str) -> Result<Str
     let file = data.join(FILE);
     if !is_this_machine(server) {
         let what = format!("no token given for {server}: that of {} goes to this machine only", file.display());
-        let next = "give one of that server with --token or FLOWHOST_TOKEN, or reach it through a tunnel, for example `ssh -L`";
+        let next = "pass one of that server with --token or FLOWHOST_TOKEN, or reach it through a tunnel, for example `ssh -L`";
         return Err(Failure::new(Exit::Unauthorized, what).next(next));
     }
     let failed = |what: String, next: &str| Err(Failure::new(Exit::Unauthorized, what).next(next));
     match std::fs::read_to_string(&file).as_deref().map(str::trim) {
         Ok("") => failed(
             format!("no token given, and {} is empty", file.display()),
-            "start the server again: it writes a new one; or give one with --token or FLOWHOST_TOKEN",
+            "start the server again: it writes a new one; or pass one with --token or FLOWHOST_TOKEN",
         ),
         Ok(token) => Ok(token.to_owned()),
         Err(error) => failed(
             format!("no token given, and none in {}: {error}", file.display()),
-            "give one with --token or FLOWHOST_TOKEN, or name the server's data folder with --data",
+            "pass one with --token or FLOWHOST_TOKEN, or name the server's data folder with --data",
         ),
     }
 }
@@ -42,7 +42,7 @@ pub(crate) fn refuse_exposed(secret: &str, server: &str, forced: bool) -> Result
     if forced || is_this_machine(server) {
         return Ok(());
     }
-    let what = format!("{server} is another machine, and whoever is on the way there could read the {secret}");
+    let what = format!("{server} is another machine, and a machine on the way there could read the {secret}");
     let next = "reach it through a tunnel, for example `ssh -L`; or, on a network that you trust, use --plain-http";
     Err(Failure::new(Exit::Usage, what).next(next))
 }

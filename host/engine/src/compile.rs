@@ -230,7 +230,7 @@ fn ended_by_signal(status: ExitStatus, limits: CompileLimits) -> CompileError {
 }
 
 /// What a worker may compute within the limit of time if it has every processor for itself. It bounds what a worker does
-/// that nobody ends.
+/// that its host does not end.
 fn cpu_seconds(time: Duration) -> u64 {
     let processors = thread::available_parallelism().map_or(1, NonZero::get) as u64;
     time.as_secs().saturating_add(1).saturating_mul(processors)
@@ -289,7 +289,7 @@ fn limit_process(memory: u64, seconds: u64) -> rustix::io::Result<()> {
     let limit = |current: u64, maximum: u64| Rlimit { current: Some(current), maximum: Some(maximum) };
     rustix::process::setrlimit(Resource::As, limit(memory, memory))?;
     rustix::process::setrlimit(Resource::Cpu, limit(seconds, seconds.saturating_add(1)))?;
-    // To run out of memory is expected here, and aborts; nobody wants a dump of it. Nor does it write any other file.
+    // To run out of memory is expected here, and aborts; a dump of it is of no use. Nor does it write any other file.
     rustix::process::setrlimit(Resource::Core, limit(0, 0))?;
     rustix::process::setrlimit(Resource::Fsize, limit(0, 0))
 }
@@ -308,7 +308,7 @@ fn end_with_host() -> io::Result<()> {
                 _ => {}
             }
         }
-        // Whatever the other threads are in the middle of, nobody waits for it.
+        // Whatever the other threads are in the middle of, the host no longer waits for it.
         let _ended = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
     };
     thread::Builder::new().name("host-watch".into()).stack_size(WATCH_STACK).spawn(watch)?;

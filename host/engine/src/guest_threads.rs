@@ -42,10 +42,10 @@ pub(crate) struct GuestThreads {
     runtime: Option<Runtime>,
 }
 
-/// What a call and whoever drives it tell each other.
+/// What a call and the task that drives it tell each other.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
-    /// Set at a tick of the epoch: the guest would go on computing.
+    /// Set at a tick of the epoch that met a call which is not short: the guest would go on computing.
     is_interrupted: AtomicBool,
     is_cancelled: AtomicBool,
 }
@@ -59,7 +59,7 @@ impl Signals {
         self.is_interrupted.swap(false, Ordering::Relaxed)
     }
 
-    /// Ready when the call is to end. Whoever cancels a call polls it next, so that nothing needs to be woken.
+    /// Ready when the call is to end. The task that cancels a call polls it next, so that nothing needs to be woken.
     pub(crate) async fn cancelled(&self) {
         poll_fn(|_| if self.is_cancelled() { Poll::Ready(()) } else { Poll::Pending }).await;
     }
@@ -90,13 +90,18 @@ impl Pace {
     }
 
     fn note(&self, spent: Duration) {
-        if spent > SHORT {
+        if !is_short(spent) {
             self.note_long();
         } else if !self.is_trusted() {
             let fewer = |left: u32| Some(left.saturating_sub(1));
             let _always = self.distrust.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
         }
     }
+}
+
+/// Whether a call that has spent so much CPU time is short.
+pub(crate) fn is_short(spent: Duration) -> bool {
+    spent <= SHORT
 }
 
 impl GuestThreads {
@@ -231,7 +236,7 @@ async fn compute(turn: Arc<Turn>, signals: Arc<Signals>, home: Handle, done: one
         let Some(call) = held.as_mut() else { return Poll::Ready(None) };
         loop {
             match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context))) {
-                // Somebody waits for its end, which the next poll brings.
+                // The task that cancelled it waits for its end, which the next poll brings.
                 Ok(Poll::Pending) if signals.is_cancelled() => {}
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(report)) => {
@@ -246,7 +251,7 @@ async fn compute(turn: Arc<Turn>, signals: Arc<Signals>, home: Handle, done: one
         }
     });
     if let Some(ended) = ended.await {
-        // Whoever waited may have gone.
+        // The task that waited may have gone.
         let _gone = done.send(ended);
     }
 }

@@ -90,7 +90,7 @@ impl WaitLimit {
 /// Something that a call waits for, as the host can look it up.
 ///
 /// A wait looks at least once, and once more after its time is over, before it ends without the event: what happened while
-/// nobody could notice it is no timeout.
+/// the host could not notice it is no timeout.
 pub trait Event: Send {
     /// What has happened. It must not be written as JSON's null, which stands for the time.
     type Output: Serialize + DeserializeOwned + Send;
@@ -333,7 +333,7 @@ impl State {
             Some(happened) => Some(Some(happened)),
             None if is_over => Some(None),
             None => match self.stay_for(limit, clock, &mut event).await {
-                // It may have happened just before the time was over, and have been noticed by nobody.
+                // It may have happened just before the time was over, and have gone unnoticed.
                 Some(None) => Some(look(&self.meter, &mut event).await),
                 stayed => stayed,
             },
@@ -387,7 +387,7 @@ impl State {
             }
             let (first, entries) = self.journal.pending();
             let count = entries.len();
-            // As a whole, since nobody else would know what the store has.
+            // As a whole, since the store alone would know what it has.
             if count == 0 || self.residence.keep(first, entries).await {
                 self.journal.note_kept(count);
                 return stay.await;
@@ -410,7 +410,7 @@ mod tests {
     use crate::memory::{FlowMemory, GuestMemory};
     use crate::state::Slots;
 
-    /// Becomes true while it is looked at, at the look of a number, and says so to nobody.
+    /// Becomes true while it is looked at, at the look of a number, and wakes no waiter.
     struct Quiet {
         at_look: usize,
         looks: usize,

@@ -1,5 +1,6 @@
 //! The execution: what a call leaves behind.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -139,7 +140,7 @@ pub struct Failure {
 }
 
 /// The request behind an execution, kept as long as the execution may run again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestRecord {
     /// The method, in upper case.
     pub method: String,
@@ -150,7 +151,7 @@ pub struct RequestRecord {
     /// Headers in order, names in lower case, values as bytes.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body's bytes.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// False where a key in the body was blanked.
     pub body_is_exact: bool,
 }

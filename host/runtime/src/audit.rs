@@ -3,26 +3,28 @@
 //! It is a target of the host's log, [`TARGET`], and has the events of [`AuditEvent`] alone. An entry names users, webhooks,
 //! records and addresses, and never a value, a key or a token. Text that a stranger chose has its control characters replaced.
 //!
-//! A burst of refusals is one line, and every ten seconds one more with their number, so that an attack fills no disk.
+//! A burst of refusals is one line, and every ten seconds one more with their number, so that an attack fills no disk. So are
+//! the settings, files and messages that one execution writes; any other change is a line of its own.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flowhost_model::{Execution, RecordId};
+use flowhost_model::{Actor, ActorKind, Execution, RecordId, RecordType};
 
 use crate::caller::CallerNetwork;
+use crate::execution::Live;
 use crate::host::Host;
 use crate::problem::Code;
 
 /// The target of the entries in the host's log.
 pub const TARGET: &str = "flowhost::audit";
 
-/// How long refusals of one kind are counted before their number is written.
+/// How long entries of one kind are counted before their number is written.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// The most kinds of refusals that are counted apart in a window. Further ones are counted by their event alone.
+/// The most kinds of refusals, and of changes, that are counted apart in a window. Further ones are counted by their event alone.
 const KINDS_MAX: usize = 1_000;
 
 /// The most characters of a text that a stranger chose.
@@ -37,6 +39,8 @@ pub enum AuditEvent {
     RequestRefused(Code),
     /// A request of the REST API that changes something succeeded.
     RequestDone,
+    /// A flow changed a record.
+    RecordChanged,
     /// An execution ended because its flow panicked, trapped, or exceeded a limit.
     FlowFailed(Code),
 }
@@ -47,6 +51,7 @@ impl AuditEvent {
             Self::CallRefused(_) => "call.refused",
             Self::RequestRefused(_) => "request.refused",
             Self::RequestDone => "request.done",
+            Self::RecordChanged => "record.changed",
             Self::FlowFailed(_) => "flow.failed",
         }
     }
@@ -54,7 +59,7 @@ impl AuditEvent {
     fn code(self) -> Option<&'static str> {
         match self {
             Self::CallRefused(code) | Self::RequestRefused(code) | Self::FlowFailed(code) => Some(code.as_str()),
-            Self::RequestDone => None,
+            Self::RequestDone | Self::RecordChanged => None,
         }
     }
 
@@ -67,6 +72,7 @@ impl AuditEvent {
             Self::RequestRefused(Code::LockedOut) => "a login was refused after too many failed",
             Self::RequestRefused(_) => "a request was refused",
             Self::RequestDone => "a request was carried out",
+            Self::RecordChanged => "a flow changed a record",
             Self::FlowFailed(_) => "a flow failed",
         }
     }
@@ -89,21 +95,77 @@ pub struct AuditEntry<'a> {
     pub record: Option<RecordId>,
 }
 
-/// Refusals that are counted together.
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Change {
+    Created,
+    Updated,
+    Trashed,
+    Deleted,
+}
+
+impl Change {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Trashed => "trashed",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// A record that a flow changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChangedRecord {
+    pub(crate) record: RecordId,
+    pub(crate) record_type: RecordType,
+    /// What became of it.
+    pub(crate) change: Change,
+    /// Whether it is what flows write by the thousand: then the changes of one execution are counted together.
+    pub(crate) is_state: bool,
+}
+
+/// The execution whose flow changes records, and whose permissions it has.
+#[derive(Clone, Copy, Debug)]
+struct Changing<'a> {
+    execution: RecordId,
+    actor: Option<Actor>,
+    /// The name of the actor if it is a user.
+    user: Option<&'a str>,
+    /// The webhook whose call started the execution.
+    webhook: Option<&'a str>,
+}
+
+/// Entries that are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Kind {
     event: AuditEvent,
     user: Option<String>,
     webhook: Option<String>,
     network: Option<CallerNetwork>,
+    execution: Option<RecordId>,
+    change: Option<(Change, RecordType)>,
+}
+
+impl Kind {
+    /// All entries of an event.
+    fn any(event: AuditEvent) -> Self {
+        Self { event, user: None, webhook: None, network: None, execution: None, change: None }
+    }
 }
 
 /// Writes entries.
 #[derive(Debug, Default)]
 pub struct Audit {
-    /// The refusals since they were last written, by their kind.
-    unwritten: Mutex<HashMap<Kind, u64>>,
+    refusals: Counts,
+    /// Changes that flows make, apart from refusals: a flow that makes very many hides no attack.
+    changes: Counts,
 }
+
+/// The entries since they were last written, by their kind.
+#[derive(Debug, Default)]
+struct Counts(Mutex<HashMap<Kind, u64>>);
 
 impl Audit {
     /// Writes an entry. One that is part of a burst is counted, and written with the others of its kind.
@@ -143,10 +205,40 @@ impl Audit {
         }
     }
 
-    /// Writes the numbers of refusals that were counted.
+    /// Writes an entry for a record that a flow changed, or counts it with the others of its kind.
+    fn record_changed(&self, by: &Changing<'_>, changed: &ChangedRecord) {
+        let Changing { execution, actor, user, webhook } = *by;
+        let ChangedRecord { record, record_type, change, is_state } = *changed;
+        let event = AuditEvent::RecordChanged;
+        let kind = || Kind {
+            user: user.map(str::to_owned),
+            webhook: webhook.map(str::to_owned),
+            execution: Some(execution),
+            change: Some((change, record_type)),
+            ..Kind::any(event)
+        };
+        if is_state && !self.changes.is_first(kind()) {
+            return;
+        }
+        tracing::info!(
+            target: TARGET,
+            event = event.name(),
+            change = change.name(),
+            record_type = record_type.as_str(),
+            record = display(record),
+            execution = display(execution),
+            actor = actor.map(|actor| display(actor.id)),
+            user = user.map(printable),
+            webhook = webhook.map(printable),
+            "{}",
+            event.words(),
+        );
+    }
+
+    /// Writes the numbers of entries that were counted.
     pub fn flush(&self) {
-        for (kind, count) in self.take_counted() {
-            let Kind { event, user, webhook, network } = kind;
+        for (kind, count) in self.refusals.take().into_iter().chain(self.changes.take()) {
+            let Kind { event, user, webhook, network, execution, change } = kind;
             tracing::info!(
                 target: TARGET,
                 event = event.name(),
@@ -154,6 +246,9 @@ impl Audit {
                 user = user.as_deref().map(printable),
                 webhook = webhook.as_deref().map(printable),
                 network = network.map(display),
+                execution = execution.map(display),
+                change = change.map(|(change, _)| change.name()),
+                record_type = change.map(|(_, record_type)| record_type.as_str()),
                 count,
                 "{}, and {count} more within {} s",
                 event.words(),
@@ -164,15 +259,21 @@ impl Audit {
 
     /// Whether an entry is the first of its kind in the window. Otherwise it is counted.
     fn is_first(&self, entry: &AuditEntry<'_>) -> bool {
-        let mut kind = Kind {
-            event: entry.event,
+        self.refusals.is_first(Kind {
             user: entry.user.map(str::to_owned),
             webhook: entry.webhook.map(str::to_owned),
             network: entry.address.map(CallerNetwork::from),
-        };
+            ..Kind::any(entry.event)
+        })
+    }
+}
+
+impl Counts {
+    /// Whether an entry is the first of its kind in the window. Otherwise it is counted.
+    fn is_first(&self, mut kind: Kind) -> bool {
         let mut unwritten = self.unwritten();
         if unwritten.len() >= KINDS_MAX && !unwritten.contains_key(&kind) {
-            kind = Kind { event: entry.event, user: None, webhook: None, network: None };
+            kind = Kind::any(kind.event);
         }
         match unwritten.get_mut(&kind) {
             Some(count) => {
@@ -187,19 +288,29 @@ impl Audit {
     }
 
     /// Takes the numbers that are not written yet. A kind that went on is still counted, one that did not begins anew.
-    fn take_counted(&self) -> Vec<(Kind, u64)> {
+    fn take(&self) -> Vec<(Kind, u64)> {
         let mut unwritten = self.unwritten();
         unwritten.retain(|_, count| *count > 0);
         unwritten.iter_mut().map(|(kind, count)| (kind.clone(), std::mem::take(count))).collect()
     }
 
     fn unwritten(&self) -> MutexGuard<'_, HashMap<Kind, u64>> {
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Host {
-    /// Writes the numbers of refusals as long as the host lives.
+    /// Writes an entry for each record that the flow of an execution changed.
+    pub(crate) fn audit_changes(&self, live: &Live, changed: &[ChangedRecord]) {
+        let actor = live.start.actor;
+        let user = actor.filter(|actor| actor.kind != ActorKind::Webhook).map(|actor| actor.id);
+        let user = user.and_then(|id| self.snapshot().user(id).map(|user| user.name.clone()));
+        let webhook = live.start.webhook.as_ref().map(|webhook| webhook.name.as_str());
+        let by = Changing { execution: live.id, actor, user: user.as_deref(), webhook };
+        changed.iter().for_each(|changed| self.audit().record_changed(&by, changed));
+    }
+
+    /// Writes the numbers of entries that were counted as long as the host lives.
     pub(crate) fn keep_audit(&self) {
         let host = self.downgrade();
         tokio::spawn(async move {
@@ -250,15 +361,15 @@ mod tests {
         (0..412).for_each(|_| assert!(!audit.is_first(&refused("a", 1))));
         assert!(audit.is_first(&refused("a", 2)), "another address");
         assert!(audit.is_first(&refused("b", 1)), "another webhook");
-        let counted = audit.take_counted();
+        let counted = audit.refusals.take();
         assert_eq!(
             counted.iter().map(|(kind, count)| (kind.webhook.as_deref(), *count)).collect::<Vec<_>>(),
             [(Some("a"), 412)]
         );
         assert!(!audit.is_first(&refused("a", 1)), "a burst that goes on is counted");
         assert!(audit.is_first(&refused("b", 1)), "one that ended begins anew");
-        assert_eq!(audit.take_counted().len(), 1);
-        assert!(audit.take_counted().is_empty());
+        assert_eq!(audit.refusals.take().len(), 1);
+        assert!(audit.refusals.take().is_empty());
     }
 
     #[test]
@@ -266,8 +377,28 @@ mod tests {
         let audit = Audit::default();
         let lines = (0..100_000).filter(|number| audit.is_first(&refused("a", *number))).count();
         assert!(lines <= KINDS_MAX + 1, "{lines}");
-        assert!(audit.unwritten().len() <= KINDS_MAX + 1);
-        assert_eq!(audit.take_counted().iter().map(|(_, count)| count).sum::<u64>() as usize, 100_000 - lines);
+        assert!(audit.refusals.unwritten().len() <= KINDS_MAX + 1);
+        assert_eq!(audit.refusals.take().iter().map(|(_, count)| count).sum::<u64>() as usize, 100_000 - lines);
+    }
+
+    fn written(change: Change, is_state: bool) -> ChangedRecord {
+        ChangedRecord { record: RecordId::new(), record_type: RecordType::Setting, change, is_state }
+    }
+
+    #[test]
+    fn state_of_one_execution_is_one_line_and_its_number() {
+        let audit = Audit::default();
+        let by = |execution| Changing { execution, actor: None, user: None, webhook: Some("w") };
+        let (one, other) = (RecordId::new(), RecordId::new());
+        (0..100).for_each(|_| audit.record_changed(&by(one), &written(Change::Updated, true)));
+        audit.record_changed(&by(one), &written(Change::Deleted, true));
+        (0..3).for_each(|_| audit.record_changed(&by(other), &written(Change::Updated, true)));
+        (0..5).for_each(|_| audit.record_changed(&by(one), &written(Change::Created, false)));
+        let mut counted: Vec<_> =
+            audit.changes.take().into_iter().map(|(kind, count)| (kind.execution, count)).collect();
+        counted.sort_unstable_by_key(|(_, count)| *count);
+        assert_eq!(counted, [(Some(other), 2), (Some(one), 99)]);
+        assert!(audit.refusals.take().is_empty(), "changes leave the refusals alone");
     }
 
     #[test]

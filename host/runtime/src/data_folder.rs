@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::problem::{Code, Problem};
 
-/// Checks that the records, the token and the native code of the host are not everybody's to write. A folder that does not
+/// Checks that the records, the token and the native code of the host are not for all users of the machine to write. A folder that does not
 /// exist yet is made for its owner alone.
 ///
 /// # Errors
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folder_that_everybody_may_write_is_refused() {
+    fn folder_that_all_users_may_write_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         for (mode, is_taken) in
             [(0o700, true), (0o755, true), (0o770, true), (0o777, false), (0o1777, false), (0o702, false)]

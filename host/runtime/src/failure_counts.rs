@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use flowhost_model::Timestamp;
 
+use crate::problem::{Code, Problem};
+
 /// How many failures are free, and what follows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
@@ -43,8 +45,15 @@ struct Failures {
 pub(crate) struct RefusedUntil(pub(crate) Timestamp);
 
 impl RefusedUntil {
-    /// Returns how long that is from `now` on, for a `Retry-After`.
-    pub(crate) fn retry_after(self, now: Timestamp) -> Duration {
+    /// Returns the problem of an attempt that is refused at `now`.
+    pub(crate) fn problem(self, code: Code, detail: &str, now: Timestamp) -> Problem {
+        let mut problem = Problem::new(code, detail);
+        problem.retry_after = Some(self.retry_after(now));
+        problem
+    }
+
+    /// Returns how long that is from `now` on.
+    fn retry_after(self, now: Timestamp) -> Duration {
         Duration::from_micros(u64::try_from(self.0.as_micros().saturating_sub(now.as_micros())).unwrap_or(0))
     }
 }

@@ -80,16 +80,45 @@ pub(crate) struct ActiveVersion {
     pub(crate) options: FlowOptions,
     /// Where its executions may send requests, as far as the host permits it.
     pub(crate) http_allow: Arc<AllowList>,
-    /// What its input must fit, where that is to be checked.
-    pub(crate) input_schema: Option<Arc<Schema>>,
+    /// How its input is checked before it runs.
+    pub(crate) input_check: InputCheck,
     /// Loaded at its first use, or before.
     pub(crate) program: Arc<OnceCell<Program>>,
+}
+
+/// How the input of a flow is checked before the flow runs.
+#[derive(Clone)]
+pub(crate) enum InputCheck {
+    /// The flow's options do not ask for it.
+    Unchecked,
+    /// The input must fit this schema.
+    Against(Arc<Schema>),
+    /// The options ask for it, and an earlier version of the host took a schema that this one does not. No input is let in:
+    /// the flow relies on the check.
+    Impossible,
+}
+
+impl InputCheck {
+    /// Returns the check that the options and the schema of a version ask for. If there can be none, the log says why.
+    pub(crate) fn of(flow: &str, options: &FlowOptions, metadata: Option<FlowMetadata>) -> Self {
+        let schema = metadata.and_then(|metadata| metadata.input_schema);
+        let Some(schema) = schema.filter(|_| options.validate_input == Some(true)) else { return Self::Unchecked };
+        match json_schema::compile(&schema) {
+            Ok(schema) => Self::Against(Arc::new(schema)),
+            Err(error) => {
+                let advice = "deploy a version with a schema that this host can use, or clear `options.validate_input`";
+                tracing::warn!(flow, error, advice, "calls of the flow are refused: its `input_schema` cannot be used");
+                Self::Impossible
+            }
+        }
+    }
 }
 
 impl ActiveVersion {
     /// Refuses the payload of a webhook call that does not fit, where the flow's options want it checked.
     ///
-    /// Problem: `flow.invalid-input`, with the places and reasons; `host.busy` where a large one does not get its turn.
+    /// Problem: `flow.invalid-input`, with the places and reasons; `flow.invalid-schema` if the host cannot check any input;
+    /// `host.busy` where a large one does not get its turn.
     pub(crate) async fn check_payload(&self, host: &Host, payload: &RawValue) -> Result<(), Problem> {
         self.check(host, payload, |payload| payload).await
     }
@@ -105,7 +134,14 @@ impl ActiveVersion {
     }
 
     async fn check(&self, host: &Host, input: &RawValue, checked: fn(&Value) -> &Value) -> Result<(), Problem> {
-        let Some(schema) = self.input_schema.clone() else { return Ok(()) };
+        let schema = match &self.input_check {
+            InputCheck::Unchecked => return Ok(()),
+            InputCheck::Against(schema) => schema.clone(),
+            InputCheck::Impossible => {
+                let detail = "the flow's input cannot be checked, so the flow did not run; the host's log says why";
+                return Err(Problem::new(Code::FlowInvalidSchema, detail));
+            }
+        };
         let what = format!("the input does not fit the flow `{}`", self.flow.name);
         let size = input.get().len();
         if size <= CHECKED_AT_ONCE && schema.is_quick(size) {
@@ -139,7 +175,7 @@ impl Programs {
     /// The place of a program, whether or not it is loaded.
     pub(crate) fn cell(&self, digest: Digest) -> Arc<OnceCell<Program>> {
         let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that nobody holds beside this map belong to versions that are no longer active.
+        // Those that only this map holds belong to versions that are no longer active.
         if cells.len() >= 64 && cells.len().is_power_of_two() {
             cells.retain(|_, cell| Arc::strong_count(cell) > 1);
         }
@@ -171,7 +207,7 @@ impl Host {
         self.deploy_as(&self.admin(), name, component, None).await
     }
 
-    /// [`Host::deploy`] in somebody's name, who may say why.
+    /// [`Host::deploy`] in the name of a user, who may say why.
     pub async fn deploy_as(
         &self,
         by: &Identity,
@@ -205,7 +241,7 @@ impl Host {
         })
         .await?;
 
-        let _writing = self.writing().await;
+        let _writing = self.writing(by.user_id).await;
         let former = self.store().record_by_name(RecordType::Flow, name).await?;
         let is_new_flow = former.is_none();
         let (mut flow, expected) = match former {
@@ -222,14 +258,14 @@ impl Host {
                 (flow, Expected::Absent)
             }
         };
-        let versions = self.store().flow_versions(flow.meta.id).await?;
-        let active = versions.iter().find(|version| Some(version.version) == flow.body.active_version);
-        if let Some(active) = active.filter(|active| active.digest == digest) {
-            return Ok(Deployed { version: active.clone(), flow, is_new_flow: false, is_unchanged: true });
+        if let Some(active) = flow.body.active_version.filter(|_| flow.body.digest == Some(digest)) {
+            let version = self.flow_version(flow.meta.id, active).await?;
+            return Ok(Deployed { version, flow, is_new_flow: false, is_unchanged: true });
         }
+        let newest = self.store().last_flow_version(flow.meta.id).await?;
         let version = FlowVersion {
             flow_id: flow.meta.id,
-            version: versions.first().map_or(1, |newest| newest.version + 1),
+            version: newest.unwrap_or(0) + 1,
             digest,
             size,
             created_at: self.now(),
@@ -273,7 +309,7 @@ impl Host {
         let cell = self.programs().cell(version.digest);
         self.programs().get(version.digest, &cell).await?;
 
-        let _writing = self.writing().await;
+        let _writing = self.writing(by.user_id).await;
         let stored = self.readable(by, RecordType::Flow, flow).await?;
         self.permit(by, Operation::Update, RecordType::Flow, stored.meta.project_id)?;
         self.refuse_guarded(&stored).await?;
@@ -287,7 +323,7 @@ impl Host {
         Ok(Deployed { flow, version, is_new_flow: false, is_unchanged })
     }
 
-    /// A flow as it is read, for whoever has just changed it.
+    /// A flow as it is read, for the user who has just changed it.
     pub async fn view_deployed(&self, deployed: &Deployed) -> Result<RecordView, Problem> {
         let id = deployed.flow.meta.id;
         let stored = self.store().record(id).await?;
@@ -347,9 +383,8 @@ impl Host {
     }
 
     async fn flow_version(&self, flow: RecordId, version: u32) -> Result<FlowVersion, Problem> {
-        let versions = self.store().flow_versions(flow).await?;
         let missing = || Problem::new(Code::RecordNotFound, format!("the flow has no version {version}"));
-        versions.into_iter().find(|known| known.version == version).ok_or_else(missing)
+        self.store().flow_version(flow, version).await?.ok_or_else(missing)
     }
 
     /// The version's program, ready to be called.

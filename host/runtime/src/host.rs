@@ -18,6 +18,7 @@ use crate::activity::{Activities, Deed};
 use crate::audit::Audit;
 use crate::bootstrap::{self, Foundations};
 use crate::budgets::MemoryBudgets;
+use crate::caller::CallerNetwork;
 use crate::capability::{self, Capability};
 use crate::data_folder;
 use crate::execution::{Admission, Ends, Events, LEASE, Outage, Paused, Queue, Registry, Residents, StopReason, Waker};
@@ -37,8 +38,11 @@ use crate::webhook::{Address, Guesses, Route};
 /// Where compiled components are kept, in the data folder.
 const ARTIFACTS: &str = "artifacts";
 
-/// Lists that are read for users at once. One fewer than the store has connections that read: the executions need one, too.
-const READING: usize = 3;
+/// Lists that are read for users at once: as many as the store has connections for lists.
+const READING: usize = 2;
+
+/// Requests to read something, be it a list or a record, that are worked on at once.
+const LOOKING: usize = 8;
 
 /// How often the store is told who was active.
 const SAVE_ACTIVITY: Duration = Duration::from_secs(60);
@@ -75,6 +79,8 @@ struct Shared {
     secrets: Arc<Secrets>,
     /// Held while a record is read, changed and written, so that snapshots follow the writes in their order.
     writing: Arc<Mutex<()>>,
+    /// Whose turn it is to change a record: that of one user or flow after the other.
+    changing: Pool<RecordId>,
     tickets: Tickets,
     sessions: Sessions,
     lockouts: Lockouts,
@@ -84,6 +90,8 @@ struct Shared {
     activities: Activities,
     /// Lists that are read for users.
     reading: Pool<RecordId>,
+    /// Requests that read.
+    looking: Pool<Reader>,
     /// Components that are compiled for users.
     compiling: Pool<RecordId>,
     outgoing: Outgoing,
@@ -94,12 +102,34 @@ struct Shared {
     is_draining: AtomicBool,
 }
 
+/// The right to change records, which one user or flow has at a time.
+pub(crate) struct Writing {
+    // In this order: the next in turn finds the lock open.
+    _guard: OwnedMutexGuard<()>,
+    _turn: Option<Place<RecordId>>,
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
         // Its tasks end, also where nobody has shut it down.
         self.queue.close();
         self.admission.close();
     }
+}
+
+/// For whom a request reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reader {
+    /// A user, however many requests of the user there are.
+    User(RecordId),
+    /// Callers of a network who show no token.
+    Network(CallerNetwork),
+}
+
+/// A turn to read something, until it is dropped.
+#[derive(Debug)]
+pub struct LookingTurn {
+    _place: Option<Place<Reader>>,
 }
 
 /// What a host says about itself.
@@ -204,7 +234,7 @@ impl HostBuilder {
     /// At the first start this makes the workspace and the user `admin`, and writes a token of that user to the file
     /// `operator-token` in the data folder, which only the owner of the process may read.
     ///
-    /// The detail of a problem says all of what is wrong, where, and what to do, in one line: whoever builds a host is who can
+    /// The detail of a problem says all of what is wrong, where, and what to do, in one line: the person who builds a host can
     /// mend it.
     pub async fn build(self) -> Result<Host, Problem> {
         let folder = self.data.clone();
@@ -300,6 +330,7 @@ impl HostBuilder {
             audit: Audit::default(),
             activities,
             reading: Pool::new(READING),
+            looking: Pool::new(LOOKING),
             compiling: Pool::new(limits.compile.parallel.max(1)),
             outgoing: Outgoing::new(self.http, limits.http.clone()),
             foundations,
@@ -311,6 +342,7 @@ impl HostBuilder {
             snapshot: ArcSwap::from_pointee(snapshot),
             secrets: Arc::new(secrets),
             writing: Arc::default(),
+            changing: Pool::new(1),
             is_draining: AtomicBool::new(false),
         };
         let host = Host { shared: Arc::new(shared) };
@@ -453,7 +485,7 @@ impl Host {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let turn = self.admission().check_turn(taker).await?;
-        // With its turn, since it goes on where nobody waits for it any more.
+        // With its turn, since it goes on after its caller has left.
         let running = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             work()
@@ -647,6 +679,12 @@ impl Host {
         self.shared.reading.take([by.user_id]).await
     }
 
+    /// Waits for a turn to read something for a request: for a user, or for callers of a network without a login. Turns go
+    /// around them.
+    pub async fn looking_turn(&self, reader: Reader) -> LookingTurn {
+        LookingTurn { _place: self.shared.looking.take([reader]).await }
+    }
+
     /// A turn of a user to have a component compiled.
     pub(crate) async fn compiling_turn(&self, by: &Identity) -> Option<Place<RecordId>> {
         self.shared.compiling.take([by.user_id]).await
@@ -708,7 +746,8 @@ impl Host {
         self.shared.owner
     }
 
-    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+    /// Returns what tells the host the time.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared.clock
     }
 
@@ -729,9 +768,11 @@ impl Host {
         &self.shared.secrets
     }
 
-    /// To be held from reading a record to [`Host::apply`] of its change.
-    pub(crate) async fn writing(&self) -> OwnedMutexGuard<()> {
-        self.shared.writing.clone().lock_owned().await
+    /// To be held from reading a record to [`Host::apply`] of its change, by a user or a flow.
+    pub(crate) async fn writing(&self, taker: RecordId) -> Writing {
+        let turn = self.shared.changing.take([taker]).await;
+        let guard = self.shared.writing.clone().lock_owned().await;
+        Writing { _guard: guard, _turn: turn }
     }
 
     /// Makes a record's change effective for the next call.
@@ -781,5 +822,29 @@ impl Host {
                 }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn change_of_one_user_does_not_wait_behind_the_many_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::builder().data(folder.path()).build().await.unwrap();
+        let (flood, other) = (RecordId::new(), RecordId::new());
+        let first = host.writing(flood).await;
+        let mut many: Vec<_> = (0..3).map(|_| Box::pin(host.writing(flood))).collect();
+        assert!(many.iter_mut().all(|change| change.now_or_never().is_none()));
+        let mut late = Box::pin(host.writing(other));
+        assert!((&mut late).now_or_never().is_none());
+        drop(first);
+        let second = (&mut many[0]).now_or_never().unwrap();
+        assert!((&mut late).now_or_never().is_none());
+        drop(second);
+        assert!((&mut many[1]).now_or_never().is_none() && late.now_or_never().is_some());
     }
 }

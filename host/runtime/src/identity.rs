@@ -2,6 +2,7 @@
 
 mod api_token;
 mod default_roles;
+mod known_logins;
 mod lockout;
 mod login;
 mod password;

@@ -49,7 +49,7 @@ pub use flowhost_engine::{
 };
 pub use flowhost_model as model;
 pub use flowhost_store as store;
-pub use host::{Host, HostBuilder, HostInfo};
+pub use host::{Host, HostBuilder, HostInfo, LookingTurn, Reader};
 pub use identity::{Identity, IssuedToken, LoggedIn, Login, NewToken, SESSION_COOKIE};
 pub use ipnet::IpNet;
 pub use json_schema::Violation;

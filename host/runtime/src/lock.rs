@@ -124,7 +124,7 @@ impl Host {
 
     /// That a lock is free or the execution's own.
     ///
-    /// An execution that waits in the store is given the lock there by whoever releases it.
+    /// An execution that waits in the store receives the lock there in the write that releases it.
     pub(crate) fn lock_is_free(&self, key: LockKey, execution: RecordId) -> LockIsFree {
         // Before the store is asked, so that no release is missed.
         let release = self.events().of(Event::Released(key.clone()));

@@ -157,7 +157,7 @@ impl Host {
             // The form never changes. To look at a large response may take long.
             Some(form) => self.run_blocking(by.user_id, move || fitting(&form, response)).await??,
         };
-        let _writing = self.writing().await;
+        let _writing = self.writing(by.user_id).await;
         let mut kept = self.message(id).await?.ok_or_else(closed)?;
         if kept.record.body.status != MessageStatus::Open {
             return Err(closed());

@@ -1,6 +1,6 @@
 //! The operator's token: a file in the data folder, and its digest in the record of the administrator.
 //!
-//! Whoever owns the folder owns the host, so that a token that is lost or not this host's is replaced. File and record cannot
+//! The owner of the folder owns the host, so that a token that is lost or not this host's is replaced. File and record cannot
 //! change in one step. So every start compares them, and a replacement that was cut off anywhere is made once more: the file
 //! first, whole and under its name at once, then the record, which ends the former token.
 

@@ -119,7 +119,7 @@ codes! {
     RecordNotFound = "record.not-found", 404, Caller, false, "No such record";
     /// The name belongs to another record.
     NameTaken = "record.name-taken", 409, Caller, false, "The name is taken";
-    /// Somebody else changed the record meanwhile.
+    /// Another writer changed the record meanwhile.
     RecordConflict = "record.conflict", 409, Caller, true, "The record was changed meanwhile";
     /// The record's content is not valid.
     RecordInvalid = "record.invalid", 422, Caller, false, "The record is not valid";
@@ -139,6 +139,8 @@ codes! {
     FlowNotFound = "flow.not-found", 404, Caller, false, "No such flow";
     /// The input does not fit what the flow takes.
     FlowInvalidInput = "flow.invalid-input", 422, Caller, false, "The input does not fit the flow";
+    /// The flow's input cannot be checked, and the flow runs on checked input only.
+    FlowInvalidSchema = "flow.invalid-schema", 500, Flow, false, "The flow's input schema cannot be used";
     /// The flow returned an error.
     FlowError = "flow.error", 500, Flow, false, "The flow ended with an error";
     /// The flow panicked.

@@ -13,8 +13,7 @@ use flowhost_store::StoredRecord;
 
 use crate::access::Access;
 use crate::execution::{Counted, Counters};
-use crate::flow::{ActiveVersion, Programs};
-use crate::json_schema;
+use crate::flow::{ActiveVersion, InputCheck, Programs};
 use crate::outgoing::AllowList;
 use crate::problem::Problem;
 use crate::setting::{WEBHOOK_PREFIX, WebhookSetting};
@@ -254,17 +253,8 @@ impl Snapshot {
                     AllowList::default()
                 });
                 let http_allow = Arc::new(http_allow);
-                let schema = metadata.and_then(|metadata| metadata.input_schema);
-                let schema = schema.filter(|_| options.validate_input == Some(true));
-                let input_schema = schema.and_then(|schema| match json_schema::compile(&schema) {
-                    Ok(schema) => Some(Arc::new(schema)),
-                    Err(error) => {
-                        // What was uploaded was checked, by this version of the program or another.
-                        tracing::warn!(flow = %flow.name, error, "the flow's input is not checked");
-                        None
-                    }
-                });
-                let version = ActiveVersion { flow, project_id, bundle_id, options, http_allow, input_schema, program };
+                let input_check = InputCheck::of(&flow.name, &options, metadata);
+                let version = ActiveVersion { flow, project_id, bundle_id, options, http_allow, input_check, program };
                 self.flows.insert(id, version);
             }
             _ => {

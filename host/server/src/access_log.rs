@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use flowhost::Code;
 use flowhost::model::Timestamp;
 use flowhost::webhook::Address;
+use flowhost::{Clock, Code};
 use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Body;
 use serde::Serialize;
@@ -82,15 +82,11 @@ fn header_as_text<S: serde::Serializer>(value: &Option<HeaderValue>, serializer:
     value.as_ref().and_then(|value| value.to_str().ok()).serialize(serializer)
 }
 
-/// The machine's time: the log is read beside those of other programs.
-#[expect(clippy::disallowed_methods, reason = "no rule of the host depends on it")]
-fn now() -> Timestamp {
-    Timestamp::now()
-}
-
 /// Takes lines for the thread that writes them.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
+    /// The host's, so that lines and records agree about when something was.
+    clock: Arc<dyn Clock>,
     lines: SyncSender<Message>,
     dropped: Arc<AtomicU64>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -106,15 +102,15 @@ enum Message {
 
 impl AccessLog {
     /// Opens the log and starts its writer.
-    pub(crate) fn open(target: &AccessLogTarget) -> io::Result<Self> {
+    pub(crate) fn open(target: &AccessLogTarget, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let sink = Sink::open(target)?;
         let (lines, waiting) = sync_channel(WAITING_MAX);
         let dropped = Arc::<AtomicU64>::default();
-        let counted = dropped.clone();
+        let (counted, writers) = (dropped.clone(), clock.clone());
         let writer = std::thread::Builder::new().name("access-log".into()).spawn(move || {
-            write_lines(&waiting, sink, &counted);
+            write_lines(&waiting, sink, &counted, &*writers);
         })?;
-        Ok(Self { lines, dropped, writer: Mutex::new(Some(writer)) })
+        Ok(Self { clock, lines, dropped, writer: Mutex::new(Some(writer)) })
     }
 
     /// Begins the line of a request. It is written when the line is ended or dropped.
@@ -126,7 +122,7 @@ impl AccessLog {
             None => Place::Path(shortened(path)),
         };
         let entry = Entry {
-            time: now(),
+            time: self.clock.now(),
             address: caller,
             method: request.method().clone(),
             place,
@@ -193,7 +189,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// Writes lines until there are none to come.
-fn write_lines(waiting: &Receiver<Message>, mut sink: Sink, dropped: &AtomicU64) {
+fn write_lines(waiting: &Receiver<Message>, mut sink: Sink, dropped: &AtomicU64, clock: &dyn Clock) {
     let mut has_warned = false;
     loop {
         let Ok(Message::Line(first)) = waiting.recv() else { return };
@@ -207,7 +203,7 @@ fn write_lines(waiting: &Receiver<Message>, mut sink: Sink, dropped: &AtomicU64)
         }
         let dropped = dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
-            let line = serde_json::json!({ "time": now(), "dropped": dropped });
+            let line = serde_json::json!({ "time": clock.now(), "dropped": dropped });
             written = written.and_then(|()| sink.write(&line));
         }
         if let Err(error) = written.and_then(|()| sink.flush())
@@ -296,8 +292,20 @@ mod tests {
         fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// A clock that stands still, at a time that the machine's has long left.
+    #[derive(Debug)]
+    struct StandingClock;
+
+    impl Clock for StandingClock {
+        fn now(&self) -> Timestamp {
+            Timestamp(1_000_000)
+        }
+    }
+
+    const TIME: &str = "1970-01-01T00:00:01";
+
     fn log(file: &Path) -> AccessLog {
-        AccessLog::open(&AccessLogTarget::File(file.to_owned())).unwrap()
+        AccessLog::open(&AccessLogTarget::File(file.to_owned()), Arc::new(StandingClock)).unwrap()
     }
 
     #[test]
@@ -320,7 +328,8 @@ mod tests {
         is(&lines[0], "request_bytes", 5.into());
         is(&lines[0], "response_bytes", 3.into());
         is(&lines[0], "execution", "an-id".into());
-        assert!(lines[0]["ms"].is_f64() && lines[0]["time"].is_string(), "{}", lines[0]);
+        assert!(lines[0]["ms"].is_f64(), "{}", lines[0]);
+        assert!(lines[0]["time"].as_str().unwrap().starts_with(TIME), "{}", lines[0]);
         is(&lines[1], "webhook", "default/greet".into());
         is(&lines[2], "path", "/api/latest/execution/x".into());
         is(&lines[2], "status", Value::Null);
@@ -333,14 +342,16 @@ mod tests {
         let file = folder.path().join("access.log");
         let (lines, waiting) = sync_channel(2);
         let dropped = Arc::<AtomicU64>::default();
-        let log = AccessLog { lines, dropped: dropped.clone(), writer: Mutex::default() };
+        let clock = Arc::new(StandingClock);
+        let log = AccessLog { clock: clock.clone(), lines, dropped: dropped.clone(), writer: Mutex::default() };
         (0..5).for_each(|_| drop(log.begin(&request("/"), CALLER)));
         drop(log);
         let sink = Sink::open(&AccessLogTarget::File(file.clone())).unwrap();
-        write_lines(&waiting, sink, &dropped);
+        write_lines(&waiting, sink, &dropped, &*clock);
         let lines = self::lines(&file);
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[2]["dropped"], 3);
+        assert!(lines[2]["time"].as_str().unwrap().starts_with(TIME), "{}", lines[2]);
     }
 
     #[test]

@@ -65,6 +65,11 @@ impl Activity {
         self.opened + Duration::from_millis(self.last_moved.load(Ordering::Relaxed)) + limit
     }
 
+    /// Whether no request is under way and no answer, so that it can be ended: at most half a head gets lost.
+    pub(crate) fn is_resting(&self) -> bool {
+        !self.is_running() && !self.is_writing.load(Ordering::Relaxed)
+    }
+
     /// Whether nothing is on its way, so that the next byte begins a request.
     pub(crate) fn is_quiet(&self) -> bool {
         !self.is_running() && self.is_quiet.load(Ordering::Relaxed)

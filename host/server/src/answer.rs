@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::response::IntoResponse;
 use bytes::Bytes;
+use flowhost::model::Execution;
 use flowhost::{Code, ExecutionView, Problem, Violation};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -14,6 +15,9 @@ pub(crate) type AnswerBody = Either<Full<Bytes>, Body>;
 
 /// Names the execution that an answer belongs to.
 pub(crate) const EXECUTION_ID: HeaderName = HeaderName::from_static("flowhost-execution-id");
+
+/// What an execution takes as JSON beside its input and outputs, in most cases.
+const EXECUTION_BYTES: usize = 2 << 10;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -30,8 +34,20 @@ pub(crate) fn whole(status: StatusCode, content_type: HeaderValue, body: Vec<u8>
 
 /// JSON, or a host fault where it cannot be written.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
-    match serde_json::to_vec(value) {
-        Ok(body) => whole(status, JSON, body),
+    json_of(status, value, 128)
+}
+
+/// An execution as JSON.
+pub(crate) fn execution(status: StatusCode, execution: &Execution) -> Response<Full<Bytes>> {
+    let large = execution.input_value.get().len() + execution.output_value.get().len();
+    json_of(status, &ExecutionView::from(execution), large + EXECUTION_BYTES)
+}
+
+/// [`json`], of which `bytes` are expected: a buffer that has to grow takes three times as many.
+fn json_of(status: StatusCode, value: &impl Serialize, bytes: usize) -> Response<Full<Bytes>> {
+    let mut body = Vec::with_capacity(bytes);
+    match serde_json::to_writer(&mut body, value) {
+        Ok(()) => whole(status, JSON, body),
         Err(error) => {
             tracing::error!(%error, "an answer could not be written as JSON");
             problem(&Problem::new(Code::HostError, "the host failed; its log says more"))

@@ -116,7 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn request_waits_for_its_body_and_not_for_its_head() {
-        // Nobody would wait for that long.
+        // No test would wait for that long.
         let patient = Bodies::new(4000, 100, Duration::from_secs(3600), Duration::ZERO).open;
         let held = patient.take(caller("192.0.2.1"), 1500, 0).await.unwrap();
         assert_eq!(patient.take(caller("192.0.2.1"), 1, 0).await.unwrap_err().code, Code::HostBusy);

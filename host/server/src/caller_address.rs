@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn header_that_the_proxy_passes_on_moves_nobody() {
+    fn header_that_the_proxy_passes_on_moves_no_caller() {
         let both =
             |forwarded: &str| caller("10.0.0.1", &[("x-forwarded-for", "198.51.100.1"), ("forwarded", forwarded)]);
         assert_eq!(both("for=203.0.113.9"), "10.0.0.1", "one of them was written by the caller");

@@ -95,7 +95,14 @@ impl Connections {
     }
 
     /// Serves a connection until its client leaves, it is idle too long, or `stop` is ready and its requests have ended.
-    pub(crate) async fn serve(self, stream: TcpStream, peer: IpAddr, stop: impl Future<Output = ()>) {
+    /// `activity` shows what it is in the middle of.
+    pub(crate) async fn serve(
+        self,
+        stream: TcpStream,
+        peer: IpAddr,
+        activity: Arc<Activity>,
+        stop: impl Future<Output = ()>,
+    ) {
         // Answers are written whole; waiting for more to send would cost 40 ms with a delayed acknowledgement.
         let _delayed = stream.set_nodelay(true);
         let mut stop = pin!(stop);
@@ -110,8 +117,8 @@ impl Connections {
             () = tokio::time::sleep(begins_within) => return,
         };
         match protocol {
-            Protocol::Http1 => self.serve_http1(stream, peer, begin, stop).await,
-            Protocol::Http2 => self.serve_http2(stream, peer, begin, stop).await,
+            Protocol::Http1 => self.serve_http1(stream, peer, begin, activity, stop).await,
+            Protocol::Http2 => self.serve_http2(stream, peer, begin, activity, stop).await,
         }
     }
 
@@ -141,9 +148,9 @@ impl Connections {
         stream: TcpStream,
         peer: IpAddr,
         begin: Bytes,
+        activity: Arc<Activity>,
         mut stop: Pin<&mut impl Future<Output = ()>>,
     ) {
-        let activity = Activity::new();
         let mut socket = Watched::http1(stream, begin, activity.clone());
         loop {
             let service = self.service(peer, &activity);
@@ -189,9 +196,9 @@ impl Connections {
         stream: TcpStream,
         peer: IpAddr,
         begin: Bytes,
+        activity: Arc<Activity>,
         stop: Pin<&mut impl Future<Output = ()>>,
     ) {
-        let activity = Activity::new();
         let service = self.service(peer, &activity);
         let socket = TokioIo::new(Watched::http2(stream, begin, activity.clone()));
         let mut connection = Box::pin(self.http2.serve_connection(socket, service));

@@ -21,6 +21,9 @@ pub struct ServerOptions {
     /// The bytes of requests whose bodies are being read, or that wait to be run, at once. One address has at most half of what
     /// the others leave free. A quarter is for callers whose key can only be in the body.
     pub request_bytes: u64,
+    /// The bytes of answers that their callers have not taken. A caller whose address has left more than its share of them
+    /// waits before its next request begins: half of what the others leave free.
+    pub answer_bytes: u64,
     /// The longest time in which a request's head must arrive, and that a kept connection may be silent before it.
     pub header_timeout: Duration,
     /// The longest time in which a request's body must arrive.
@@ -40,7 +43,7 @@ pub struct ServerOptions {
 }
 
 impl Default for ServerOptions {
-    /// Loopback port 8080, 1,000 connections, 64 MiB of requests under way, 75 s for a head and of silence, 30 s for a body, 10 s to drain.
+    /// Loopback port 8080, 1,000 connections, 64 MiB of requests under way, 64 MiB of answers, 75 s for a head and of silence, 30 s for a body, 10 s to drain.
     ///
     /// 75 s is more than what common reverse proxies keep idle connections for, so that the proxy closes first and no request
     /// is lost between the two.
@@ -49,6 +52,7 @@ impl Default for ServerOptions {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             max_connections: 1_000,
             request_bytes: 64 << 20,
+            answer_bytes: 64 << 20,
             header_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),

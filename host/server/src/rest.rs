@@ -35,6 +35,7 @@ use crate::body::Reading;
 use crate::caller_address::CallerAddress;
 
 pub(crate) use requester::with_requester;
+pub(crate) use token::reader_of;
 
 pub use openapi::document as openapi_document;
 

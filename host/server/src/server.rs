@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
+use crate::activity::Activity;
 use crate::connection::Connections;
+use crate::places::{Place, Places};
 use crate::service::Service;
 use crate::share::Pool;
 use crate::{ServerOptions, lingering, unserved, webhook};
@@ -23,6 +25,9 @@ const TURNED_AWAY_AT_ONCE: u64 = 100;
 
 /// The longest time that telling a client of the limit may take.
 const TURN_AWAY_TIME: Duration = Duration::from_secs(2);
+
+/// How long a client beyond the limit waits for a connection that rests to make room.
+const MAKE_ROOM_TIME: Duration = Duration::from_secs(1);
 
 /// The pause after an error of `accept`, which is about this machine's resources and does not pass by itself at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -65,7 +70,8 @@ pub async fn bind(host: Host, options: ServerOptions) -> Result<Server, ServerEr
     let failed = |error| ServerError::Listen { address: listen, error };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let access_log = options.access_log.as_ref().map(AccessLog::open).transpose();
+    let open = |target| AccessLog::open(target, host.clock().clone());
+    let access_log = options.access_log.as_ref().map(open).transpose();
     let access_log = access_log.map_err(|error| ServerError::AccessLog { error })?;
     Ok(Server { listener, address, host, options, access_log })
 }
@@ -83,7 +89,7 @@ impl Server {
         let access_log = access_log.map(Arc::new);
         let service = Service::new(host.clone(), options.clone(), access_log.clone());
         let connections = Connections::new(service, options.clone());
-        let places = Pool::new(options.max_connections as u64);
+        let places = Places::new(options.max_connections);
         let away = Pool::new(TURNED_AWAY_AT_ONCE);
         // A proxy that the operator trusts stands for many callers. It is the proxy's to give each of them its share.
         let counted = |peer| Some(peer).filter(|_| !options.is_trusted_proxy(peer)).map(CallerNetwork::from);
@@ -97,26 +103,25 @@ impl Server {
                 accepted = accept(&listener) => accepted,
             };
             let (stream, peer) = accepted;
-            if let Some(place) = places.take(counted(peer), 1) {
-                let stopped = stop.clone().cancelled_owned();
-                let connections = connections.clone();
-                tasks.spawn(async move {
-                    connections.serve(stream, peer, stopped).await;
-                    drop(place);
-                });
+            let (network, connections, stop) = (counted(peer), connections.clone(), stop.clone());
+            if let Some(place) = places.take(network) {
+                tasks.spawn(serve(connections, stream, peer, place, stop));
                 continue;
             }
-            let problem = Problem::new(
-                Code::HostBusy,
-                "the host has as many connections as it may, or as many of your address; try again",
-            );
-            let problem = webhook::refused(&host, peer, None, problem);
-            if let Some(leaving) = away.take(counted(peer), 1) {
-                tasks.spawn(async move {
-                    let _told = tokio::time::timeout(TURN_AWAY_TIME, turn_away(stream, &problem)).await;
+            let Some(leaving) = away.take(network, 1) else {
+                let _told = too_many(&host, peer);
+                continue;
+            };
+            let (places, host) = (places.clone(), host.clone());
+            tasks.spawn(async move {
+                if let Some(place) = places.make_room(network, MAKE_ROOM_TIME).await {
                     drop(leaving);
-                });
-            }
+                    return serve(connections, stream, peer, place, stop).await;
+                }
+                let problem = too_many(&host, peer);
+                let _told = tokio::time::timeout(TURN_AWAY_TIME, turn_away(stream, &problem)).await;
+                drop(leaving);
+            });
         }
         host.drain();
         stop.cancel();
@@ -132,10 +137,10 @@ impl Server {
                     }
                     break;
                 }
-                // Whoever comes now is told to come back, and whoever asks whether calls are taken that they are not.
+                // A caller who comes now is told to come back, and one who asks whether calls are taken, that they are not.
                 (stream, peer) = accept(&listener) => {
                     let Some(place) = away.take(counted(peer), 1) else { continue };
-                    let served = connections.clone().serve(stream, peer, over.clone().cancelled_owned());
+                    let served = connections.clone().serve(stream, peer, Activity::new(), over.clone().cancelled_owned());
                     late.spawn(async move {
                         served.await;
                         drop(place);
@@ -151,6 +156,24 @@ impl Server {
             let _closed = tokio::task::spawn_blocking(move || access_log.close()).await;
         }
     }
+}
+
+/// Serves a connection until it ends, or has to make room.
+async fn serve(connections: Connections, stream: TcpStream, peer: IpAddr, place: Place, stop: CancellationToken) {
+    let told_to_leave = place.told_to_leave();
+    let stopped = async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = told_to_leave => {}
+        }
+    };
+    connections.serve(stream, peer, place.activity().clone(), stopped).await;
+}
+
+/// Tells the audit log of a connection that has no place.
+fn too_many(host: &Host, peer: IpAddr) -> Problem {
+    let detail = "the host has as many connections as it may, or as many of your address; try again";
+    webhook::refused(host, peer, None, Problem::new(Code::HostBusy, detail))
 }
 
 /// The next connection, with the address of its peer.

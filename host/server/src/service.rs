@@ -21,13 +21,18 @@ use crate::bodies::Bodies;
 use crate::caller_address::{CallerAddress, TrustedProxies};
 use crate::over_tls::OverTls;
 use crate::unread::ClientBody;
+use crate::unsent::Unsent;
 use crate::{ServerOptions, head, rest, unread, unserved, webhook};
+
+/// Addresses that are answered whatever else is asked: they need no turn, and their answers are small.
+const HEALTH: [&str; 2] = ["/api/latest/alive", "/api/latest/ready"];
 
 /// What every connection shares.
 pub(crate) struct Service {
     host: Host,
     options: ServerOptions,
     bodies: Bodies,
+    unsent: Unsent,
     router: axum::Router,
     proxies: TrustedProxies,
     access_log: Option<Arc<AccessLog>>,
@@ -38,9 +43,10 @@ impl Service {
         let limits = host.limits();
         let upload_bytes = options.upload_bytes(limits);
         let bodies = Bodies::new(options.request_bytes, upload_bytes, limits.admission_wait, options.body_timeout);
+        let unsent = Unsent::new(options.answer_bytes, limits.admission_wait);
         let router = rest::router(host.clone(), bodies.clone());
         let proxies = TrustedProxies::new(options.trusted_proxies.clone());
-        Arc::new(Self { host, options, bodies, router, proxies, access_log })
+        Arc::new(Self { host, options, bodies, unsent, router, proxies, access_log })
     }
 
     /// Answers a request, which is `running` until its answer is there or, where that takes its time, sent.
@@ -54,7 +60,8 @@ impl Service {
         let line = self.access_log.as_ref().map(|log| log.begin(&request, caller));
         let (request, body) = unread::of(request);
         let of_body = body.has_body().then(|| running.part());
-        let mut answer = self.answer_caller(request, peer, caller, running).await;
+        let answer = self.answer_caller(request, peer, caller, running).await;
+        let mut answer = self.unsent.count(caller.into(), answer);
         body.settle(&mut answer, of_body, self.options.body_timeout);
         // What a caller, a user or a flow wrote is data, not a page of this host.
         answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -74,6 +81,10 @@ impl Service {
         if let Err(problem) = head::judge(&request) {
             return answer::problem(&problem).map(Either::Left);
         }
+        let is_about_health = HEALTH.contains(&request.uri().path());
+        if !is_about_health && let Err(problem) = self.unsent.admit(caller.into()).await {
+            return answer::problem(&webhook::refused(&self.host, caller, None, problem)).map(Either::Left);
+        }
         if let Some((address, below)) = webhook::address(request.uri().path()) {
             let below = below.to_owned();
             return webhook::answer(&self.host, address, below, request, caller, &self.bodies, running).await;
@@ -89,7 +100,16 @@ impl Service {
         }
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let is_reading = matches!(method, Method::GET | Method::HEAD);
-        let task = tokio::spawn(rest::with_requester(self.router.clone().oneshot(request.map(Body::new))));
+        let reader = (is_reading && !is_about_health).then(|| rest::reader_of(&self.host, request.headers(), caller));
+        let (host, router) = (self.host.clone(), self.router.clone());
+        let task = tokio::spawn(async move {
+            // Until the answer is made: one reader has only a share of those that are made at once.
+            let _turn = match reader {
+                Some(reader) => Some(host.looking_turn(reader).await),
+                None => None,
+            };
+            rest::with_requester(router.oneshot(request.map(Body::new))).await
+        });
         // What only reads ends when its client leaves. A change that the store has taken must become effective all the same.
         let answered = if is_reading { AbortOnDropHandle::new(task).await } else { task.await };
         match answered {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use flowhost_model::is_fair_share;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -52,6 +53,45 @@ impl<K: Eq + Hash + Copy> Pool<K> {
         share.grow(amount).then_some(share)
     }
 
+    /// Takes an amount that is there already, however much there is.
+    pub(crate) fn take_anyway(self: &Arc<Self>, caller: K, amount: u64) -> Share<K> {
+        let mut taken = self.lock();
+        taken.sum += amount;
+        *taken.by_caller.entry(caller).or_default() += amount;
+        Share { pool: self.clone(), caller: Some(caller), amount }
+    }
+
+    /// Waits until a caller has some of its share left or holds nothing, for `limit` at most. Returns whether that is so.
+    pub(crate) async fn has_share_within(&self, caller: K, limit: Duration) -> bool {
+        self.wait_until(limit, || {
+            let taken = self.lock();
+            let own = taken.by_caller.get(&caller).copied().unwrap_or_default();
+            own == 0 || is_fair_share(own, 1, self.total.saturating_sub(taken.sum))
+        })
+        .await
+    }
+
+    /// Tries until it succeeds, whenever something is given back, for `limit` at most. Returns whether it has succeeded.
+    async fn wait_until(&self, limit: Duration, mut try_it: impl FnMut() -> bool) -> bool {
+        if try_it() {
+            return true;
+        }
+        let _waiting = Waiting::of(&self.waiting);
+        let until = Instant::now() + limit;
+        loop {
+            let given_back = self.given_back.notified();
+            let mut given_back = std::pin::pin!(given_back);
+            // Before the next look, so that what is given back meanwhile is not missed.
+            given_back.as_mut().enable();
+            if try_it() {
+                return true;
+            }
+            if tokio::time::timeout_at(until, given_back).await.is_err() {
+                return try_it();
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Taken<K>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -62,7 +102,7 @@ impl<K: Eq + Hash + Copy> Share<K> {
     pub(crate) fn grow(&mut self, more: u64) -> bool {
         let mut taken = self.pool.lock();
         let own = self.caller.map_or(0, |caller| taken.by_caller.get(&caller).copied().unwrap_or_default());
-        let free = self.pool.total - taken.sum;
+        let free = self.pool.total.saturating_sub(taken.sum);
         let is_allowed = if self.caller.is_some() { is_fair_share(own, more, free) } else { more <= free };
         if !is_allowed {
             return false;
@@ -77,24 +117,8 @@ impl<K: Eq + Hash + Copy> Share<K> {
 
     /// [`Share::grow`], which waits until there is room, for `limit` at most.
     pub(crate) async fn grow_within(&mut self, more: u64, limit: Duration) -> bool {
-        if self.grow(more) {
-            return true;
-        }
         let pool = self.pool.clone();
-        let _waiting = Waiting::of(&pool.waiting);
-        let until = Instant::now() + limit;
-        loop {
-            let given_back = pool.given_back.notified();
-            let mut given_back = std::pin::pin!(given_back);
-            // Before the next look, so that what is given back meanwhile is not missed.
-            given_back.as_mut().enable();
-            if self.grow(more) {
-                return true;
-            }
-            if tokio::time::timeout_at(until, given_back).await.is_err() {
-                return self.grow(more);
-            }
-        }
+        pool.wait_until(limit, || self.grow(more)).await
     }
 }
 
@@ -134,12 +158,6 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
-}
-
-/// Whether a caller that holds so many of a pool may have `wanted` more of the `free` ones: at most half of what all others
-/// leave it.
-fn is_fair_share(held: u64, wanted: u64, free: u64) -> bool {
-    held.saturating_add(wanted.saturating_mul(2)) <= free.saturating_add(1)
 }
 
 #[cfg(test)]

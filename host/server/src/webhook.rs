@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flowhost::audit::{AuditEntry, AuditEvent};
 use flowhost::model::{Answer, RecordId};
 use flowhost::webhook::{Address, CallHead, Called, METHODS, Reservation, Route, Standing, WebhookRequest};
-use flowhost::{Code, ExecutionView, Host, Problem};
+use flowhost::{Code, Host, Problem};
 use http::header::{ALLOW, HOST, LOCATION};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -131,7 +131,7 @@ async fn call(
         Called::Ended(execution) => {
             let mut answer = match route.answer() {
                 Answer::Outputs => answer::json(StatusCode::OK, &execution.output_value),
-                Answer::Execution => answer::json(StatusCode::OK, &ExecutionView::from(&*execution)),
+                Answer::Execution => answer::execution(StatusCode::OK, &execution),
                 // The flow said nothing.
                 Answer::Flow => answer::without_content(),
             };
@@ -184,8 +184,10 @@ async fn read_body(
         limit: host.webhook_body_limit(route),
         timeout: bodies.timeout,
     };
-    reading.read(incoming).await.map_err(|problem| {
-        host.count_guess(route, call);
+    let mut guess = UncountedGuess { host, route, call, is_read: false };
+    let read = reading.read(incoming).await;
+    guess.is_read = read.is_ok();
+    read.map_err(|problem| {
         let limit = bodies.unproven.largest();
         let is_unproven = problem.code == Code::TooLarge && standing == Standing::Unproven && reading.limit >= limit;
         let detail =
@@ -193,6 +195,24 @@ async fn read_body(
         let problem = if is_unproven { Problem::new(Code::TooLarge, detail()) } else { problem };
         refused(host, caller, Some(route.name()), problem)
     })
+}
+
+/// The guess that the head of a call may be, while its body is read. It counts when the body does not arrive, also if the caller
+/// leaves: a caller could tell a right key from a wrong one by what happens until then.
+struct UncountedGuess<'a> {
+    host: &'a Host,
+    route: &'a Route,
+    call: CallHead<'a>,
+    /// The call goes on, and counts the guess itself.
+    is_read: bool,
+}
+
+impl Drop for UncountedGuess<'_> {
+    fn drop(&mut self) {
+        if !self.is_read {
+            self.host.count_guess(self.route, self.call);
+        }
+    }
 }
 
 /// Tells the audit log of a call that is refused before the host is asked to make it.

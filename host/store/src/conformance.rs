@@ -208,7 +208,7 @@ fn row(execution: Execution) -> ExecutionRow {
         path: "/a/%C3%A9".to_owned(),
         query: Some("b=1&b=2".to_owned()),
         headers: vec![("x-a".to_owned(), b"1".to_vec()), ("x-a".to_owned(), vec![0xff, 0x80, b' '])],
-        body: vec![0, 159, 146, 150],
+        body: vec![0, 159, 146, 150].into(),
         body_is_exact: false,
     };
     ExecutionRow {

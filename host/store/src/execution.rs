@@ -41,7 +41,7 @@ pub struct ExecutionRow {
 /// Where an execution came from: what it takes to start the same once more, also after its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// With whose permissions it acts; `None` for no one's, and for executions that ended in an earlier version.
+    /// With whose permissions it acts; `None` if it has no permissions, and for executions that ended in an earlier version.
     pub actor: Option<Actor>,
     /// The request behind it, as far as it is kept.
     pub request: Option<RequestRecord>,

@@ -1,5 +1,7 @@
 //! The contract of a store.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use flowhost_model::{Digest, Execution, FlowVersion, LogLine, RecordId, RecordType, Status, Timestamp};
 
@@ -60,6 +62,12 @@ pub trait Store: Send + Sync + 'static {
     /// The versions of a flow, newest first.
     async fn flow_versions(&self, flow_id: RecordId) -> Result<Vec<FlowVersion>>;
 
+    /// Returns one version of a flow, or `None` if it does not exist.
+    async fn flow_version(&self, flow_id: RecordId, version: u32) -> Result<Option<FlowVersion>>;
+
+    /// Returns the number of the newest version of a flow, or `None` if it has none.
+    async fn last_flow_version(&self, flow_id: RecordId) -> Result<Option<u32>>;
+
     /// The bytes of a component, if it is kept.
     async fn component(&self, digest: Digest) -> Result<Option<Vec<u8>>>;
 
@@ -85,7 +93,7 @@ pub trait Store: Send + Sync + 'static {
     /// Keeps an ended execution that was never inserted, with its log and where it came from.
     ///
     /// Errors: [`Error::Conflict`](crate::Error::Conflict) if it exists.
-    async fn insert_ended_execution(&self, execution: Execution, origin: Origin, log: Vec<LogLine>) -> Result<()>;
+    async fn insert_ended_execution(&self, execution: Arc<Execution>, origin: Origin, log: Vec<LogLine>) -> Result<()>;
 
     /// Where the execution with this id came from, whether or not it has ended.
     ///
@@ -191,8 +199,8 @@ pub trait Store: Send + Sync + 'static {
     /// `SCHEDULED` and nobody's, with their attempt counted up and a line in their log; the others that somebody owned end with
     /// `execution.interrupted` at `now`. With that an execution whose row says `RUNNING` has one death of its host more, and one
     /// that was `SCHEDULED` and has none has one, since it may have run; at [`DEATHS_LIMIT`](crate::DEATHS_LIMIT) it ends with
-    /// `execution.host-died` in place of being scheduled. What was nobody's, waits or is paused stays as it is, and is not read; but where it is
-    /// marked as cancelled it is `SCHEDULED`, so that somebody ends it.
+    /// `execution.host-died` in place of being scheduled. What had no owner, waits or is paused stays as it is, and is not read; but where it is
+    /// marked as cancelled it is `SCHEDULED`, so that the next host that claims it ends it.
     ///
     /// To be called before the first [`hold_lease`](Self::hold_lease): the owners that there are then are former ones, and
     /// are gone afterwards.

@@ -110,7 +110,7 @@ fn counters(executions: &[Value], settings: &HashMap<&str, &Value>) -> Result<()
             *sums.entry(name).or_default() += by;
         }
     }
-    // How far those got that were given up, nobody knows.
+    // How far those got that were given up, is not known.
     for execution in executions.iter().filter(|one| is_given_up(one)) {
         let input = &execution["input_value"];
         for (name, _) in adds(text(&execution["flow"]["name"]), input.get("json").unwrap_or(input)) {

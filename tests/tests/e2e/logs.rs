@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use flowhost_tests::{Host, Setup};
+use flowhost_tests::{Host, Setup, Webhook, scene};
 use serde_json::{Value, json};
 
-const KEY: &str = "a-key-that-nobody-guesses";
+const KEY: &str = "a-key-beyond-any-guess";
 
 /// A host whose log is JSON.
 fn logging() -> Setup {
@@ -122,6 +122,56 @@ fn whatever_changes_something_leaves_who_did_it() {
     for secret in ["not logged", "correct horse", token["token"].as_str().unwrap()] {
         assert!(!log.contains(secret), "{secret}");
     }
+}
+
+#[test]
+fn changes_by_flows_leave_execution_and_actor() {
+    let host = logging().start();
+    let by_user = host.webhook_of_admin("by-user", "records");
+    let by_webhook = scene::webhook(&host, "by-webhook", "records");
+    let record = |op: &str, record_type: &str, name: &str, members: Value| json!({ "op": op, "type": record_type, "name": name, "members": members });
+    let mut operations = vec![
+        json!({ "op": "create", "type": "role", "members": { "name": "made", "permissions": [] } }),
+        record("update", "role", "made", json!({ "description": "a value that is not logged" })),
+        json!({ "op": "delete", "type": "role", "name": "made" }),
+        json!({ "op": "create", "type": "setting", "members": { "name": "counted", "value": 0 } }),
+    ];
+    operations.extend((1..=20).map(|number| record("update", "setting", "counted", json!({ "value": number }))));
+    operations.push(json!({ "op": "delete", "type": "setting", "name": "counted", "permanently": true }));
+    let call = |webhook: &Webhook| webhook.call(&host, &json!({ "ops": operations })).send().ok();
+    let executions = [call(&by_user), call(&by_webhook)];
+    let admin = host.read("user/admin?by=name").ok()["id"].clone();
+    host.terminate();
+    assert!(host.wait().success());
+
+    let entries = audit(&host);
+    let made = |execution: &Value, record_type: &str, change: &str| -> Vec<Value> {
+        let is_meant = |entry: &&Value| {
+            entry["event"] == "record.changed"
+                && entry["execution"] == execution["id"]
+                && (&entry["record_type"], &entry["change"]) == (&json!(record_type), &json!(change))
+        };
+        entries.iter().filter(is_meant).cloned().collect()
+    };
+    let [by_user, _] = &executions;
+    for change in ["created", "updated", "trashed"] {
+        let lines = made(by_user, "ROLE", change);
+        assert_eq!(lines.len(), 1, "{change}: {entries:?}");
+        assert_eq!((&lines[0]["user"], &lines[0]["actor"]), (&json!("admin"), &admin), "{}", lines[0]);
+        assert_eq!(lines[0]["webhook"], "by-user");
+        assert!(lines[0]["record"].is_string(), "{}", lines[0]);
+    }
+    for execution in &executions {
+        let updated = made(execution, "SETTING", "updated");
+        let counted: u64 = updated.iter().map(|line| line["count"].as_u64().unwrap_or(1)).sum();
+        assert_eq!(counted, 20, "{updated:?}");
+        assert!(updated.len() < 20, "{updated:?}");
+        assert_eq!(made(execution, "SETTING", "created").len(), 1, "{entries:?}");
+        assert_eq!(made(execution, "SETTING", "deleted").len(), 1, "{entries:?}");
+    }
+    let created = &made(&executions[1], "SETTING", "created")[0];
+    assert_eq!((&created["actor"], created.get("user")), (&by_webhook.record["id"], None), "{created}");
+    assert!(!host.log().contains("not logged"));
 }
 
 #[test]

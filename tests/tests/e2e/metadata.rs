@@ -169,3 +169,47 @@ fn input_that_does_not_fit_the_flows_own_schema_is_refused_before_it_runs() {
     assert_eq!(outputs["refused"][0]["code"], "flow.invalid-input", "{outputs}");
     assert_eq!(outputs["child_outputs"], json!([{ "greeting": "Hello, Ada!" }]));
 }
+
+/// Replaces the schema of all deployed flows by one that an earlier version of the host accepted.
+fn store_recursive_schema(host: &Host) {
+    let connection = rusqlite::Connection::open(host.data().join("flowhost.sqlite3")).unwrap();
+    let schema = r##"{"$ref": "#"}"##;
+    let update =
+        "UPDATE record SET body = json_set(body, '$.metadata.input_schema', json(?)) WHERE record_type = 'FLOW'";
+    assert_eq!(connection.execute(update, [schema]).unwrap(), 1);
+}
+
+#[test]
+fn stored_schema_that_is_rejected_now_refuses_calls() {
+    let host = Host::start();
+    host.deploy_as("strict", saying(r#"{"input_schema": {"type": "object"}}"#)).ok();
+    let path = format!("flow/{}", host.read("flow/strict?by=name").ok()["id"].as_str().unwrap());
+    let members = json!({ "name": "strict", "flow_name": "strict", "is_enabled": true });
+    let webhook = Webhook { record: host.create("webhook", &members).ok() };
+    let call = |host: &Host, query: &str| host.post(&format!("{}{query}", webhook.path()), "{}").send();
+    let restarted = |host: Host| {
+        host.terminate();
+        host.wait();
+        store_recursive_schema(&host);
+        host.restart()
+    };
+    // Until the options ask for a check, the schema is documentation.
+    let host = restarted(host);
+    let ended = call(&host, "").ok();
+    host.change(&path, &json!({ "options": { "validate_input": true } })).ok();
+    let host = restarted(host);
+    assert!(host.log().contains("calls of the flow are refused") && host.log().contains("strict"), "{}", host.log());
+    let executions = host.executions_of("strict").len();
+    for query in ["", "?async"] {
+        let problem = call(&host, query).problem(500, "flow.invalid-schema");
+        assert!(!problem.to_string().contains("refers to itself"), "{problem}");
+    }
+    let rerun = format!("execution/{}/action/rerun", ended["id"].as_str().unwrap());
+    host.create(&rerun, &json!({})).problem(500, "flow.invalid-schema");
+    assert_eq!(host.executions_of("strict").len(), executions);
+    assert_eq!(host.read(&path).ok()["has_syntax_error"], true);
+    // A version that can be checked makes it good.
+    host.deploy_as("strict", saying(r#"{"input_schema": {"type": ["object"]}}"#)).ok();
+    call(&host, "").ok();
+    assert_eq!(host.read(&path).ok()["has_syntax_error"], false);
+}

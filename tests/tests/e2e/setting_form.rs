@@ -229,3 +229,24 @@ fn settings_and_keys_survive_a_restart() {
     let execution = host.post(path, r#"{"key":"k-0123456789abcde"}"#).send().ok();
     assert_eq!(execution["is_productive"], false);
 }
+
+#[test]
+fn webhook_setting_keeps_its_key_under_other_names() {
+    let host = Host::shared();
+    host.deploy("echo");
+    let value = "flow_name: echo\nuser_name: admin\nkey: key-that-is-not-lost\n";
+    let id = host.set("client.webhook.set-moved", value).ok()["id"].clone();
+    let target = format!("setting/{}", id.as_str().unwrap());
+    let named = |name: &str| host.change(&target, &json!({ "name": name })).ok();
+    let call = |query: &str| host.post(&format!("/api/latest/webhook/default/set-back{query}"), "").send();
+    assert_eq!(named("set-aside")["value"]["key"], "********");
+    assert_eq!(named("client.webhook.set-back")["value"]["key"], "********");
+    call("").problem(401, "webhook.unauthorized");
+    call("?key=key-that-is-not-lost").ok();
+    // A value that is written meanwhile says by itself whether there is a key.
+    named("set-aside");
+    let open = json!({ "flow_name": "echo", "user_name": "admin" });
+    assert_eq!(host.change(&target, &json!({ "value": open })).ok()["value"], open);
+    named("client.webhook.set-back");
+    call("").ok();
+}

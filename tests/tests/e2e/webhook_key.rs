@@ -1,7 +1,8 @@
-//! The key of a webhook: where it may stand, and that nobody sees it afterwards.
+//! The key of a webhook: where it may stand, and that no one sees it afterwards.
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use data_encoding::BASE64;
 use flowhost_tests::{Answer, Host, Request, Setup, Webhook};
@@ -9,6 +10,9 @@ use serde_json::{Value, json};
 
 /// The key of the webhooks here.
 const KEY: &str = "secret-0123456789";
+
+/// Far more than anything takes here.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data; boundary=x";
@@ -260,6 +264,54 @@ fn wrong_keys_refuse_their_address_and_no_other() {
     call(&webhook, "203.0.113.7", KEY).ok();
     call(&webhook, "198.51.100.3", KEY).ok();
     call(&other, "198.51.100.1", KEY).ok();
+}
+
+/// A caller who left while the body waited for room would learn by the wait alone whether the key is right.
+#[test]
+fn wrong_key_counts_though_its_caller_leaves() {
+    /// So many that the address is refused for a minute.
+    const GUESSES: usize = 20;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let setup = Setup::new().set("request_bytes", 4 << 20).set("admission_wait_ms", 24 * 3_600_000);
+    let host = setup.flag("--set", &format!("access_log={}", log.display())).start();
+    let webhook = host.webhook_with("left", "echo", &json!({ "key": KEY }));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(host.address()).await.unwrap();
+        let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(async move {
+            let _ended = connection.await;
+        });
+        // The first has no key, and takes the room that the others wait for.
+        let mut begun = Vec::new();
+        for number in 0..=GUESSES {
+            let request = http::Request::post(format!("http://{}{}", host.address(), webhook.path()));
+            let request = request.header("content-length", "400000");
+            let request = if number == 0 { request } else { request.header("x-api-key", format!("wrong-{number}")) };
+            client = client.ready().await.unwrap();
+            begun.push(client.send_request(request.body(()).unwrap(), false).unwrap());
+        }
+        // Whatever was sent before has arrived when this is answered.
+        let alive = http::Request::get(format!("http://{}/api/latest/alive", host.address())).body(()).unwrap();
+        client = client.ready().await.unwrap();
+        let (answer, _) = client.send_request(alive, true).unwrap();
+        assert_eq!(answer.await.unwrap().status(), 200);
+        drop(begun);
+        let left = async {
+            while lines(&log).iter().filter(|line| line["webhook"] == "left").count() <= GUESSES {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, left).await.expect("the host notices that the caller has left");
+    });
+    let call = host.post(webhook.path(), "").header("X-Api-Key", KEY).send();
+    call.problem(429, "webhook.locked-out");
+}
+
+/// The whole lines of an access log.
+fn lines(log: &Path) -> Vec<Value> {
+    fs::read_to_string(log).unwrap().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 #[test]

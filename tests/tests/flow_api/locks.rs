@@ -283,11 +283,11 @@ fn an_operator_sees_and_breaks_locks() {
         assert!(listed.contains(name) && listed.contains(&first), "{listed}");
         assert!(items(&host.cli(&["locks", "ls", "--json"]).json()).contains(&lock));
 
-        host.delete("lock/nobody-has-this").problem(404, "record.not-found");
-        let nobody = token_of(host, &format!("lock-nobody-{is_unloaded}"), json!([]));
+        host.delete("lock/never-taken").problem(404, "record.not-found");
+        let stranger = token_of(host, &format!("lock-stranger-{is_unloaded}"), json!([]));
         let reader = json!([{ "record_type": "EXECUTION", "operation": "READ" }]);
         let reader = token_of(host, &format!("lock-reader-{is_unloaded}"), reader);
-        for (token, status, code) in [(nobody, 404, "record.not-found"), (reader, 403, "access.forbidden")] {
+        for (token, status, code) in [(stranger, 404, "record.not-found"), (reader, 403, "access.forbidden")] {
             let request = host.request("DELETE", "/api/latest/lock/lock%2Fbreak%20%C3%BC%3F");
             request.header("Authorization", token).send().problem(status, code);
         }
@@ -338,11 +338,11 @@ fn projects_do_not_share_locks() {
     assert_eq!(seen(&one["lock"]), home);
     let two = page(&format!("limit=1&after={}", text(&one, "next")), &host.token());
     assert_eq!(seen(&two["lock"]), elsewhere);
-    // Nobody sees, nor pages through, the names of projects whose executions they may not read.
+    // No user sees, nor pages through, the names of projects whose executions they may not read.
     let permission = json!([{ "project_id": project["id"], "record_type": "EXECUTION", "operation": "READ" }]);
     let member = token_of(&host, "member", permission);
     assert_eq!(seen(&page("limit=2", &member)["lock"]), elsewhere);
-    assert_eq!(page("limit=1", &token_of(&host, "nobody", json!([]))), json!({ "lock": [] }));
+    assert_eq!(page("limit=1", &token_of(&host, "stranger", json!([]))), json!({ "lock": [] }));
 
     host.delete("lock/stock").problem(409, "record.conflict");
     assert_eq!(host.cli(&["locks", "break", "stock", "--project", "Elsewhere"]).exit, Some(0));

@@ -194,8 +194,8 @@ fn what_flows_change_is_effective_at_once_and_remembered_but_for_what_they_keep(
     let host = Setup::new().set("unload_ms", DAY).start();
     host.deploy("sleeper");
     let admin = webhook_with(&host, "secret", "records", json!({ "roles": [{ "role_name": "Admin" }] }));
-    host.user("nobody");
-    let hook = json!({ "key": "journal-secret-long", "flow_name": "sleeper", "user_name": "nobody" });
+    host.user("roleless");
+    let hook = json!({ "key": "journal-secret-long", "flow_name": "sleeper", "user_name": "roleless" });
     let secrets = json!([
         create("user", json!({ "name": "u", "password": "journal-secret-long" })),
         create("webhook", json!({ "name": "w", "flow_name": "sleeper", "key": "journal-secret-long" })),

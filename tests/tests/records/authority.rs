@@ -1,4 +1,4 @@
-//! Whoever sets an execution going must be allowed what it may do, and it runs with its own permissions: the table of
+//! The person or flow that sets an execution going must be allowed what it may do, and it runs with its own permissions: the table of
 //! `docs/records.md`, cell by cell.
 
 use flowhost_tests::scene::{text, until_status};
@@ -115,7 +115,7 @@ fn rerun_needs_all_that_the_first_execution_may() {
             forbidden(&person.create(&rerun, &json!({})));
         }
         for person in permitted {
-            // Its own permissions make it anew, whoever asks for it.
+            // Its own permissions make it anew, not those of the person who asks for it.
             if !is_refused {
                 assert_eq!(host.delete(&format!("setting/{setting}?by=name")).status, 204);
             }
@@ -309,7 +309,7 @@ fn rerun_of_an_earlier_versions_execution_acts_as_its_webhook() {
     for (name, id) in ids {
         let rerun = action(&id, "rerun");
         if name == "gone" {
-            // Nobody knows what it was allowed.
+            // What it was allowed is not known.
             act_on(&host, &rerun, &json!({})).problem(409, "record.conflict");
             continue;
         }

@@ -291,7 +291,7 @@ fn nobody_uses_the_roles_of_a_webhook_for_what_they_may_not_do() {
     assert_eq!(keeper.delete(&at).status, 204);
     keeper.create(&format!("{at}/action/restore"), &json!({})).problem(403, "access.forbidden");
     act_on(host, &format!("{at}/action/restore"), &json!({})).ok();
-    // Nor are the roles taken away, to be given back by someone who does not see what changed meanwhile.
+    // Nor are the roles taken away, to be given back by a person who does not see what changed meanwhile.
     keeper.change(&at, &json!({ "flow_id": flows[1], "roles": [] })).problem(403, "access.forbidden");
     keeper.change(&at, &json!({ "roles": [] })).problem(403, "access.forbidden");
     // Without the roles there is nothing to lend, nor by those that executions do not get.
@@ -545,7 +545,7 @@ fn flow_under_a_webhooks_name_runs_only_if_its_maker_may_lend() {
         // Nor does another change of the flow, nor the next start.
         developer.change(&path("flow", &flow), &json!({ "description": "mine" })).ok();
         call(&name).problem(404, "webhook.not-found");
-        // Whoever may lend the user says that it is right.
+        // A user who may lend the webhook's user says that it is right.
         host.set(&format!("client.webhook.{name}"), format!("flow_name: {name}\nuser_name: admin")).ok();
         assert_eq!(call(&name).ok()["flow"]["id"], flow["id"], "{way}");
         assert_eq!(runs(&name), flow["id"]);
@@ -559,7 +559,7 @@ fn flow_under_a_webhooks_name_runs_only_if_its_maker_may_lend() {
         developer.deploy(&name, &component("canary")).ok();
         call(&name).problem(404, "webhook.not-found");
     }
-    // Who may do all that the user may needs nobody.
+    // A deployer who may do all that the user may needs no one else's consent.
     bind("perm-bind-own", "perm-deployer");
     let flow = developer.deploy("perm-bind-own", &component("canary")).ok()["flow"].clone();
     assert_eq!(call("perm-bind-own").ok()["flow"]["id"], flow["id"]);

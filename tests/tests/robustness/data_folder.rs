@@ -32,7 +32,7 @@ fn a_folder_serves_one_process_at_a_time() {
     let hello = host.webhook("hello", "hello");
     let ended = Setup::new().data_of(&host).try_start().unwrap_err();
     refused(&ended, &["in use by another process", "--data"]);
-    // Whoever deletes the file `lock` lets nobody in.
+    // Deleting the file `lock` lets no second host in.
     fs::remove_file(host.data().join("lock")).unwrap();
     let ended = Setup::new().data_of(&host).try_start().unwrap_err();
     refused(&ended, &["in use by another process", "--data"]);
@@ -165,7 +165,7 @@ fn a_lost_token_is_replaced_at_the_next_start() {
 }
 
 #[test]
-fn folder_that_everybody_may_write_is_refused() {
+fn folder_that_all_users_may_write_is_refused() {
     let host = Host::start();
     host.terminate();
     host.wait();

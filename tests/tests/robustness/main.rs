@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod attack;
 mod chaos;
 mod compiling;
 mod connections;

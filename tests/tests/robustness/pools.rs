@@ -78,14 +78,17 @@ fn exchanges_that_never_end_leave_some_to_others() {
     let (flood, other) = (sender(&host, "flood"), sender(&host, "other"));
     let calls = stuck(&host, &flood, &dead, 2);
     let late = json!({ "steps": [{ "send": [{ "url": alive.url("/echo"), "timeout_ms": 100 }] }] });
-    // Neither the flow nor the server that never answers has more than half of them.
+    let redirect = alive.url(&format!("/redirect/302?{}", dead.url("/echo")));
+    // Neither the flow nor the server that never answers has more than half of them, by whatever way it is reached.
     for (webhook, url, code) in [
         (&flood, alive.url("/echo"), json!("http.timeout")),
         (&other, dead.url("/echo"), json!("http.timeout")),
+        (&other, redirect, json!("http.timeout")),
         (&other, alive.url("/echo"), Value::Null),
     ] {
         let mut plan = late.clone();
         plan["steps"][0]["send"][0]["url"] = json!(url);
+        plan["steps"][0]["send"][0]["redirects"] = json!(1);
         let answer = webhook.call(&host, &plan).send().ok();
         assert_eq!(items(&answer["output_value"]["results"])[0]["code"], code, "{url}: {answer}");
     }

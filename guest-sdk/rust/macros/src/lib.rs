@@ -35,9 +35,11 @@ fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream>
 
         const _: () = {
             #[cfg(not(target_family = "wasm"))]
-            const _: fn(&str) -> ::core::result::Result<::std::string::String, ::flowhost_guest::FlowError> = run;
+            const _: fn(::std::string::String) -> ::core::result::Result<::std::string::String, ::flowhost_guest::FlowError> = run;
 
-            fn run(input: &str) -> ::core::result::Result<::std::string::String, ::flowhost_guest::FlowError> {
+            fn run(
+                input: ::std::string::String,
+            ) -> ::core::result::Result<::std::string::String, ::flowhost_guest::FlowError> {
                 ::flowhost_guest::exported::run(input, #call)
             }
 

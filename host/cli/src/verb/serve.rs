@@ -144,7 +144,8 @@ async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
 /// Shows the budgets of memory, and says where they do not fit the machine.
 fn show_memory(host: &Host, server: &ServerOptions) {
     let uploads = server.upload_bytes(host.limits());
-    let budgets = host.info().memory.clone().with("request_bytes", server.request_bytes).with("uploads", uploads);
+    let budgets = host.info().memory.clone().with("request_bytes", server.request_bytes);
+    let budgets = budgets.with("answer_bytes", server.answer_bytes).with("uploads", uploads);
     tracing::info!("memory at the most: {budgets}");
     if let Some(advice) = budgets.advice(host.limits()) {
         tracing::warn!("{advice}");

@@ -25,8 +25,8 @@ pub struct Setting {
     /// The digest of a webhook's key; none where the setting is no webhook or has no key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_digest: Option<Digest>,
-    /// The flow that a webhook runs, if it has the name in `value` at the time of the call. The host writes it when someone
-    /// gives a flow this name, or the setting this value, who may lend the webhook's user to the flow; `None` if no one has.
+    /// The flow that a webhook runs, if it has the name in `value` at the time of the call. The host writes it when a
+    /// user who may lend the webhook's user to the flow gives a flow this name, or the setting this value; `None` before that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow_id: Option<RecordId>,
 }

@@ -63,7 +63,7 @@ pub struct User {
     /// The user's roles.
     #[serde(default)]
     pub roles: Vec<RoleAssignment>,
-    /// The roles that it had before. Whoever could set its password meanwhile would have them with it when they come back.
+    /// The roles that it had before. A person who could set its password meanwhile would have them with it when they come back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_roles: Vec<RecordId>,
     /// Where records that the user makes go.

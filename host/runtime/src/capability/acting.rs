@@ -51,8 +51,8 @@ pub(super) async fn read<T: Serialize + DeserializeOwned>(
     Ok(told)
 }
 
-/// Decides what the flow is told and what is changed, and makes both one step. What the flow gave is parsed before anybody has
-/// to wait for that.
+/// Decides what the flow is told and what is changed, and makes both one step. What the flow gave is parsed first, so that no other
+/// writer waits for that.
 pub(super) async fn change<P, T: Serialize + DeserializeOwned>(
     state: &mut State,
     call: Call,
@@ -71,20 +71,24 @@ pub(super) async fn change<P, T: Serialize + DeserializeOwned>(
         }
     };
     let acting = Acting::of(state)?;
-    // Held until the change is kept and effective: nobody else writes a record meanwhile.
-    let writing = acting.host.writing().await;
+    // Held until the change is kept and effective: no other writer changes a record meanwhile.
+    let writing = acting.host.writing(acting.live.start.flow.id).await;
     let (told, change) = match prepare(&acting, parsed).await {
         Ok((told, change)) => (Ok(told), change),
         Err(refused) => (Err(refused), None),
     };
     tell(state, call, &told)?;
-    if let Some(RecordChange { writes, effects }) = change.filter(|change| !change.writes.is_empty()) {
+    if let Some(change) = change.filter(|change| !change.writes.is_empty()) {
+        let changed = change.changed(&acting.host.snapshot());
+        let RecordChange { writes, effects } = change;
+        let live = acting.live.clone();
         let effective = move |host: &Host, revision| {
             if let Err(problem) = host.make_effective(effects, revision) {
                 let detail = &problem.detail;
                 tracing::error!(%detail, "a record that a flow wrote is not effective before the next start");
             }
             drop(writing);
+            host.audit_changes(&live, &changed);
         };
         acting.host.step(state, &acting.live, writes, effective).await?;
     }

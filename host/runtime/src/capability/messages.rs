@@ -21,6 +21,7 @@ use crate::execution::Live;
 use crate::host::Host;
 use crate::json_schema::{self, SIZE_LIMIT as FORM_LIMIT};
 use crate::message::{MESSAGES, SUBJECT_LIMIT, Settled, TEXT_LIMIT, settled};
+use crate::record::RecordChange;
 
 /// The capability `messages`.
 pub(super) struct MessagesCapability;
@@ -193,7 +194,9 @@ impl messages::HostNewMessage for State {
                 is_remembered: false,
             };
             let opened = Write::OpenMessage { message: id, execution: live.id };
-            host.step(self, &live, vec![Write::Record(write), opened], |_, _| {}).await?;
+            let change = RecordChange { writes: vec![Write::Record(write), opened], effects: Vec::new() };
+            let (changed, by) = (change.changed(&host.snapshot()), live.clone());
+            host.step(self, &live, change.writes, move |host, _| host.audit_changes(&by, &changed)).await?;
             live.add_message(id);
         }
         Ok(told.map(|id| id.to_string()))
@@ -258,7 +261,7 @@ impl messages::Host for State {
         }
         let (host, live) = asking(self)?;
         // Held until it is kept: nobody responds meanwhile.
-        let writing = host.writing().await;
+        let writing = host.writing(live.start.flow.id).await;
         let kept = match own(&live, &message) {
             Ok(id) => match host.message(id).await {
                 Ok(Some(kept)) => Ok(kept),
@@ -275,8 +278,14 @@ impl messages::Host for State {
             kept.record.body.status = MessageStatus::Closed;
             kept.record.meta.modified_at = host.now();
             let writes = kept.settle().map_err(|problem| wasmtime::Error::msg(problem.detail))?;
-            // Nobody but this execution waits for it, and that does not now.
-            host.step(self, &live, writes, move |_, _| drop(writing)).await?;
+            let change = RecordChange { writes, effects: Vec::new() };
+            let (changed, by) = (change.changed(&host.snapshot()), live.clone());
+            let closed = move |host: &Host, _| {
+                // No other execution waits for the message, and this one does not now.
+                drop(writing);
+                host.audit_changes(&by, &changed);
+            };
+            host.step(self, &live, change.writes, closed).await?;
         }
         Ok(told)
     }

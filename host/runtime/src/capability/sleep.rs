@@ -36,7 +36,7 @@ fn too_long(asked: &str) -> sleep::HostError {
     refusal("sleep.too-long", format!("the sleep {asked} {reason}"))
 }
 
-/// When a wait that begins now ends by its timeout, in microseconds of the clock that nobody sets.
+/// When a wait that begins now ends by its timeout, in microseconds of the clock that no jump moves.
 pub(super) fn timeout_from_now(host: &Host, timeout: Option<u64>) -> Option<i64> {
     let timeout = timeout.map(|timeout| Duration::from_micros(timeout).min(LONGEST));
     timeout.map(|timeout| host.waker().steady().now().saturating_add(timeout).0)

@@ -142,7 +142,7 @@ impl Admission {
         Problem::new(Code::FlowBusy, detail)
     }
 
-    /// A place in the queue for an execution that nobody waits for, of this webhook or else of this flow. The place is held
+    /// A place in the queue for an execution without a caller who waits, of this webhook or else of this flow. The place is held
     /// until the execution begins.
     pub(crate) fn queue_place(&self, webhook: Option<RecordId>, flow: RecordId) -> Result<QueuePlace, Problem> {
         self.queue.try_take([webhook.unwrap_or(flow)]).map_err(|none| match none {

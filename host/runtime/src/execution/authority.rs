@@ -1,6 +1,6 @@
 //! Who may set an execution going, and with whose permissions it runs: the one place that decides.
 //!
-//! The input of an execution may come from anyone, so its permissions are its own: they never become those of the person who
+//! The input of an execution may come from a stranger, so its permissions are its own: they never become those of the person who
 //! starts it once more. In return, that person must be allowed, by the token in use, all that the execution may do.
 //! `docs/records.md` shows [`Act::ALL`] as a table.
 
@@ -113,7 +113,7 @@ impl Host {
         Ok(origin)
     }
 
-    /// The actor of an ended execution that was kept without: by an earlier version, or since it acted as no one. It follows
+    /// The actor of an ended execution that was kept without: by an earlier version, or since it had no actor. It follows
     /// from what started the first of its ancestors.
     async fn derived_actor(&self, mut first: Execution) -> Result<Option<Actor>, Problem> {
         let unknown = || {

@@ -18,7 +18,7 @@ pub(super) async fn wholly<T: Send + 'static>(
 }
 
 impl Host {
-    /// Ends an execution by somebody's wish, wherever it is: running, in the queue, or in the store. Goes on if that somebody
+    /// Ends an execution that a caller cancels, wherever it is: running, in the queue, or in the store. Goes on if that caller
     /// leaves meanwhile.
     pub(crate) async fn end_cancelled(&self, id: RecordId) -> Result<(), Problem> {
         let host = self.clone();
@@ -37,7 +37,7 @@ impl Host {
             let Some(loaded) = loaded else {
                 let ended = self.end_cancelled_in_store(id).await;
                 if ended.is_err() {
-                    // It is marked: whoever runs it ends it.
+                    // It is marked: the host that runs it ends it.
                     self.queue().push(super::Queued { is_woken, counted, ..super::Queued::new(ticket, None) });
                 }
                 return ended;

@@ -70,7 +70,7 @@ impl Host {
         self.queue().push(Queued { is_woken, place, counted, ..Queued::new(ticket, None) });
     }
 
-    /// Lets executions of the store that nobody owns be claimed, after a pause.
+    /// Lets executions of the store without an owner be claimed, after a pause.
     pub(super) fn claim_after(&self, pause: Duration) {
         let host = self.downgrade();
         tokio::spawn(async move {
@@ -197,8 +197,8 @@ impl Host {
         }
     }
 
-    /// The program of an execution. Where the host fails to get it, it is tried again for one that is durable, until somebody
-    /// stops that.
+    /// The program of an execution. Where the host fails to get it, it is tried again for one that is durable, until a
+    /// user cancels it or the host stops.
     async fn program_of(&self, live: &Live, cell: &OnceCell<Program>) -> Result<Program, Problem> {
         let mut pauses = self.outage().pauses();
         let mut tries = 0;

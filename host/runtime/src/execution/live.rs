@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flowhost_engine::{Clock, Kept, Log};
 use flowhost_model::{Execution, JournalEntry, LogLevel, RawValue, RecordId, Status, Timestamp};
-use flowhost_store::{Awaits, Ended, ExecutionParts, ExecutionRow, KEPT_BODY_BYTES, Origin, OwnerId, Store, Ticket};
+use flowhost_store::{Awaits, Ended, ExecutionParts, ExecutionRow, Origin, OwnerId, Store, Ticket};
 use tokio::sync::Notify;
 
 use super::admission::StreamingPlace;
@@ -501,13 +501,17 @@ impl Live {
     }
 
     /// Keeps its end and its log. Only then may an answer name the end.
-    pub(crate) async fn record_end(&self, store: &dyn Store, ended: Execution) -> Result<Ended, flowhost_store::Error> {
+    pub(crate) async fn record_end(
+        &self,
+        store: &dyn Store,
+        ended: Arc<Execution>,
+    ) -> Result<Ended, flowhost_store::Error> {
         let mut recorded = self.recorded.lock().await;
         let told = if *recorded {
-            store.end_execution(ended, self.log.lines(), true).await?
+            store.end_execution(Arc::unwrap_or_clone(ended), self.log.lines(), true).await?
         } else {
             store.insert_ended_execution(ended, self.origin(), self.log.lines()).await?;
-            // Nobody knew of it but its caller.
+            // No one but its caller knew of it.
             Ended::default()
         };
         *recorded = true;
@@ -515,14 +519,10 @@ impl Live {
         Ok(told)
     }
 
-    /// Where it came from, for those who run it again. A body that the store would drop is not copied for it.
+    /// Where it came from, for those who run it again.
     fn origin(&self) -> Origin {
-        let start = &self.start;
-        // Longer than both, it is neither short nor in the input.
-        let longest = start.input.get().len().max(KEPT_BODY_BYTES);
-        let is_kept = |request: &&Arc<IncomingRequest>| request.body.len() <= longest;
-        let request = start.request.as_ref().filter(is_kept).map(|request| request.to_record());
-        Origin { actor: start.actor, request }
+        let request = self.start.request.as_ref().map(|request| request.to_record());
+        Origin { actor: self.start.actor, request }
     }
 
     /// Ends the flow, or takes it out of memory.
@@ -643,7 +643,7 @@ pub(super) mod tests {
         live.record(&store, owner).await.unwrap();
         assert_eq!(store.execution(live.id).await.unwrap().unwrap().status, Status::Running);
         let outcome = Outcome::Success("{}".into());
-        live.record_end(&store, ended(&live, outcome, Timestamp::now())).await.unwrap();
+        live.record_end(&store, ended(&live, outcome, Timestamp::now()).into()).await.unwrap();
         live.record(&store, owner).await.unwrap();
         assert_eq!(store.execution(live.id).await.unwrap().unwrap().status, Status::EndedSuccess);
     }

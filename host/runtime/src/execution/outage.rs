@@ -43,7 +43,7 @@ pub(crate) struct Pauses {
     waited: Duration,
 }
 
-/// Says that somebody has an execution, until it is dropped.
+/// Says that a task of this host has an execution, until it is dropped.
 pub(crate) struct Held {
     outage: Outage,
     id: RecordId,
@@ -81,7 +81,7 @@ impl Outage {
         }
     }
 
-    /// Puts an execution off; gives for how long.
+    /// Puts an execution off, and returns for how long.
     pub(crate) fn postpone(&self, id: RecordId) -> Duration {
         let mut inner = self.lock();
         let (tries, last) = inner.postponed.entry(id).or_insert((0, Instant::now()));
@@ -113,7 +113,7 @@ impl Outage {
         self.lock().given_up.insert(id);
     }
 
-    /// Whether somebody tries again with the execution, or nobody is to.
+    /// Whether a task tries again with the execution, or none is to.
     pub(crate) fn concerns(&self, id: RecordId) -> bool {
         let inner = self.lock();
         inner.held.contains(&id) || inner.given_up.contains(&id)

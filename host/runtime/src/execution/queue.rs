@@ -181,7 +181,7 @@ impl Queue {
     ) -> Option<(Queued, Holding)> {
         let mut callers = Callers::new();
         let popped = self.lock().pop(limit_of, has_share, &mut callers);
-        // Whoever takes knows that others are ready: without callers there is nothing to tell.
+        // The task that takes knows that others are ready: without callers there is nothing to tell.
         if !callers.is_empty() {
             self.tell(callers);
         }
@@ -563,7 +563,7 @@ mod tests {
         };
         assert!(queue.changed().now_or_never().is_some());
         assert_eq!((pop_others(), pop_others(), pop_others()), (Some(second), Some(third), None));
-        // Whoever looked in vain waits for a change.
+        // A task that looked in vain waits for a change.
         assert!(queue.changed().now_or_never().is_none());
         assert!(!queue.is_empty());
         assert_eq!(pop(&queue).unwrap().0, first);

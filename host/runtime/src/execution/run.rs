@@ -265,7 +265,7 @@ impl Host {
             let kept = self.store().suspend_execution(suspension.clone()).await;
             drop(seen);
             match kept {
-                // Nobody else runs it: whatever waits for it waits until it is kept. A journal that is damaged stays so.
+                // No other task runs it: whatever waits for it waits until it is kept. A journal that is damaged stays so.
                 Err(error) if error.is_of_storage() || (!is_settled(&error) && pauses.waited() < DAMAGED_TRIED_FOR) => {
                     if pauses.waited() >= CALLER_WAITS {
                         self.ends().fail(live.id, || live.named_in(Problem::from(error.clone())));
@@ -326,6 +326,7 @@ impl Host {
     pub(super) async fn finish(&self, live: &Arc<Live>, outcome: Outcome, held: Held) {
         let mut ended = end::ended(live, outcome, self.now());
         live.mask(&mut ended);
+        let ended = Arc::new(ended);
         let mut answer = live.take_caller();
         let mut pauses = self.outage().pauses();
         let kept = loop {
@@ -350,6 +351,8 @@ impl Host {
         } else {
             live.set_left();
         }
+        // The store has let go of it.
+        let ended = Arc::unwrap_or_clone(ended);
         let Held { registered, counted, holding } = held;
         // In this order: whoever sees the end may call again at once.
         drop((counted, holding, registered));

@@ -169,10 +169,11 @@ impl Host {
         let user = start.user_id;
         self.paused().enter(user).map_err(|none| match none {
             NoPlace::Full => {
-                Problem::new(Code::HostBusy, "too many paused executions wait for somebody to resume them")
+                Problem::new(Code::HostBusy, "too many paused executions wait to be resumed; resume or cancel some")
             }
             NoPlace::Share => {
-                let detail = "too many paused executions of the webhook's user wait for somebody to resume them";
+                let detail =
+                    "too many paused executions of the webhook's user wait to be resumed; resume or cancel some";
                 Problem::new(Code::WebhookBusy, detail)
             }
         })?;

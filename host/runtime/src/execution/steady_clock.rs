@@ -1,4 +1,4 @@
-//! A clock that nobody sets: waits for a length of time are kept in its time.
+//! A clock that no jump moves: waits for a length of time are kept in its time.
 //!
 //! It runs as the host's clock does, but for the jumps of that which the host has noticed. By as much as those were together,
 //! which the store keeps, its time differs from the clock's.

@@ -85,7 +85,7 @@ impl Host {
         Ok(())
     }
 
-    /// Lets a paused execution run, for whoever may do all that it may.
+    /// Lets a paused execution run, for a user who may do all that it may.
     pub async fn resume(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
         let execution = self.steerable(by, id).await?;
         self.resume_as(by, Act::Resume, &execution).await

@@ -27,7 +27,7 @@ impl Host {
         Ok(missing)
     }
 
-    /// Takes up those that are missing and were missing at the look before: in between, what is on its way has arrived. Gives
+    /// Takes up those that are missing and were missing at the look before: in between, what is on its way has arrived. Returns
     /// those that are missing for the first time.
     async fn take_up_lost(&self, before: &HashSet<RecordId>) -> Result<HashSet<RecordId>, Error> {
         let (lost, missing): (HashSet<_>, HashSet<_>) =

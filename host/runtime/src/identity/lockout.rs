@@ -1,7 +1,8 @@
 //! Lock-outs: logins that are refused for a while because too many failed.
 //!
 //! Failures count for a name and the network that they come from together, so that strangers elsewhere never lock the
-//! owner of a name out. All failures of one network count as well, whatever the names. If a name fails from many networks,
+//! owner of a name out. All failures of one network count as well, whatever the names; they do not refuse users who have
+//! logged in from there before, so that one guest of an office does not lock the office out. If a name fails from many networks,
 //! each of them has fewer free failures with it: a guess that is spread over a thousand networks stays at two thousand
 //! attempts, and the owner's first attempt from a new place is still looked at.
 //!
@@ -14,6 +15,7 @@ use flowhost_model::{Timestamp, normalize_name};
 
 use crate::caller::CallerNetwork;
 use crate::failure_counts::{FailureCounts, Policy, RefusedUntil};
+use crate::identity::known_logins::KnownLogins;
 
 /// For a name from one network: a person who mistypes has a few attempts.
 const NAME_FROM_NETWORK: Policy = Policy {
@@ -49,6 +51,7 @@ pub(crate) struct Lockouts {
     of_name_from_network: FailureCounts<(String, Option<CallerNetwork>)>,
     of_network: FailureCounts<CallerNetwork>,
     of_name: FailureCounts<String>,
+    known: KnownLogins,
 }
 
 impl Default for Lockouts {
@@ -57,6 +60,7 @@ impl Default for Lockouts {
             of_name_from_network: FailureCounts::new(NAME_FROM_NETWORK),
             of_network: FailureCounts::new(NETWORK),
             of_name: FailureCounts::new(NAME),
+            known: KnownLogins::default(),
         }
     }
 }
@@ -66,11 +70,18 @@ impl Lockouts {
     ///
     /// Where an embedder does not know the network, all of its callers count as one.
     pub(crate) fn check(&self, name: &str, from: Option<CallerNetwork>, now: Timestamp) -> Result<(), RefusedUntil> {
-        if let Some(network) = from {
+        if let Some(network) = from
+            && !self.is_known(name, from, now)
+        {
             self.of_network.check(&network, now)?;
         }
         let Some(name) = key(name) else { return Ok(()) };
         self.of_name_from_network.check_with(&(name.to_owned(), from), self.free_failures(name, now), now)
+    }
+
+    /// Returns whether a user of this name has logged in from this network lately.
+    pub(crate) fn is_known(&self, name: &str, from: Option<CallerNetwork>, now: Timestamp) -> bool {
+        key(name).is_some_and(|name| self.known.has(name, from, now))
     }
 
     /// Whether logins with this name are refused for now, from anywhere.
@@ -92,11 +103,12 @@ impl Lockouts {
         }
     }
 
-    /// Forgets the failures of a name from the network where a login succeeded. The network's own failures stay: an attacker
-    /// with a user of their own would reset them.
-    pub(crate) fn succeeded(&self, name: &str, from: Option<CallerNetwork>) {
+    /// Forgets the failures of a name from the network where a login succeeded, and knows the name there from now on. The
+    /// network's own failures stay: an attacker with a user of their own would reset them.
+    pub(crate) fn succeeded(&self, name: &str, from: Option<CallerNetwork>, now: Timestamp) {
         if let Some(name) = key(name) {
             self.of_name_from_network.succeeded(&(name.to_owned(), from));
+            self.known.add(name, from, now);
         }
     }
 
@@ -148,7 +160,7 @@ mod tests {
         let lockouts = Lockouts::default();
         fail(&lockouts, "ada", network(1), 4);
         assert_eq!(lockouts.check("ada", network(1), at(0)), Ok(()));
-        lockouts.succeeded("ada", network(1));
+        lockouts.succeeded("ada", network(1), at(0));
         fail(&lockouts, "ada", network(1), 5);
         assert_eq!(lockouts.check("ada", network(1), at(0)), Err(RefusedUntil(at(30))));
         assert_eq!(lockouts.check("ada", network(1), at(30)), Ok(()));
@@ -163,9 +175,20 @@ mod tests {
             lockouts.failed(&format!("name-{number}"), network(1), at(0));
         }
         assert!(lockouts.check("ada", network(1), at(0)).is_err());
-        lockouts.succeeded("eve", network(1));
+        lockouts.succeeded("eve", network(1), at(0));
         assert!(lockouts.check("ada", network(1), at(0)).is_err(), "an own user does not help");
         assert_eq!(lockouts.check("ada", network(2), at(0)), Ok(()));
+    }
+
+    #[test]
+    fn known_user_of_a_locked_network_is_counted_by_name_alone() {
+        let lockouts = Lockouts::default();
+        lockouts.succeeded("ada", network(1), at(0));
+        (0..NETWORK.free).for_each(|number| lockouts.failed(&format!("name-{number}"), network(1), at(0)));
+        assert_eq!(lockouts.check(" ada", network(1), at(0)), Ok(()));
+        assert!(lockouts.check("grace", network(1), at(0)).is_err());
+        fail(&lockouts, "ada", network(1), NAME_FROM_NETWORK.free);
+        assert!(lockouts.check("ada", network(1), at(0)).is_err());
     }
 
     #[test]

@@ -72,15 +72,17 @@ impl Host {
             .as_ref()
             .and_then(|(id, user)| user.sessions_valid_from.max(self.activities().last(Deed::Logout, *id)));
         let now = self.now().max(ended.map_or(Timestamp(i64::MIN), |ended| Timestamp(ended.0.saturating_add(1))));
-        let lane = Lane::Login { network, name: normalize_name(&login.user_name).unwrap_or_default().to_owned() };
-        let is_right = self.passwords().verify(lane, login.password, hash).await?;
+        let turn = self.passwords().turn(self.lane(&login.user_name, network)).await?;
+        // Of many guesses at once, those that waited while others failed are not looked at.
+        self.refuse_locked_out(&login.user_name, network)?;
+        let is_right = turn.verify(login.password, hash).await?;
         let Some((user_id, user)) = known.filter(|_| is_right) else {
             self.lockouts().failed(&login.user_name, network, self.now());
             return Err(Problem::new(Code::LoginFailed, "the name or the password is wrong"));
         };
         // Of many guesses at once, those that were let in before the lock must not succeed behind it.
         self.refuse_locked_out(&login.user_name, network)?;
-        self.lockouts().succeeded(&login.user_name, network);
+        self.lockouts().succeeded(&login.user_name, network, self.now());
         self.note_activity(user_id);
         self.activities().note(Deed::Login, user_id, now);
         let session = self.sessions().issue(user_id, now);
@@ -105,13 +107,18 @@ impl Host {
         Ok(self.store().save_activity(vec![noted]).await?)
     }
 
+    fn lane(&self, user_name: &str, network: Option<CallerNetwork>) -> Lane {
+        let name = normalize_name(user_name).unwrap_or_default().to_owned();
+        match self.lockouts().is_known(&name, network, self.now()) {
+            true => Lane::Known { name },
+            false => Lane::Stranger { network, name },
+        }
+    }
+
     fn refuse_locked_out(&self, user_name: &str, from: Option<CallerNetwork>) -> Result<(), Problem> {
         let now = self.now();
-        self.lockouts().check(user_name, from, now).map_err(|locked| {
-            let mut problem = Problem::new(Code::LockedOut, "too many logins failed; try again later");
-            problem.retry_after = Some(locked.retry_after(now));
-            problem
-        })
+        let refused = self.lockouts().check(user_name, from, now);
+        refused.map_err(|refused| refused.problem(Code::LockedOut, "too many logins failed; try again later", now))
     }
 
     /// Changes what the host itself keeps with a user.
@@ -120,7 +127,7 @@ impl Host {
         id: flowhost_model::RecordId,
         change: impl FnOnce(&mut User),
     ) -> Result<(), Problem> {
-        let _writing = self.writing().await;
+        let _writing = self.writing(id).await;
         let stored = self.store().record(id).await?.filter(|stored| stored.record_type == RecordType::User);
         let stored = stored.ok_or_else(|| Problem::new(Code::RecordNotFound, "the user is gone"))?;
         let expected = Expected::Revision(stored.revision);

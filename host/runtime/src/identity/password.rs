@@ -14,7 +14,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 
-use super::turns::{Lane, NoPlace, Turns};
+use super::turns::{Lane, NoPlace, Turn, Turns};
 
 /// The fewest characters of a password: the least that NIST SP 800-63B allows.
 const PASSWORD_MIN: usize = 8;
@@ -31,9 +31,9 @@ const SALT_BYTES: usize = 16;
 
 /// The most hashes that are computed at once, however many cores there are: 19 MiB each.
 const PARALLEL_MAX: usize = 4;
-/// The most logins that wait for a hash, each of them with a password of a kilobyte at most. A core computes fifty to a
-/// hundred hashes a second, so that the last of a flood waits for some seconds. A login of another name or from elsewhere
-/// does not wait behind the flood: turns go around.
+/// The most logins of strangers that wait for a hash, and those of known users, each of them with a password of a kilobyte
+/// at most. A core computes fifty to a hundred hashes a second, so that the last of a flood waits for some seconds. A login
+/// of another name, of a known user or from elsewhere does not wait behind the flood.
 const WAITING_MAX: usize = 256;
 
 /// A hash that no password has. It is verified where there is no real one, so that the time an answer takes does not
@@ -139,17 +139,19 @@ impl Passwords {
     pub(crate) async fn hash(&self, password: String) -> Result<String, PasswordError> {
         // What the policy refuses does not wait for its turn.
         check_policy(&password)?;
-        self.compute(Lane::Change, move || hash(&password)).await?
+        self.turn(Lane::Change).await?.compute(move || hash(&password)).await?
     }
 
+    /// Waits for a turn to check a password.
+    pub(crate) async fn turn(&self, lane: Lane) -> Result<Turn, PasswordError> {
+        self.turns.turn(lane).await.map_err(|NoPlace| PasswordError::Busy)
+    }
+}
+
+impl Turn {
     /// [`verify`], on a blocking thread, for a login. Without a hash the answer is no, and takes as long.
-    pub(crate) async fn verify(
-        &self,
-        lane: Lane,
-        password: String,
-        hash: Option<String>,
-    ) -> Result<bool, PasswordError> {
-        self.compute(lane, move || match hash {
+    pub(crate) async fn verify(self, password: String, hash: Option<String>) -> Result<bool, PasswordError> {
+        self.compute(move || match hash {
             Some(hash) => verify(&password, &hash),
             None => {
                 verify_nobodys(&password);
@@ -159,15 +161,10 @@ impl Passwords {
         .await
     }
 
-    async fn compute<T: Send + 'static>(
-        &self,
-        lane: Lane,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, PasswordError> {
-        let turn = self.turns.turn(lane).await.map_err(|NoPlace| PasswordError::Busy)?;
+    async fn compute<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
         let computed = tokio::task::spawn_blocking(move || {
             // Held to the end of the work, also where the caller went away meanwhile.
-            let _turn = turn;
+            let _turn = self;
             work()
         });
         Ok(computed.await.map_err(|_| HashError::CutOff)?)
@@ -184,7 +181,19 @@ mod tests {
     use super::*;
 
     fn login() -> Lane {
-        Lane::Login { network: None, name: "ada".to_owned() }
+        Lane::Stranger { network: None, name: "ada".to_owned() }
+    }
+
+    async fn verify_at_turn(passwords: &Passwords, password: &str, hash: Option<String>) -> bool {
+        passwords.turn(login()).await.unwrap().verify(password.to_owned(), hash).await.unwrap()
+    }
+
+    async fn compute<T: Send + 'static>(
+        passwords: &Passwords,
+        lane: Lane,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        passwords.turn(lane).await?.compute(work).await
     }
 
     #[test]
@@ -245,9 +254,9 @@ mod tests {
     async fn passwords_are_hashed_and_verified_beside_the_tasks() {
         let passwords = Passwords::default();
         let kept = passwords.hash("correct horse".to_owned()).await.unwrap();
-        assert!(passwords.verify(login(), "correct horse".to_owned(), Some(kept.clone())).await.unwrap());
-        assert!(!passwords.verify(login(), "wrong horse".to_owned(), Some(kept)).await.unwrap());
-        assert!(!passwords.verify(login(), "correct horse".to_owned(), None).await.unwrap());
+        assert!(verify_at_turn(&passwords, "correct horse", Some(kept.clone())).await);
+        assert!(!verify_at_turn(&passwords, "wrong horse", Some(kept)).await);
+        assert!(!verify_at_turn(&passwords, "correct horse", None).await);
         assert!(matches!(
             passwords.hash("short".to_owned()).await,
             Err(PasswordError::Policy(PolicyError::TooShort(5)))
@@ -262,13 +271,12 @@ mod tests {
             .map(|_| {
                 let (passwords, running, most) = (passwords.clone(), Arc::clone(&running), Arc::clone(&most));
                 tokio::spawn(async move {
-                    passwords
-                        .compute(login(), move || {
-                            most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                            std::thread::sleep(Duration::from_millis(100));
-                            running.fetch_sub(1, Ordering::SeqCst);
-                        })
-                        .await
+                    compute(&passwords, login(), move || {
+                        most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        std::thread::sleep(Duration::from_millis(100));
+                        running.fetch_sub(1, Ordering::SeqCst);
+                    })
+                    .await
                 })
             })
             .collect();
@@ -282,16 +290,16 @@ mod tests {
         }
         assert!(most.load(Ordering::SeqCst) <= 2);
         assert!((1..=17).contains(&refused), "three of five places are for one network: {refused}");
-        assert!(passwords.compute(login(), || ()).await.is_ok(), "the flood leaves nothing behind");
+        assert!(compute(&passwords, login(), || ()).await.is_ok(), "the flood leaves nothing behind");
     }
 
     #[tokio::test]
     async fn a_caller_who_goes_away_frees_the_core_only_at_the_end_of_the_work() {
         let passwords = Passwords::with_limits(1, 1);
         let (ended, end) = std::sync::mpsc::channel::<()>();
-        let left = passwords.compute(Lane::Change, move || end.recv());
+        let left = compute(&passwords, Lane::Change, move || end.recv());
         assert!(tokio::time::timeout(Duration::from_millis(20), left).await.is_err());
-        let mut next = Box::pin(passwords.compute(login(), || ()));
+        let mut next = Box::pin(compute(&passwords, login(), || ()));
         assert!((&mut next).now_or_never().is_none(), "the core is not free");
         ended.send(()).unwrap();
         assert!(next.await.is_ok());

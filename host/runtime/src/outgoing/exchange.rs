@@ -22,6 +22,7 @@ use super::share::{Share, Turn};
 use super::{Outgoing, Taker};
 use crate::execution::Live;
 use crate::host::Host;
+use crate::pool::Place;
 use crate::secret::Part;
 
 /// Who sends a request that does not say so itself.
@@ -49,11 +50,22 @@ struct Hop {
     waits_for: Option<WaitsFor>,
 }
 
+/// A turn among the exchanges of the host.
+struct ServerTurn {
+    /// Host and port.
+    server: String,
+    _place: Place<Taker, 2>,
+}
+
 /// Whose exchanges an exchange waits for.
 #[derive(Clone, Copy)]
 enum WaitsFor {
     Execution,
     Host,
+}
+
+fn about_to_end() -> Failure {
+    Failure::new(Failure::CONNECTION_FAILED, "the host is about to end")
 }
 
 impl Outgoing {
@@ -128,10 +140,9 @@ impl Outgoing {
         turn: Turn,
         hop: &mut Hop,
     ) -> Result<Response, Failure> {
-        let closed = || Failure::new(Failure::CONNECTION_FAILED, "the host is about to end");
         // In this order: whoever waits for the execution's own turn holds no turn of the host's.
         hop.waits_for = Some(WaitsFor::Execution);
-        let _own = turn.come().await.ok_or_else(closed)?;
+        let _own = turn.come().await.ok_or_else(about_to_end)?;
         let (left, _spending) = share.spend();
         let total = self.limits.total.as_millis();
         let spent = || {
@@ -142,16 +153,7 @@ impl Outgoing {
             return Err(spent());
         }
         let limit = self.limits.time.min(left);
-        let in_time = tokio::time::timeout(limit, async {
-            hop.waits_for = Some(WaitsFor::Host);
-            let port = hop.url.port_or_known_default().unwrap_or_default();
-            let server = format!("{}:{port}", hop.url.host_str().unwrap_or_default());
-            let takers = [Taker::Flow(live.start.flow.id), Taker::Host(server)];
-            let _turn = self.parallel.take(takers).await.ok_or_else(closed)?;
-            hop.waits_for = None;
-            hop.began = Instant::now();
-            self.follow(host, live, request, share, hop).await
-        });
+        let in_time = tokio::time::timeout(limit, self.follow(host, live, request, share, hop));
         match in_time.await {
             Ok(exchanged) => exchanged,
             Err(_) if left < self.limits.time => Err(spent()),
@@ -167,9 +169,10 @@ impl Outgoing {
         share: &Share,
         hop: &mut Hop,
     ) -> Result<Response, Failure> {
-        let mut followed = 0;
+        let (mut followed, mut turn) = (0, None);
         loop {
             self.permit_hop(host, live, &hop.method, &hop.url)?;
+            turn = Some(self.turn_at_server(live, hop, turn).await?);
             let (sent, secret) = hop.revealed(host, live)?;
             let name = hop.url.host_str().unwrap_or_default();
             let response = ASKING.scope(live.start.flow.id, self.connections.send(sent, name)).await?;
@@ -189,6 +192,28 @@ impl Outgoing {
             let _unread = Limited::new(response.into_body(), REDIRECT_BODY).collect().await;
             *hop = next;
         }
+    }
+
+    /// Waits for a turn among the exchanges of the host with the server of this hop. One with another server is given back
+    /// before: who has been redirected waits for no server with another's turn in hand.
+    async fn turn_at_server(
+        &self,
+        live: &Live,
+        hop: &mut Hop,
+        held: Option<ServerTurn>,
+    ) -> Result<ServerTurn, Failure> {
+        let port = hop.url.port_or_known_default().unwrap_or_default();
+        let server = format!("{}:{port}", hop.url.host_str().unwrap_or_default());
+        match held {
+            Some(held) if held.server == server => return Ok(held),
+            held => drop(held),
+        }
+        hop.waits_for = Some(WaitsFor::Host);
+        let takers = [Taker::Flow(live.start.flow.id), Taker::Host(server.clone())];
+        let place = self.parallel.take(takers).await.ok_or_else(about_to_end)?;
+        hop.waits_for = None;
+        hop.began = Instant::now();
+        Ok(ServerTurn { server, _place: place })
     }
 
     async fn receive(

@@ -1,7 +1,7 @@
 //! Which flow a webhook in the setting form runs.
 //!
-//! The setting names its flow, and the flow acts as the setting's user. So a name alone is not enough: whoever deploys
-//! something under it would act as that user. The setting is bound to a flow by its id, by someone who may lend the user: the
+//! The setting names its flow, and the flow acts as the setting's user. So a name alone is not enough: a user who deploys
+//! something under it would act as that user. The setting is bound to a flow by its id, by a person who may lend the user: the
 //! writer of the setting, if there is a flow of that name already, or else who gives a flow the name, if that person may do
 //! all that the user may. A call runs the bound flow, as long as that has the name.
 
@@ -56,7 +56,7 @@ impl Host {
                 tracing::warn!(
                     webhook,
                     flow = name,
-                    "`{}` may do less than the webhook's user `{user}`, so that the webhook does not run this flow; to let it, someone who may do all of that writes the setting `{WEBHOOK_PREFIX}{webhook}` again",
+                    "`{}` may do less than the webhook's user `{user}`, so that the webhook does not run this flow; to let it, a user who may do all of that writes the setting `{WEBHOOK_PREFIX}{webhook}` again",
                     by.user_name
                 );
                 continue;

@@ -1,14 +1,16 @@
 //! A change of records: checked first, then made, either by itself or in one step with the journal of the flow that makes it.
 
-use flowhost_model::RecordType;
+use flowhost_model::{RecordId, RecordType};
 use flowhost_store::{Expected, RecordWrite, StoredRecord, Write};
 use serde_json::Value;
 
 use super::draft::Draft;
 use super::service::RecordView;
+use crate::audit::{Change, ChangedRecord};
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::problem::Problem;
+use crate::snapshot::Snapshot;
 
 /// What is to be written, and what becomes effective then. Everything is checked; it holds as long as the
 /// [`Host::writing`] under which it was prepared is held.
@@ -61,6 +63,38 @@ impl Draft {
 }
 
 impl RecordChange {
+    /// Returns what becomes of which records, for the audit log. `present` is the snapshot before the change: a setting that
+    /// makes a webhook, also until now, is no mere state.
+    pub(crate) fn changed(&self, present: &Snapshot) -> Vec<ChangedRecord> {
+        let gone = |id: RecordId| {
+            self.effects.iter().find_map(|effect| match effect {
+                Effect::Gone(record) if record.meta.id == id => Some(record),
+                _ => None,
+            })
+        };
+        let changed = |record: &StoredRecord, change, is_remembered: bool| ChangedRecord {
+            record: record.meta.id,
+            record_type: record.record_type,
+            change,
+            is_state: !is_remembered && !present.concerns(record),
+        };
+        let of_write = |write: &Write| match write {
+            Write::Record(RecordWrite { record, expected, is_remembered, .. }) => {
+                let change = match expected {
+                    _ if record.meta.deleted_at.is_some() => Change::Trashed,
+                    Expected::Absent => Change::Created,
+                    Expected::Revision(_) => Change::Updated,
+                };
+                Some(changed(record, change, *is_remembered))
+            }
+            Write::DeleteRecord { id, is_remembered, .. } => {
+                gone(*id).map(|record| changed(record, Change::Deleted, *is_remembered))
+            }
+            _ => None,
+        };
+        self.writes.iter().filter_map(of_write).collect()
+    }
+
     /// Makes another change with this one.
     pub(crate) fn extend(&mut self, other: Self) {
         self.writes.extend(other.writes);

@@ -27,7 +27,7 @@ impl Host {
         content_type: Option<String>,
         if_match: Option<u64>,
     ) -> Result<RecordView, Problem> {
-        let _writing = self.writing().await;
+        let _writing = self.writing(by.user_id).await;
         let (members, content) = (members(content_type), Some(FileContent::Whole(bytes)));
         let prepared =
             self.prepare_update(by, RecordType::File, id, members, content, if_match, Remembered::Yes).await?;
@@ -44,7 +44,7 @@ impl Host {
         bytes: Vec<u8>,
         content_type: Option<String>,
     ) -> Result<RecordView, Problem> {
-        let _writing = self.writing().await;
+        let _writing = self.writing(by.user_id).await;
         let mut members = members(content_type);
         members.insert("name".to_owned(), Value::String(name.to_owned()));
         let content = Some(FileContent::Whole(bytes));

@@ -69,7 +69,7 @@ impl Host {
     /// Lets the type refuse a deletion.
     pub(crate) async fn check_deletion(&self, by: &Identity, stored: &StoredRecord) -> Result<(), Problem> {
         match stored.record_type {
-            // Whoever has the role loses what it permits.
+            // Each user who has the role loses what it permits.
             RecordType::Role => self.refuse_foreign_role(by, stored),
             RecordType::Setting => self.refuse_deleted_setting(by, stored),
             RecordType::User => self.refuse_foreign_account(by, "user", stored).await,

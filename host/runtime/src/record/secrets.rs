@@ -44,7 +44,7 @@ impl Host {
         let without = || Problem::new(Code::SecretsUnavailable, "the host was started without a key for secrets");
         let key_id = secrets.keys().sealing_key_id().ok_or_else(without)?.to_owned();
         let mut told = Resealed { key_id, ..Resealed::default() };
-        let _writing = self.writing().await;
+        let _writing = self.writing(by.user_id).await;
         for stored in all_secrets(self.store()).await? {
             if !by.access.may(Operation::Update, RecordType::Secret, stored.meta.project_id) {
                 continue;

@@ -68,7 +68,7 @@ impl Host {
         record_type: RecordType,
         members: Map<String, Value>,
     ) -> Result<RecordView, Problem> {
-        let _writing = self.writing().await;
+        let _writing = self.writing(by.user_id).await;
         let prepared = self.prepare_creation(by, record_type, members, None, Remembered::Yes).await?;
         self.commit_viewed(prepared).await
     }
@@ -140,7 +140,7 @@ impl Host {
         members: Map<String, Value>,
         if_match: Option<u64>,
     ) -> Result<RecordView, Problem> {
-        let _writing = self.writing().await;
+        let _writing = self.writing(by.user_id).await;
         let prepared = self.prepare_update(by, record_type, id, members, None, if_match, Remembered::Yes).await?;
         self.commit_viewed(prepared).await
     }
@@ -208,7 +208,7 @@ impl Host {
         deletion: Deletion,
         if_match: Option<u64>,
     ) -> Result<(), Problem> {
-        let _writing = self.writing().await;
+        let _writing = self.writing(by.user_id).await;
         let change = self.prepare_deletion(by, record_type, id, deletion, if_match, Remembered::Yes).await?;
         self.commit(change).await?;
         Ok(())
@@ -272,7 +272,7 @@ impl Host {
         id: RecordId,
         commit_message: Option<String>,
     ) -> Result<RecordView, Problem> {
-        let _writing = self.writing().await;
+        let _writing = self.writing(by.user_id).await;
         let stored = self.readable(by, record_type, id).await?;
         self.permit(by, Operation::Delete, record_type, stored.meta.project_id)?;
         if stored.meta.deleted_at.is_some() {

@@ -44,7 +44,7 @@ pub struct WebhookRequest {
     pub body: Bytes,
     /// The caller's address. Calls without one count as those of one caller.
     pub caller: Option<IpAddr>,
-    /// What the request takes of whoever read it.
+    /// What the request takes of the room of the server that read it.
     pub reservation: Option<Reservation>,
 }
 

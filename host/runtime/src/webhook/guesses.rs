@@ -35,9 +35,7 @@ impl Guesses {
     pub(crate) fn check(&self, webhook: RecordId, from: Option<CallerNetwork>, now: Timestamp) -> Result<(), Problem> {
         self.0.check(&(webhook, from), now).map_err(|refused| {
             let detail = "too many wrong keys came from this address; try again later";
-            let mut problem = Problem::new(Code::WebhookLockedOut, detail);
-            problem.retry_after = Some(refused.retry_after(now));
-            problem
+            refused.problem(Code::WebhookLockedOut, detail, now)
         })
     }
 

@@ -38,7 +38,7 @@ impl IncomingRequest {
                 .iter()
                 .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
                 .collect(),
-            body: self.body.to_vec(),
+            body: self.body.clone(),
             body_is_exact: self.body_is_exact,
         }
     }
@@ -56,7 +56,7 @@ impl IncomingRequest {
             path: record.path,
             query: record.query,
             headers,
-            body: record.body.into(),
+            body: record.body,
             body_is_exact: record.body_is_exact,
         }
     }

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use flowhost::model::{Execution, RecordType};
-use flowhost::{Code, ExecutionView, List, Problem};
+use flowhost::{Code, List, Problem};
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ pub(super) async fn read(api: Shared, Path(segment): Path<String>, uri: Uri, hea
             return Err(Problem::new(Code::Unauthorized, "the ticket is not valid, or not any more").into());
         }
         let execution = api.host.execution(id).await?;
-        let mut answer = answer::json(StatusCode::OK, &ExecutionView::from(&execution));
+        let mut answer = answer::execution(StatusCode::OK, &execution);
         answer::insert_execution_id(answer.headers_mut(), id);
         return Ok(answer.map(Body::new));
     }

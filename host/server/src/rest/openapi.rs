@@ -306,10 +306,10 @@ fn add_special(paths: &mut Map<String, Value>) {
     for (verb, summary) in [
         ("cancel", "Ends an execution."),
         ("pause", "Takes an execution out of memory until somebody resumes it."),
-        ("resume", "Lets a paused execution run, for whoever may do all that it may."),
+        ("resume", "Lets a paused execution run, for a user who may do all that it may."),
         (
             "rerun",
-            "Starts the same flow with the same input, request and permissions, for whoever may do all that it may.",
+            "Starts the same flow with the same input, request and permissions, for a user who may do all that it may.",
         ),
         ("set-productive", "Switches a paused execution to productive mode, and lets it run."),
     ] {

@@ -1,6 +1,8 @@
 //! Who makes a request.
 
-use flowhost::{Code, Host, Identity, Problem};
+use std::net::IpAddr;
+
+use flowhost::{Code, Host, Identity, Problem, Reader};
 use http::HeaderMap;
 
 use super::requester;
@@ -16,6 +18,12 @@ pub(crate) fn reader(host: &Host, headers: &HeaderMap) -> Result<Identity, Probl
 pub(crate) fn writer(host: &Host, headers: &HeaderMap) -> Result<Identity, Problem> {
     let token = flowhost::webhook::login::in_authorization(headers).ok_or_else(missing)?;
     host.authenticate(&token).inspect(|user| requester::note(&user.user_name))
+}
+
+/// For whom a request reads: for the user whose token it carries, or for callers of its network.
+pub(crate) fn reader_of(host: &Host, headers: &HeaderMap, caller: IpAddr) -> Reader {
+    let user = flowhost::webhook::login::token(headers).and_then(|token| host.authenticate(&token).ok());
+    user.map_or_else(|| Reader::Network(caller.into()), |user| Reader::User(user.user_id))
 }
 
 fn missing() -> Problem {

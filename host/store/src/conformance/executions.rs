@@ -1,5 +1,7 @@
 //! Executions and their logs.
 
+use std::sync::Arc;
+
 use flowhost_model::{
     Actor, ActorKind, Execution, Failure, Filter, Priority, RecordId, RecordType, Status, Timestamp, definition,
 };
@@ -115,7 +117,7 @@ pub async fn execution_keeps_its_origin_after_its_end(store: &dyn Store) {
     // The body is the input's payload.
     let mut json_call = row(execution(Status::Running));
     json_call.execution.input_value = json("{\"path\":\"\",\"json\":{ \"n\": 1.0 }}");
-    json_call.request.as_mut().unwrap().body = b"{ \"n\": 1.0 }".to_vec();
+    json_call.request.as_mut().unwrap().body = b"{ \"n\": 1.0 }".to_vec().into();
     for row in [&known, &recovered, &json_call] {
         store.insert_execution(row.clone()).await.unwrap();
         assert_eq!(store.execution_origin(row.execution.id).await.unwrap(), origin_of(row));
@@ -136,11 +138,11 @@ pub async fn execution_keeps_its_origin_after_its_end(store: &dyn Store) {
         (Origin::default(), Vec::new()),
     ] {
         let new = Execution { input_value: json_call.execution.input_value.clone(), ..execution(Status::EndedSuccess) };
-        store.insert_ended_execution(new.clone(), origin.clone(), log.clone()).await.unwrap();
+        store.insert_ended_execution(Arc::new(new.clone()), origin.clone(), log.clone()).await.unwrap();
         assert_same(&store.execution(new.id).await.unwrap().unwrap(), &new);
         assert_eq!(store.execution_origin(new.id).await.unwrap(), origin);
         assert_eq!(store.execution_log(new.id, 0, 9).await.unwrap().len(), log.len());
-        let again = store.insert_ended_execution(new, origin, log).await;
+        let again = store.insert_ended_execution(Arc::new(new), origin, log).await;
         assert!(matches!(again, Err(Error::Conflict)));
     }
     assert!(matches!(store.execution_origin(RecordId::new()).await, Err(Error::NotFound)));
@@ -156,7 +158,7 @@ pub async fn request_that_is_too_long_is_dropped_at_the_end(store: &dyn Store) {
         if is_json {
             row.execution.input_value = json(&format!("{{\"path\":\"\",\"json\":{body}}}"));
         }
-        row.request.as_mut().unwrap().body = body.into_bytes();
+        row.request.as_mut().unwrap().body = body.into_bytes().into();
         let origin = Origin { actor: row.actor, request: row.request.clone() };
         store.insert_execution(row.clone()).await.unwrap();
         assert_eq!(store.execution_origin(row.execution.id).await.unwrap(), origin, "{bytes} {is_json}");
@@ -165,7 +167,7 @@ pub async fn request_that_is_too_long_is_dropped_at_the_end(store: &dyn Store) {
         let kept = Origin { request: origin.request.clone().filter(|_| is_kept), ..origin.clone() };
         assert_eq!(store.execution_origin(ended.id).await.unwrap(), kept, "{bytes} {is_json}");
         let new = Execution { id: RecordId::new(), ..ended };
-        store.insert_ended_execution(new.clone(), origin, Vec::new()).await.unwrap();
+        store.insert_ended_execution(Arc::new(new.clone()), origin, Vec::new()).await.unwrap();
         assert_eq!(store.execution_origin(new.id).await.unwrap(), kept, "{bytes} {is_json}");
     }
 }

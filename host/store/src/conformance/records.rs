@@ -149,6 +149,12 @@ pub async fn versions_of_a_flow(store: &dyn Store) {
     let seen: Vec<_> = versions.iter().map(|version| (version.version, version.digest, version.size)).collect();
     assert_eq!(seen, [(2, Digest([2; 32]), 5), (1, Digest([1; 32]), 3)]);
     assert!(versions.iter().all(|version| version.flow_id == id && version.created_by.is_some()));
+    for version in &versions {
+        assert_eq!(store.flow_version(id, version.version).await.unwrap().as_ref(), Some(version));
+    }
+    assert_eq!(store.flow_version(id, 3).await.unwrap(), None);
+    assert_eq!(store.last_flow_version(id).await.unwrap(), Some(2));
+    assert_eq!(store.last_flow_version(RecordId::new()).await.unwrap(), None);
 
     for wrong in [2, 4, 0] {
         let outcome = store.write(vec![version(id, wrong, Digest([3; 32]), b"x")]).await;

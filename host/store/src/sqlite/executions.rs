@@ -232,7 +232,7 @@ impl<'a, 'b> Values<'a, 'b> {
         self.add(request.map(|request| &request.path))?;
         self.add(request.and_then(|request| request.query.as_ref()))?;
         self.add(request.map(|request| requests::headers_to_json(&request.headers)).transpose()?)?;
-        self.add(request.map(|request| &request.body).filter(|body| !requests::is_in_input(body, input)))?;
+        self.add(request.map(|request| &*request.body).filter(|body| !requests::is_in_input(body, input)))?;
         self.add(request.map(|request| request.body_is_exact))?;
         self.add(actor.map(|actor| actors::kind_number(actor.kind)))?;
         self.add(actor.map(|actor| actor.id.as_bytes()))

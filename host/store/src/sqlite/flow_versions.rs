@@ -1,7 +1,7 @@
 //! The versions of flows.
 
 use flowhost_model::{Digest, FlowVersion, RecordId, RecordType, Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::blobs;
 use crate::{Error, Result};
@@ -45,20 +45,40 @@ pub(super) fn flow_versions(connection: &Connection, flow_id: RecordId) -> Resul
          FROM flow_version JOIN blob ON blob.key = flow_version.blob
          WHERE flow_id = ? ORDER BY version DESC",
     )?;
-    let versions = statement.query_and_then([flow_id.as_bytes()], |row| {
-        let metadata: Option<String> = row.get(5)?;
-        let metadata = metadata.map(|json| serde_json::from_str(&json)).transpose();
-        Ok(FlowVersion {
-            flow_id,
-            version: row.get(0)?,
-            digest: Digest(row.get(1)?),
-            size: row.get::<_, i64>(2)?.cast_unsigned(),
-            created_at: Timestamp(row.get(3)?),
-            created_by: row.get::<_, Option<_>>(4)?.map(RecordId::from_bytes),
-            metadata: metadata.map_err(|error| Error::Damaged(error.to_string()))?,
-        })
-    })?;
+    let versions = statement.query_and_then([flow_id.as_bytes()], |row| version_of(flow_id, row))?;
     versions.collect()
+}
+
+/// One version of a flow.
+pub(super) fn flow_version(connection: &Connection, flow_id: RecordId, version: u32) -> Result<Option<FlowVersion>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT version, digest, flow_version.size, created_at, created_by, metadata
+         FROM flow_version JOIN blob ON blob.key = flow_version.blob
+         WHERE flow_id = ? AND version = ?",
+    )?;
+    let mut found =
+        statement.query_and_then(params![flow_id.as_bytes(), version], |row| version_of(flow_id, row))?;
+    found.next().transpose()
+}
+
+/// The number of the newest version of a flow.
+pub(super) fn last_flow_version(connection: &Connection, flow_id: RecordId) -> Result<Option<u32>> {
+    let mut statement = connection.prepare_cached("SELECT MAX(version) FROM flow_version WHERE flow_id = ?")?;
+    Ok(statement.query_one([flow_id.as_bytes()], |row| row.get(0))?)
+}
+
+fn version_of(flow_id: RecordId, row: &Row<'_>) -> Result<FlowVersion> {
+    let metadata: Option<String> = row.get(5)?;
+    let metadata = metadata.map(|json| serde_json::from_str(&json)).transpose();
+    Ok(FlowVersion {
+        flow_id,
+        version: row.get(0)?,
+        digest: Digest(row.get(1)?),
+        size: row.get::<_, i64>(2)?.cast_unsigned(),
+        created_at: Timestamp(row.get(3)?),
+        created_by: row.get::<_, Option<_>>(4)?.map(RecordId::from_bytes),
+        metadata: metadata.map_err(|error| Error::Damaged(error.to_string()))?,
+    })
 }
 
 /// The keys of the blobs that the versions of a flow name.

@@ -195,6 +195,14 @@ impl Store for SqliteStore {
         self.readers.read(move |connection| flow_versions::flow_versions(connection, flow_id)).await
     }
 
+    async fn flow_version(&self, flow_id: RecordId, version: u32) -> Result<Option<FlowVersion>> {
+        self.readers.read(move |connection| flow_versions::flow_version(connection, flow_id, version)).await
+    }
+
+    async fn last_flow_version(&self, flow_id: RecordId) -> Result<Option<u32>> {
+        self.readers.read(move |connection| flow_versions::last_flow_version(connection, flow_id)).await
+    }
+
     async fn component(&self, digest: Digest) -> Result<Option<Vec<u8>>> {
         self.readers.read(move |connection| blobs::blob(connection, digest)).await
     }
@@ -213,7 +221,7 @@ impl Store for SqliteStore {
         self.writer.write(Extent::Statement, work).await
     }
 
-    async fn insert_ended_execution(&self, execution: Execution, origin: Origin, log: Vec<LogLine>) -> Result<()> {
+    async fn insert_ended_execution(&self, execution: Arc<Execution>, origin: Origin, log: Vec<LogLine>) -> Result<()> {
         let work = move |connection: &_| executions::insert_ended(connection, &execution, &origin, &log);
         self.writer.write(Extent::Statement, work).await
     }

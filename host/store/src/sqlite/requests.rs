@@ -55,7 +55,7 @@ pub(super) fn from_row(row: &Row<'_>, first: usize, input: &str) -> Result<Optio
         path: row.get(first + 1)?,
         query: row.get(first + 2)?,
         headers: headers_from_json(&row.get::<_, String>(first + 3)?)?,
-        body: body.map_or_else(|| body_in_input(input), Ok)?,
+        body: body.map_or_else(|| body_in_input(input), Ok)?.into(),
         body_is_exact: row.get(first + 5)?,
     }))
 }

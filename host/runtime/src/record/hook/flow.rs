@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Draft, refuse};
+use crate::flow::InputCheck;
 use crate::host::Host;
 use crate::outgoing::AllowList;
 use crate::problem::Problem;
@@ -25,7 +26,9 @@ pub(super) fn prepare(draft: &mut Draft) -> Result<(), Problem> {
 
 /// Whether the active version of a flow cannot be run, as far as that is known.
 pub(super) fn flow_problem(host: &Host, target: &FlowTarget) -> bool {
-    host.snapshot().active_version(target).is_some_and(|version| host.is_unusable(version.flow.digest))
+    host.snapshot().active_version(target).is_some_and(|version| {
+        host.is_unusable(version.flow.digest) || matches!(version.input_check, InputCheck::Impossible)
+    })
 }
 
 impl Host {

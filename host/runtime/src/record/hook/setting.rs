@@ -34,8 +34,11 @@ impl Host {
         let Some(name) = draft.meta.name.strip_prefix(WEBHOOK_PREFIX) else {
             if was_webhook {
                 self.permit(by, Operation::Delete, RecordType::Webhook, draft.meta.project_id)?;
-                draft.body.shift_remove("key_digest");
                 draft.body.shift_remove(BOUND);
+            }
+            // The key stays with the value that it was written with: under a webhook's name again, it is not open to all.
+            if draft.touched.contains(&"value") {
+                draft.body.shift_remove("key_digest");
             }
             draft.body.entry("value").or_insert(Value::Null);
             return Ok(());
@@ -47,7 +50,8 @@ impl Host {
         let former_key: Option<Digest> = former_key.and_then(|digest| serde_json::from_value(digest).ok());
         let value = draft.body.entry("value").or_insert(Value::Null);
         // A value that is not written anew has no key in it; the digest beside it stays.
-        if draft.touched.contains(&"value") || !was_webhook {
+        let is_read_before = was_webhook || former_key.is_some();
+        if draft.touched.contains(&"value") || !is_read_before {
             match take_key(value, former_key)? {
                 Some(digest) => draft.body.insert("key_digest".into(), json!(digest)),
                 None => draft.body.shift_remove("key_digest"),

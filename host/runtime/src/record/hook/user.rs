@@ -60,7 +60,7 @@ impl Host {
         let is_own = by.user_id == former.meta.id && !may_update;
         let guarded = [
             ("password", draft.secrets.contains_key("password")),
-            // Webhooks in the setting form name their user: whoever takes a name takes their executions along.
+            // Webhooks in the setting form name their user: the user who takes a name takes their executions along.
             ("name", former.meta.name != draft.meta.name),
             ("email", held.body.email.as_deref() != email),
             ("is_enabled", held.body.is_enabled() != is_enabled),
@@ -83,7 +83,7 @@ impl Host {
         Ok(())
     }
 
-    /// Whoever decides whether and how a user is reached, by which password, name or token, must be allowed all that the user
+    /// A person who decides whether and how a user is reached, by which password, name or token, must be allowed all that the user
     /// may do, and could do before a role was taken away: it may be given back. Users themselves need all that they may do,
     /// which a narrowed token does not permit.
     pub(crate) async fn refuse_foreign_account(

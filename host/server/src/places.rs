@@ -1,0 +1,169 @@
+//! The places of connections. Each network has its share of them, and a connection that rests makes room for a newcomer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use flowhost::CallerNetwork;
+use tokio_util::sync::CancellationToken;
+
+use crate::activity::Activity;
+use crate::share::{Pool, Share};
+
+/// The connections that there may be at once.
+#[derive(Debug)]
+pub(crate) struct Places {
+    pool: Arc<Pool<CallerNetwork>>,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    connections: HashMap<u64, Connection>,
+}
+
+/// A connection that may be asked to make room.
+#[derive(Debug)]
+struct Connection {
+    network: CallerNetwork,
+    activity: Arc<Activity>,
+    leave: CancellationToken,
+}
+
+/// The place of a connection; dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Place {
+    places: Arc<Places>,
+    /// Its number among those that may be asked to make room.
+    number: Option<u64>,
+    activity: Arc<Activity>,
+    leave: CancellationToken,
+    _share: Share<CallerNetwork>,
+}
+
+impl Places {
+    pub(crate) fn new(count: usize) -> Arc<Self> {
+        Arc::new(Self { pool: Pool::new(count as u64), open: Mutex::default() })
+    }
+
+    /// Takes a place for a connection of a network; without one, for a connection that stands for many callers.
+    pub(crate) fn take(self: &Arc<Self>, network: Option<CallerNetwork>) -> Option<Place> {
+        Some(self.place(network, self.pool.take(network, 1)?))
+    }
+
+    /// Ends a connection that rests to make room for a network that has none, and takes its place. Waits for that, for
+    /// `limit` at most. The connection is one of the network with the most, if these are at least two.
+    pub(crate) async fn make_room(self: &Arc<Self>, network: Option<CallerNetwork>, limit: Duration) -> Option<Place> {
+        let newcomer = network?;
+        self.greediest_resting(newcomer)?.cancel();
+        let mut share = self.pool.take(network, 0)?;
+        share.grow_within(1, limit).await.then(|| self.place(network, share))
+    }
+
+    fn place(self: &Arc<Self>, network: Option<CallerNetwork>, share: Share<CallerNetwork>) -> Place {
+        let (activity, leave) = (Activity::new(), CancellationToken::new());
+        let number = network.map(|network| {
+            let mut open = self.lock();
+            let number = open.next;
+            open.next += 1;
+            let (activity, leave) = (activity.clone(), leave.clone());
+            open.connections.insert(number, Connection { network, activity, leave });
+            number
+        });
+        Place { places: self.clone(), number, activity, leave, _share: share }
+    }
+
+    /// The connection that has rested for the longest, of the network with the most of them.
+    fn greediest_resting(&self, newcomer: CallerNetwork) -> Option<CancellationToken> {
+        let open = self.lock();
+        let mut counts: HashMap<CallerNetwork, usize> = HashMap::new();
+        for connection in open.connections.values().filter(|connection| !connection.leave.is_cancelled()) {
+            *counts.entry(connection.network).or_default() += 1;
+        }
+        if counts.contains_key(&newcomer) {
+            return None;
+        }
+        let resting = open.connections.values().filter(|one| one.activity.is_resting() && !one.leave.is_cancelled());
+        let of_several = resting.filter(|connection| counts.get(&connection.network).is_some_and(|count| *count > 1));
+        let greediest = of_several.max_by_key(|connection| {
+            let rests_since = connection.activity.idle_at(Duration::ZERO);
+            (counts.get(&connection.network).copied(), std::cmp::Reverse(rests_since))
+        });
+        greediest.map(|connection| connection.leave.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// What the connection is in the middle of.
+    pub(crate) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+
+    /// Ready when the connection is to make room.
+    pub(crate) fn told_to_leave(&self) -> impl Future<Output = ()> + use<> {
+        self.leave.clone().cancelled_owned()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.places.lock().connections.remove(&number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn network(number: u8) -> Option<CallerNetwork> {
+        Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, number)).into())
+    }
+
+    /// All places that a network gets.
+    fn all_of(places: &Arc<Places>, number: u8) -> Vec<Place> {
+        std::iter::from_fn(|| places.take(network(number))).collect()
+    }
+
+    #[tokio::test]
+    async fn resting_connection_of_the_greediest_network_makes_room() {
+        let places = Places::new(7);
+        let mut greedy: Vec<_> = (1..=3).flat_map(|number| all_of(&places, number)).collect();
+        assert!(greedy.len() == 7 && places.take(network(9)).is_none());
+        // The one that has rested for the longest is busy, so that the next one has to leave.
+        let _running = greedy[0].activity().begin();
+        let mut newcomer = Box::pin(places.make_room(network(9), Duration::from_secs(3600)));
+        assert!((&mut newcomer).now_or_never().is_none());
+        let told: Vec<_> = greedy.iter().map(|place| place.told_to_leave().now_or_never().is_some()).collect();
+        assert_eq!(told, [false, true, false, false, false, false, false]);
+        drop(greedy.remove(1));
+        assert!(newcomer.await.is_some());
+    }
+
+    #[tokio::test]
+    async fn no_connection_makes_room_for_one_who_has_some() {
+        let places = Places::new(3);
+        let held: Vec<_> = (1..=3).flat_map(|number| all_of(&places, number)).collect();
+        assert_eq!(held.len(), 3);
+        assert!(places.make_room(network(1), Duration::ZERO).await.is_none());
+        assert!(places.make_room(None, Duration::ZERO).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn only_connection_of_a_network_stays() {
+        let places = Places::new(1);
+        let only = places.take(network(1)).unwrap();
+        assert!(places.make_room(network(2), Duration::ZERO).await.is_none());
+        assert!(only.told_to_leave().now_or_never().is_none());
+    }
+}
