@@ -106,10 +106,10 @@ enum Declared {
 pub(crate) async fn parse(headers: &HeaderMap, body: Bytes, asked: Asked) -> Result<Payload, PayloadError> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let declared = declared(content_type);
-    let charset = charset::declared(content_type);
-    let text = charset.clone().and_then(|charset| charset::in_utf8(&body, charset));
-    // Bytes that are no text are what their sender says they are.
-    let text = match (text, &declared) {
+    let text = charset::declared(content_type)
+        .and_then(|charset| charset::in_utf8(&body, charset).map(|text| (text, charset)));
+    let (text, charset) = match (text, &declared) {
+        // Bytes that are no text are what their sender says they are.
         (Err(_), Declared::Other) => return Ok(Payload::without_key(RawValue::NULL.to_owned(), body)),
         (text, _) => text?,
     };
@@ -127,7 +127,7 @@ pub(crate) async fn parse(headers: &HeaderMap, body: Bytes, asked: Asked) -> Res
         }
     }
     match declared {
-        Declared::Form => Ok(form(&body, text, charset?, asked)?.of(body)),
+        Declared::Form => Ok(form(&body, text, charset, asked)?.of(body)),
         Declared::Multipart(boundary) => multipart(&checked(boundary)?, body, asked).await,
         Declared::Json | Declared::Other => Ok(Payload::without_key(RawValue::NULL.to_owned(), body)),
     }
