@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::checkpoint::{IDLE, MustReopen};
 use super::connections::{Source, Writing};
+use super::failure::forget_last_error;
 use super::folder_lock::FolderLock;
 use super::health::Health;
 use super::readers::Readers;
@@ -437,6 +438,7 @@ impl Worker {
 
 /// Runs the group in one transaction; gives how many of it succeeded.
 fn transaction(connection: &Connection, group: &mut [Box<dyn Job>], metrics: &Metrics) -> Result<u64> {
+    forget_last_error();
     statement(connection, "BEGIN IMMEDIATE")?;
     let mut writes = 0;
     for job in group {
