@@ -200,6 +200,16 @@ impl Host {
         self.setup.clone().start()
     }
 
+    /// Starts a new process as [`Host::restart`] does, as often as it takes, as a service manager would: while the storage fails,
+    /// processes may end before they listen.
+    ///
+    /// # Panics
+    ///
+    /// When none has begun to listen in [`PATIENCE`].
+    pub fn started_again(&self) -> Self {
+        until("a process listens", || self.setup.clone().try_start().ok())
+    }
+
     /// [`Host::restart`] after [`Host::kill`].
     pub fn crash(self) -> Self {
         self.kill();

@@ -1,9 +1,10 @@
 //! How many executions per second the SQLite store keeps.
 //!
-//! `cargo run --release -p flowhost-store --example store_bench [FOLDER]`. For 1, 32 and 250 tasks that each end one
-//! execution after the other, it prints the executions per second, how many share a commit, and the processor time that
-//! the writing thread takes for one. Each call has 1 KB of input and waits for its commit, as the host does. Those that are
-//! admitted have two: one before they run, one at their end.
+//! `cargo run --release -p flowhost-store --example store_bench [FOLDER [SECONDS [LOAD]]]`. For 1, 32 and 250 tasks that each
+//! end one execution after the other, it prints the executions per second, how many share a commit, how often all of them
+//! waited for a checkpoint and how long at most, and the processor time that the writing thread takes for one. Each call has
+//! 1 KB of input and waits for its commit, as the host does. Those that are admitted have two: one before they run, one at
+//! their end.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark has no host whose clock it could ask")]
 
@@ -19,7 +20,8 @@ use flowhost_model::{
 use flowhost_store::sqlite::{SqliteOptions, SqliteStore};
 use flowhost_store::{ExecutionRow, OwnerId, Store};
 
-const DURATION: Duration = Duration::from_secs(4);
+/// How long a load lasts where nothing else is asked for.
+const SECONDS: u64 = 4;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -38,29 +40,45 @@ fn main() -> Result<(), Failure> {
         Some(folder) => PathBuf::from(folder),
         None => std::env::temp_dir().join(format!("flowhost-store-bench-{}", std::process::id())),
     };
+    let seconds = std::env::args().nth(2).map_or(Ok(SECONDS), |seconds| seconds.parse())?;
+    let only = std::env::args().nth(3);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     println!(
-        "{:<24} {:>8} {:>8} {:>10} {:>10} {:>10} {:>10} {:>9}",
-        "load", "per s", "a commit", "p50 us", "p99 us", "max us", "CPU us", "bytes"
+        "{:<24} {:>8} {:>8} {:>10} {:>10} {:>10} {:>10} {:>11} {:>11} {:>10} {:>9}",
+        "load",
+        "per s",
+        "a commit",
+        "p50 us",
+        "p99 us",
+        "p99.9 us",
+        "max us",
+        "checkpoints",
+        "longest us",
+        "CPU us",
+        "bytes"
     );
     let plain = Load { name: "", tasks: 1, flows: 1, log_lines: 0, is_admitted: false };
     for load in [
         Load { name: "1 task", ..plain },
         Load { name: "32 tasks", tasks: 32, ..plain },
+        Load { name: "100 tasks", tasks: 100, ..plain },
         Load { name: "250 tasks", tasks: 250, ..plain },
         Load { name: "250 tasks, 100 flows", tasks: 250, flows: 100, ..plain },
         Load { name: "250 tasks, 3 log lines", tasks: 250, log_lines: 3, ..plain },
         Load { name: "250 tasks, admitted", tasks: 250, is_admitted: true, ..plain },
     ] {
+        if only.as_ref().is_some_and(|only| only != load.name) {
+            continue;
+        }
         let data = folder.join(load.name.replace([' ', ','], "-"));
         let store = Arc::new(SqliteStore::open(&data, SqliteOptions::default())?);
-        runtime.block_on(run(store, load))?;
+        runtime.block_on(run(store, load, Duration::from_secs(seconds)))?;
     }
     std::fs::remove_dir_all(&folder)?;
     Ok(())
 }
 
-async fn run(store: Arc<SqliteStore>, load: Load) -> Result<(), Failure> {
+async fn run(store: Arc<SqliteStore>, load: Load, duration: Duration) -> Result<(), Failure> {
     let flows: Arc<Vec<(FlowRef, WebhookRef)>> = Arc::new((0..load.flows).map(target).collect());
     let input = RawValue::from_string(format!("{{\"text\":\"{}\"}}", "x".repeat(1000)))?;
     let counter = Arc::new(AtomicU64::new(0));
@@ -71,7 +89,7 @@ async fn run(store: Arc<SqliteStore>, load: Load) -> Result<(), Failure> {
         let (store, flows, input, counter) = (store.clone(), flows.clone(), input.clone(), counter.clone());
         tasks.push(tokio::spawn(async move {
             let mut took = Vec::new();
-            while began.elapsed() < DURATION {
+            while began.elapsed() < duration {
                 let number = counter.fetch_add(1, Ordering::Relaxed) as usize;
                 let execution = ended(&flows[number % flows.len()], input.clone())?;
                 let log = (0..load.log_lines).map(|_| line(execution.created_at)).collect();
@@ -95,13 +113,16 @@ async fn run(store: Arc<SqliteStore>, load: Load) -> Result<(), Failure> {
     took.sort_unstable();
     let writes = took.len() as f64;
     println!(
-        "{:<24} {:>8.0} {:>8.1} {:>10} {:>10} {:>10} {:>10.1} {:>9.0}",
+        "{:<24} {:>8.0} {:>8.1} {:>10} {:>10} {:>10} {:>10} {:>11} {:>11} {:>10.1} {:>9.0}",
         load.name,
         writes / elapsed,
         stats.writes as f64 / stats.commits as f64,
         took[took.len() / 2],
         took[took.len() * 99 / 100],
+        took[took.len() * 999 / 1000],
         took[took.len() - 1],
+        stats.checkpoints,
+        stats.checkpoint_max_us,
         cpu_us / writes,
         stats.data_bytes as f64 / writes,
     );

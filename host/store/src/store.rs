@@ -256,4 +256,8 @@ pub struct StoreStats {
     pub commit_us: u64,
     /// The longest commit, in microseconds.
     pub commit_max_us: u64,
+    /// How often all writes waited for a checkpoint.
+    pub checkpoints: u64,
+    /// The longest time that they waited for one, in microseconds.
+    pub checkpoint_max_us: u64,
 }

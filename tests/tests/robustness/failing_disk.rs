@@ -151,6 +151,19 @@ fn host_is_ready_again_without_a_call() {
     }
 }
 
+/// SQLite opens a file for reading where it cannot be opened for writing.
+#[test]
+fn database_that_opens_only_for_reading_is_opened_again() {
+    let faults = Faults::new();
+    let host = Setup::new().faults(&faults).start();
+    let hello = host.webhook("hello", "hello");
+    // The sync of the checkpoint that is due after a second without calls, and the opening that follows.
+    let both = [Operation::Sync, Operation::Open];
+    faults.arm(&Plan::new(Errno::IO).operations(&both).file(DATABASE).times(2));
+    until("both have failed", || (faults.failed() == 2).then_some(()));
+    until("a call is kept", || (hello.call(&host, &json!({})).send().status == 200).then_some(()));
+}
+
 /// Reads fail with the disk as well, and go on with it.
 #[test]
 fn host_that_cannot_open_its_data_again_goes_on_later() {

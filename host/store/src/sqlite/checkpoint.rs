@@ -24,9 +24,14 @@ use crate::Error;
 /// could be measured, and made the longest wait of a write 14 to 30 ms in place of 5 to 10.
 const PAGES: u64 = 1024;
 
-/// The length of the log, in pages, at which it should start over: 16 MiB. For that the writer has to copy the last of it
-/// and to sync the data itself, and no call is kept meanwhile.
+/// The length of the log, in pages, from which on it should start over: 16 MiB. For that the writer has to copy the last of
+/// it and to sync the data itself, and no call is kept meanwhile. So it does that when no write waits.
 const PAGES_TO_START_OVER: u64 = 4096;
+
+/// The length, in pages, at which it starts over though writes wait: 48 MiB, after some 24,000 executions. On a disk that
+/// takes 20 ms for a sync those writes wait for 40 ms longer than others: for the sync of the data, and for that of the
+/// log's new beginning.
+const PAGES_TO_START_OVER_NOW: u64 = 12_288;
 
 /// What the writer copies itself, in pages, though it could be done beside it: no more than a large commit.
 const PAGES_FEW: u64 = 256;
@@ -91,6 +96,8 @@ pub(super) struct Checkpoints {
     folding: Option<Folding>,
     /// The length of the log that calls for the next one.
     due_at: u64,
+    /// The length from which on it may start over when no write waits.
+    starts_over_at: u64,
     /// Rounds that were made beside the writer since the log last started over.
     rounds: u32,
     /// Whether something was committed since the last one.
@@ -101,6 +108,8 @@ pub(super) struct Checkpoints {
     /// Another program keeps the state of the log that must not be gone on with.
     is_held_by_other: bool,
     has_succeeded: bool,
+    /// For how long the writer made the last one itself.
+    held_up: Option<Duration>,
 }
 
 /// What is to be done after a round beside the writer.
@@ -124,7 +133,7 @@ impl Next {
         // A log that has started over meanwhile is shorter.
         match log.saturating_sub(progress.done) {
             0 => Self::Later { due_at: PAGES },
-            _ if log < PAGES_TO_START_OVER => Self::Later { due_at: progress.done + PAGES },
+            _ if log < PAGES_TO_START_OVER_NOW => Self::Later { due_at: progress.done + PAGES },
             rest if rest > PAGES_FEW && rounds < ROUNDS => Self::Beside,
             _ => Self::Here,
         }
@@ -147,11 +156,13 @@ impl Checkpoints {
             is_pending: folding.is_some(),
             folding,
             due_at: PAGES,
+            starts_over_at: PAGES_TO_START_OVER,
             rounds: 0,
             attempted_at: None,
             not_before: before,
             is_held_by_other,
             has_succeeded: false,
+            held_up: None,
         })
     }
 
@@ -166,18 +177,23 @@ impl Checkpoints {
         self.has_succeeded
     }
 
+    /// For how long the writer made a checkpoint itself, if it has done so since this was asked last.
+    pub(super) fn take_held_up(&mut self) -> Option<Duration> {
+        self.held_up.take()
+    }
+
     /// How long to wait for writes before [`when_idle`](Self::when_idle); none where there is nothing to do.
     pub(super) fn idle_after(&self) -> Option<Duration> {
         let is_busy = self.folding.as_ref().is_some_and(Folding::is_busy);
         (self.is_pending || is_busy).then_some(IDLE)
     }
 
-    /// After each commit.
-    pub(super) fn after_commit(&mut self, connection: &Connection) -> Result<(), MustReopen> {
+    /// After each commit. `is_quiet` says that no write waits.
+    pub(super) fn after_commit(&mut self, connection: &Connection, is_quiet: bool) -> Result<(), MustReopen> {
         let Some(folding) = &mut self.folding else { return Ok(()) };
         self.is_pending = true;
-        let log = match checkpoint(connection, Mode::Noop) {
-            Ok(progress) => progress.log,
+        let Progress { log, done } = match checkpoint(connection, Mode::Noop) {
+            Ok(progress) => progress,
             Err(failed) => {
                 tracing::warn!(error = %failed.error, "the length of the write-ahead log is not known");
                 return Ok(());
@@ -186,7 +202,11 @@ impl Checkpoints {
         let outcome = if log >= PAGES_TO_WAIT { folding.wait() } else { folding.ended() };
         match outcome {
             Some(outcome) => self.after_round(connection, outcome, log),
-            None if folding.is_busy() || log < self.due_at => Ok(()),
+            None if folding.is_busy() => Ok(()),
+            None if is_quiet && may_start_over(Progress { log, done }, self.starts_over_at) => {
+                self.here(connection, false)
+            }
+            None if log < self.due_at => Ok(()),
             None if log >= PAGES_TOO_MANY => self.here(connection, true),
             None => self.beside(log),
         }
@@ -289,15 +309,25 @@ impl Checkpoints {
 
     /// The writer copies what there is.
     fn here(&mut self, connection: &Connection, is_urgent: bool) -> Result<(), MustReopen> {
+        let Some(folding) = &self.folding else { return Ok(()) };
+        if self.is_postponed() && !is_urgent {
+            return Ok(());
+        }
         self.attempted_at = Some(Instant::now());
         if self.is_held_by_other {
             return Err(MustReopen::HeldByOther);
         }
         self.rounds = 0;
-        match if is_urgent { with_patience(connection) } else { checkpoint(connection, Mode::Passive) } {
-            Ok(progress) if progress.done < progress.log => self.due_at = self.due_at.max(progress.log) + PAGES,
+        let outcome = if is_urgent { with_patience(connection) } else { folding.copy_rest(connection) };
+        self.held_up = self.attempted_at.map(|at| at.elapsed());
+        match outcome {
+            // A reader held it up: not again after each commit, but when as much has come anew.
+            Ok(progress) if progress.done < progress.log => {
+                self.due_at = self.due_at.max(progress.log) + PAGES;
+                self.starts_over_at = progress.log + PAGES;
+            }
             Ok(_) => {
-                self.due_at = PAGES;
+                (self.due_at, self.starts_over_at) = (PAGES, PAGES_TO_START_OVER);
                 self.has_succeeded = true;
             }
             Err(failed) => return self.failed(failed),
@@ -319,6 +349,11 @@ impl Checkpoints {
 impl Failed {
     /// A sync of the data failed.
     pub(super) fn of_sync(error: io::Error) -> Self {
+        Self { error: error.into(), may_be_repeated: false }
+    }
+
+    /// The writer's connection is in a state that it should not be in.
+    pub(super) fn of_writer(error: rusqlite::Error) -> Self {
         Self { error: error.into(), may_be_repeated: false }
     }
 
@@ -350,6 +385,11 @@ impl From<rusqlite::Error> for Failed {
     }
 }
 
+/// Whether the log is worth starting over from this length on, and the rest is short.
+fn may_start_over(progress: Progress, from: u64) -> bool {
+    progress.log >= from && progress.log.saturating_sub(progress.done) <= PAGES_FEW
+}
+
 fn with_patience(connection: &Connection) -> Result<Progress, Failed> {
     connection.busy_timeout(READER_PATIENCE)?;
     let outcome = checkpoint(connection, Mode::Truncate);
@@ -375,8 +415,14 @@ pub(super) fn checkpoint(connection: &Connection, mode: Mode) -> Result<Progress
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use rusqlite::Error::SqliteFailure;
+    use std::fs::File;
+    use std::sync::Arc;
 
+    use rusqlite::Error::SqliteFailure;
+    use rusqlite::ErrorCode;
+
+    use super::super::folding::copy_rest;
+    use super::super::{SqliteOptions, open};
     use super::*;
 
     #[test]
@@ -401,15 +447,73 @@ mod tests {
     }
 
     #[test]
-    fn short_rest_is_copied_by_the_writer() {
+    fn rest_is_copied_by_the_writer_when_the_log_is_long() {
         let done = |done| Progress { log: done, done };
         assert_eq!(Next::after(done(1024), 1024, 1), Next::Later { due_at: PAGES });
         assert_eq!(Next::after(done(1024), 1025, 1), Next::Later { due_at: 2 * PAGES }, "it is short yet");
-        assert_eq!(Next::after(done(4096), 4096 + PAGES_FEW, 1), Next::Here);
-        assert_eq!(Next::after(done(4096), 4097 + PAGES_FEW, 1), Next::Beside);
-        assert_eq!(Next::after(done(4096), 9000, ROUNDS), Next::Here, "it would never end");
+        let long = PAGES_TO_START_OVER_NOW;
+        assert_eq!(Next::after(done(long - 1), long - 1 + PAGES_FEW, 1), Next::Here);
+        assert_eq!(Next::after(done(long), long + 1 + PAGES_FEW, 1), Next::Beside);
+        assert_eq!(Next::after(done(long), 2 * long, ROUNDS), Next::Here, "it would never end");
         assert_eq!(Next::after(done(1024), 7, 1), Next::Later { due_at: PAGES }, "the log has started over");
         let held_up = Progress { log: 1024, done: 10 };
         assert_eq!(Next::after(held_up, 1100, 1), Next::Later { due_at: 1100 + PAGES });
+    }
+
+    #[test]
+    fn quiet_moment_is_used_when_the_rest_is_short() {
+        let may = |log, done| may_start_over(Progress { log, done }, PAGES_TO_START_OVER);
+        assert!(may(4096, 4096) && may(4096, 4096 - PAGES_FEW));
+        assert!(!may(4095, 4095), "the log is short");
+        assert!(!may(4097, 4096 - PAGES_FEW), "too much is left to copy");
+    }
+
+    /// A data folder with one write in its log.
+    fn written(folder: &std::path::Path) -> (open::Files, Connection, open::Folders) {
+        let files = open::Files::new(folder);
+        let writer = open::writer(&files, &SqliteOptions::default()).unwrap();
+        writer.execute_batch("INSERT INTO host_value (name, value) VALUES ('a', zeroblob(9))").unwrap();
+        let folders = open::folders(&files).unwrap();
+        (files, writer, folders)
+    }
+
+    #[test]
+    fn log_starts_over_when_the_rest_is_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = Arc::new(open::data_file(&open::Files::new(folder.path())).unwrap());
+        let (_, writer, folders) = written(folder.path());
+        let folding = Folding::start(folders, data).unwrap();
+        let copied = folding.copy_rest(&writer).unwrap();
+        assert!(copied.done == copied.log && copied.log > 1, "{copied:?}");
+        writer.execute_batch("DELETE FROM host_value WHERE name = 'a'").unwrap();
+        assert!(checkpoint(&writer, Mode::Noop).unwrap().log < copied.log);
+    }
+
+    #[test]
+    fn rest_that_cannot_be_synced_is_not_copied_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, writer, folders) = written(folder.path());
+        // It cannot be synced.
+        let data = Arc::new(File::open("/dev/null").unwrap());
+        let folding = Folding::start(folders, data).unwrap();
+        let failed = folding.copy_rest(&writer).unwrap_err();
+        assert!(!failed.may_be_repeated, "{failed:?}");
+        assert!(writer.is_autocommit());
+    }
+
+    #[test]
+    fn log_does_not_start_over_before_the_rest_is_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = Arc::new(open::data_file(&open::Files::new(folder.path())).unwrap());
+        let (files, writer, folders) = written(folder.path());
+        let other = open::writer(&files, &SqliteOptions::default()).unwrap();
+        other.busy_timeout(Duration::ZERO).unwrap();
+        let sync = || {
+            let refused = other.execute_batch("DELETE FROM host_value WHERE name = 'a'").unwrap_err();
+            assert_eq!(refused.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
+            data.sync_data()
+        };
+        copy_rest(&writer, &folders.unsynced, sync).unwrap();
+        other.execute_batch("DELETE FROM host_value WHERE name = 'a'").unwrap();
     }
 }

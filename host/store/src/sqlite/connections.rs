@@ -20,7 +20,7 @@ pub(super) struct Source {
     pub(super) data: Arc<File>,
 }
 
-/// What writes. Dropped in this order: the connection that folds the log back is closed before the writer's.
+/// What writes. Dropped in this order: the connections that fold the log back are closed before the writer's.
 pub(super) struct Writing {
     pub(super) checkpoints: Checkpoints,
     pub(super) connection: Connection,
@@ -31,7 +31,7 @@ impl Source {
     pub(super) fn open(&self, before: Option<Instant>) -> Result<(Writing, Vec<Connection>)> {
         let connection = open::writer(&self.files, &self.options)?;
         let folding = if self.options.makes_checkpoints {
-            Some(Folding::start(open::folder(&self.files)?, self.data.clone())?)
+            Some(Folding::start(open::folders(&self.files)?, self.data.clone())?)
         } else {
             None
         };

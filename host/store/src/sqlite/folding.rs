@@ -1,9 +1,11 @@
 //! Folding the write-ahead log back beside the writer.
 //!
 //! A thread with a connection of its own copies pages from the log to the data and syncs them, while the writer goes on
-//! adding to the log. On a slow disk this is most of the work of a checkpoint.
+//! adding to the log. On a slow disk this is most of the work of a checkpoint. What was added meanwhile is copied by the
+//! writer's own thread, see [`Folding::copy_rest`].
 
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, TryRecvError};
 use std::thread::{self, JoinHandle};
@@ -11,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use rusqlite::Connection;
 
 use super::checkpoint::{Failed, Mode, Progress, checkpoint};
+use super::open::Folders;
 use crate::Result;
 
 /// The name of the thread, as `top -H` shows it.
@@ -26,22 +29,32 @@ pub(super) struct Folding {
     outcomes: mpsc::Receiver<Outcome>,
     is_busy: bool,
     thread: Option<JoinHandle<()>>,
+    /// Copies without a sync.
+    unsynced: Connection,
+    data: Arc<File>,
 }
 
 impl Folding {
     /// Starts the thread, which does nothing yet. `data` is the file of the data.
-    pub(super) fn start(connection: Connection, data: Arc<File>) -> Result<Self> {
+    pub(super) fn start(connections: Folders, data: Arc<File>) -> Result<Self> {
         let (rounds, tasks) = mpsc::channel();
         let (done, outcomes) = mpsc::channel();
+        let Folders { synced, unsynced } = connections;
+        let file = data.clone();
         let work = move || {
             while tasks.recv().is_ok() {
-                if done.send(fold(&connection, &data)).is_err() {
+                if done.send(fold(&synced, &file)).is_err() {
                     break;
                 }
             }
         };
         let thread = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(work)?;
-        Ok(Self { rounds: Some(rounds), outcomes, is_busy: false, thread: Some(thread) })
+        Ok(Self { rounds: Some(rounds), outcomes, is_busy: false, thread: Some(thread), unsynced, data })
+    }
+
+    /// Copies the rest of the log on the calling thread, which is the writer's: no write is committed meanwhile.
+    pub(super) fn copy_rest(&self, writer: &Connection) -> Outcome {
+        copy_rest(writer, &self.unsynced, || self.data.sync_data())
     }
 
     /// Whether a round has begun whose outcome nobody has seen.
@@ -94,4 +107,19 @@ fn fold(connection: &Connection, data: &File) -> Outcome {
     let progress = checkpoint(connection, Mode::Passive)?;
     data.sync_data().map_err(Failed::of_sync)?;
     Ok(progress)
+}
+
+/// Copies all that the readers allow by a connection that does not sync, and syncs the data then.
+///
+/// SQLite would sync the log before as well. Every commit has done that. Until the data are synced the write lock is held,
+/// so that the log cannot start over: its pages may be the only ones on the disk.
+pub(super) fn copy_rest(writer: &Connection, unsynced: &Connection, sync: impl FnOnce() -> io::Result<()>) -> Outcome {
+    writer.execute_batch("BEGIN IMMEDIATE")?;
+    let outcome = checkpoint(unsynced, Mode::Passive).and_then(|progress| {
+        sync().map_err(Failed::of_sync)?;
+        Ok(progress)
+    });
+    // Nothing was written. The error that comes first says more.
+    let ended = writer.execute_batch("COMMIT").map_err(Failed::of_writer);
+    outcome.and_then(|progress| ended.map(|()| progress))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::SqliteOptions;
 use super::schema::{self, Content};
@@ -20,8 +20,8 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// last pages of the indexes, and those cost half as much as with pages of 8,192.
 const PAGE_BYTES: u32 = 4096;
 
-/// Memory for pages, in KiB: of the writer, where the ends of all indexes should fit, of each reader, and of the connection
-/// that folds the log back, which reads no tables.
+/// Memory for pages, in KiB: of the writer, where the ends of all indexes should fit, of each reader, and of the connections
+/// that fold the log back, which read no tables.
 const WRITER_CACHE_KIB: i32 = 8192;
 const READER_CACHE_KIB: i32 = 2048;
 const FOLDER_CACHE_KIB: i32 = 64;
@@ -156,16 +156,44 @@ pub(super) fn writer(files: &Files, options: &SqliteOptions) -> Result<Connectio
         connection.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
     }
     schema::migrate(&mut connection)?;
+    refuse_reading_only(&connection, files)?;
     Ok(connection)
 }
 
+/// Refuses a connection that can only read: where a file cannot be opened for writing, for whatever reason, SQLite opens it
+/// for reading without a word, and nothing would be kept until the connection is closed.
+fn refuse_reading_only(connection: &Connection, files: &Files) -> Result<()> {
+    let refused = || Error::Storage(format!("the database `{}` cannot be opened for writing", files.data.display()));
+    if connection.is_readonly("main")? {
+        return Err(refused());
+    }
+    // It may be the log, or its index.
+    match connection.execute_batch("BEGIN IMMEDIATE; COMMIT") {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => Err(refused()),
+        // Another program writes at this moment.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
+        told => Ok(told?),
+    }
+}
+
+/// The connections that fold the log back.
+pub(super) struct Folders {
+    /// Syncs what it copies. For the thread beside the writer.
+    pub(super) synced: Connection,
+    /// Syncs nothing: whoever uses it does that. It must write nothing.
+    pub(super) unsynced: Connection,
+}
+
 /// Opens the file for folding the log back.
-pub(super) fn folder(files: &Files) -> Result<Connection> {
-    let connection = writing(files)?;
-    // What it folds back is as durable as what the writer does.
-    connection.pragma_update(None, "synchronous", "full")?;
-    configure(&connection, FOLDER_CACHE_KIB)?;
-    Ok(connection)
+pub(super) fn folders(files: &Files) -> Result<Folders> {
+    let open = |synchronous| -> Result<Connection> {
+        let connection = writing(files)?;
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        configure(&connection, FOLDER_CACHE_KIB)?;
+        refuse_reading_only(&connection, files)?;
+        Ok(connection)
+    };
+    Ok(Folders { synced: open("full")?, unsynced: open("off")? })
 }
 
 fn writing(files: &Files) -> Result<Connection> {

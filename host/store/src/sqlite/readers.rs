@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::failure::forget_last_error;
 use crate::{Error, Result};
 
 /// How long reads under way may take when the data are to be opened again. Writes wait for them.
@@ -198,6 +199,7 @@ impl Reading {
             }
             progress.interrupt = Some(connection.get_interrupt_handle());
         }
+        forget_last_error();
         let outcome = work(connection);
         let mut progress = locked(&self.0);
         progress.interrupt = None;

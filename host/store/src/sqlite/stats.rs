@@ -32,6 +32,8 @@ pub(super) fn with_writer(sizes: StoreStats, writer: &Writer) -> StoreStats {
         queue_wait_us: metrics.queue_wait_us.load(Ordering::Relaxed),
         commit_us: metrics.commit_us.load(Ordering::Relaxed),
         commit_max_us: metrics.commit_max_us.load(Ordering::Relaxed),
+        checkpoints: metrics.checkpoints.load(Ordering::Relaxed),
+        checkpoint_max_us: metrics.checkpoint_max_us.load(Ordering::Relaxed),
         ..sizes
     }
 }

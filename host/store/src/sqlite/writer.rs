@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::checkpoint::{IDLE, MustReopen};
 use super::connections::{Source, Writing};
+use super::failure::forget_last_error;
 use super::folder_lock::FolderLock;
 use super::health::Health;
 use super::readers::Readers;
@@ -52,6 +53,8 @@ pub(super) struct Metrics {
     pub(super) queue_wait_us: AtomicU64,
     pub(super) commit_us: AtomicU64,
     pub(super) commit_max_us: AtomicU64,
+    pub(super) checkpoints: AtomicU64,
+    pub(super) checkpoint_max_us: AtomicU64,
 }
 
 /// The way to the thread.
@@ -72,6 +75,7 @@ impl Writer {
     /// the data again, it does so for the readers as well.
     pub(super) fn start(source: Source, writing: Writing, readers: Readers, lock: FolderLock) -> Result<Self> {
         let (queue, messages) = mpsc::channel();
+        let room = Arc::new(Semaphore::new(QUEUE_LIMIT));
         let metrics = Arc::new(Metrics::default());
         let health = Arc::new(Health::new(source.files.folder.clone()));
         let worker = Worker {
@@ -81,6 +85,7 @@ impl Writer {
             readers,
             lock,
             messages,
+            room: room.clone(),
             group: Vec::with_capacity(GROUP_LIMIT),
             is_failing: false,
             retry_at: None,
@@ -89,7 +94,7 @@ impl Writer {
             health: health.clone(),
         };
         thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || worker.work())?;
-        Ok(Self { queue, room: Arc::new(Semaphore::new(QUEUE_LIMIT)), metrics, health })
+        Ok(Self { queue, room, metrics, health })
     }
 
     /// Has the thread do `work`; answers once that is durable. It is done even if the caller does not wait for it.
@@ -210,6 +215,8 @@ struct Worker {
     /// Goes last: then another owner may open the data.
     lock: FolderLock,
     messages: mpsc::Receiver<Message>,
+    /// What of the queue is free.
+    room: Arc<Semaphore>,
     group: Vec<Box<dyn Job>>,
     /// Whether the last group was not kept.
     is_failing: bool,
@@ -347,10 +354,19 @@ impl Worker {
             job.answer(&outcome);
         }
     }
+
     fn after_group(&mut self) {
         let Some(Writing { checkpoints, connection }) = &mut self.writing else { return };
-        let outcome =
-            if self.is_failing { checkpoints.after_failure(connection) } else { checkpoints.after_commit(connection) };
+        let is_quiet = self.room.available_permits() == QUEUE_LIMIT;
+        let outcome = if self.is_failing {
+            checkpoints.after_failure(connection)
+        } else {
+            checkpoints.after_commit(connection, is_quiet)
+        };
+        if let Some(held_up) = checkpoints.take_held_up() {
+            self.metrics.checkpoints.fetch_add(1, Ordering::Relaxed);
+            self.metrics.checkpoint_max_us.fetch_max(held_up.as_micros() as u64, Ordering::Relaxed);
+        }
         self.after_checkpoint(outcome);
     }
 
@@ -437,6 +453,7 @@ impl Worker {
 
 /// Runs the group in one transaction; gives how many of it succeeded.
 fn transaction(connection: &Connection, group: &mut [Box<dyn Job>], metrics: &Metrics) -> Result<u64> {
+    forget_last_error();
     statement(connection, "BEGIN IMMEDIATE")?;
     let mut writes = 0;
     for job in group {
