@@ -52,11 +52,22 @@ impl Places {
         Some(self.place(network, self.pool.take(network, 1)?))
     }
 
-    /// Ends a connection that rests to make room for a network that has none, and takes its place. Waits for that, for
-    /// `limit` at most. The connection is one of the network with the most, if these are at least two.
-    pub(crate) async fn make_room(self: &Arc<Self>, network: Option<CallerNetwork>, limit: Duration) -> Option<Place> {
-        let newcomer = network?;
-        self.greediest_resting(newcomer)?.cancel();
+    /// Asks a connection that rests to make room for a network that has none. Returns whether there is one: one of the
+    /// network with the most, if these are at least two.
+    pub(crate) fn ask_to_leave(&self, network: Option<CallerNetwork>) -> bool {
+        let resting = network.and_then(|newcomer| self.greediest_resting(newcomer));
+        resting.is_some_and(|resting| {
+            resting.cancel();
+            true
+        })
+    }
+
+    /// [`Places::take`], which waits until there is a place, for `limit` at most.
+    pub(crate) async fn take_within(
+        self: &Arc<Self>,
+        network: Option<CallerNetwork>,
+        limit: Duration,
+    ) -> Option<Place> {
         let mut share = self.pool.take(network, 0)?;
         share.grow_within(1, limit).await.then(|| self.place(network, share))
     }
@@ -142,7 +153,8 @@ mod tests {
         assert!(greedy.len() == 7 && places.take(network(9)).is_none());
         // The one that has rested for the longest is busy, so that the next one has to leave.
         let _running = greedy[0].activity().begin();
-        let mut newcomer = Box::pin(places.make_room(network(9), Duration::from_secs(3600)));
+        assert!(places.ask_to_leave(network(9)));
+        let mut newcomer = Box::pin(places.take_within(network(9), Duration::from_secs(3600)));
         assert!((&mut newcomer).now_or_never().is_none());
         let told: Vec<_> = greedy.iter().map(|place| place.told_to_leave().now_or_never().is_some()).collect();
         assert_eq!(told, [false, true, false, false, false, false, false]);
@@ -150,20 +162,19 @@ mod tests {
         assert!(newcomer.await.is_some());
     }
 
-    #[tokio::test]
-    async fn no_connection_makes_room_for_one_who_has_some() {
+    #[test]
+    fn no_connection_makes_room_for_one_who_has_some() {
         let places = Places::new(3);
         let held: Vec<_> = (1..=3).flat_map(|number| all_of(&places, number)).collect();
         assert_eq!(held.len(), 3);
-        assert!(places.make_room(network(1), Duration::ZERO).await.is_none());
-        assert!(places.make_room(None, Duration::ZERO).await.is_none());
+        assert!(!places.ask_to_leave(network(1)) && !places.ask_to_leave(None));
     }
 
-    #[tokio::test]
-    async fn only_connection_of_a_network_stays() {
+    #[test]
+    fn only_connection_of_a_network_stays() {
         let places = Places::new(1);
         let only = places.take(network(1)).unwrap();
-        assert!(places.make_room(network(2), Duration::ZERO).await.is_none());
+        assert!(!places.ask_to_leave(network(2)));
         assert!(only.told_to_leave().now_or_never().is_none());
     }
 }

@@ -108,20 +108,25 @@ impl Server {
                 tasks.spawn(serve(connections, stream, peer, place, stop));
                 continue;
             }
-            let Some(leaving) = away.take(network, 1) else {
-                let _told = too_many(&host, peer);
+            // As many wait for a place at the most as there are connections that leave for them.
+            if places.ask_to_leave(network) {
+                let (places, host) = (places.clone(), host.clone());
+                tasks.spawn(async move {
+                    if let Some(place) = places.take_within(network, MAKE_ROOM_TIME).await {
+                        return serve(connections, stream, peer, place, stop).await;
+                    }
+                    let problem = too_many(&host, peer);
+                    let _told = tokio::time::timeout(TURN_AWAY_TIME, turn_away(stream, &problem)).await;
+                });
                 continue;
-            };
-            let (places, host) = (places.clone(), host.clone());
-            tasks.spawn(async move {
-                if let Some(place) = places.make_room(network, MAKE_ROOM_TIME).await {
+            }
+            let problem = too_many(&host, peer);
+            if let Some(leaving) = away.take(network, 1) {
+                tasks.spawn(async move {
+                    let _told = tokio::time::timeout(TURN_AWAY_TIME, turn_away(stream, &problem)).await;
                     drop(leaving);
-                    return serve(connections, stream, peer, place, stop).await;
-                }
-                let problem = too_many(&host, peer);
-                let _told = tokio::time::timeout(TURN_AWAY_TIME, turn_away(stream, &problem)).await;
-                drop(leaving);
-            });
+                });
+            }
         }
         host.drain();
         stop.cancel();

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flowhost_tests::{Answer, Host, PATIENCE, Webhook};
+use flowhost_tests::{Answer, Host, PATIENCE, Request, Webhook};
 use serde_json::{Value, json};
 
 use super::scene::{PASSWORD, Scene, as_component};
@@ -47,16 +47,16 @@ impl<'a> GoodCaller<'a> {
         let (host, webhook, token) = (self.host, self.webhook, self.token.clone());
         let payload = json!({ "name": "Ada" });
         self.call(phase, "synchronous call", || {
-            let answer = webhook.call(host, &payload).send();
+            let answer = sent(webhook.call(host, &payload))?;
             expect(&answer, 200, "/output_value/greeting", &json!("Hello, Ada!"))
         });
         self.call(phase, "asynchronous call", || {
-            let accepted = host.post_json(&format!("{}?async", webhook.path()), &payload).send();
+            let accepted = sent(host.post_json(&format!("{}?async", webhook.path()), &payload))?;
             expect(&accepted, 202, "/status", &json!("SCHEDULED"))?;
             let location = accepted.header("location").unwrap_or_default();
             let end = Instant::now() + PATIENCE;
             loop {
-                let answer = host.get(location).send();
+                let answer = sent(host.get(location))?;
                 let has_ended = |answer: &Answer| answer.status == 200 && answer.json()["status"] != "SCHEDULED";
                 let is_over = answer.status != 200 || Instant::now() > end;
                 if is_over || (has_ended(&answer) && answer.json()["status"] != "RUNNING") {
@@ -67,18 +67,18 @@ impl<'a> GoodCaller<'a> {
         });
         self.call(phase, "login", || {
             let login = json!({ "user_name": "good", "password": PASSWORD });
-            let answer = host.post_json("/api/latest/auth/login", &login).send();
+            let answer = sent(host.post_json("/api/latest/auth/login", &login))?;
             expect(&answer, 200, "/user_name", &json!("good"))
         });
         self.call(phase, "list", || {
             let filter = "%7B%22field%22:%22name%22,%22value%22:%22good%22%7D";
             let list = host.get(&format!("/api/latest/setting?plain=true&filter={filter}"));
-            let answer = list.header("Authorization", format!("Bearer {token}")).send();
+            let answer = sent(list.header("Authorization", format!("Bearer {token}")))?;
             expect(&answer, 200, "/0/value", &json!("own"))
         });
         self.call(phase, "record", || {
             let record = host.get("/api/latest/setting/good?by=name&plain=true");
-            let answer = record.header("Authorization", format!("Bearer {token}")).send();
+            let answer = sent(record.header("Authorization", format!("Bearer {token}")))?;
             expect(&answer, 200, "/value", &json!("own"))
         });
     }
@@ -89,7 +89,7 @@ impl<'a> GoodCaller<'a> {
         self.call(phase, "deploy", || {
             let deploy = host.post("/api/latest/flow?name=good-too&plain=true", as_component("good"));
             let deploy = deploy.header("Content-Type", "application/wasm");
-            let answer = deploy.header("Authorization", format!("Bearer {token}")).send();
+            let answer = sent(deploy.header("Authorization", format!("Bearer {token}")))?;
             expect(&answer, 200, "/flow/name", &json!("good-too"))
         });
     }
@@ -102,6 +102,11 @@ impl<'a> GoodCaller<'a> {
         }
         self.slowest = self.slowest.max(begin.elapsed());
     }
+}
+
+/// The answer to a request, or that there is none.
+fn sent(request: Request<'_>) -> Result<Answer, String> {
+    request.try_send().ok_or_else(|| "the host left without an answer".to_owned())
 }
 
 /// Whether an answer has this status, and this value at a place of its body.
