@@ -29,10 +29,10 @@ use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::{answer, head};
 use crate::bodies::{Bodies, Room, Taken};
 use crate::body::Reading;
 use crate::caller_address::CallerAddress;
+use crate::{answer, head};
 
 pub(crate) use requester::with_requester;
 pub(crate) use token::reader_of;

@@ -17,7 +17,8 @@ pub(crate) fn answer(problem: &Problem) -> Vec<u8> {
     let (head, body) = answer::problem(problem).into_parts();
     let body = body.collect().now_or_never().and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
     let status = head.status;
-    let mut text = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()).into_bytes();
+    let mut text =
+        format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()).into_bytes();
     let mut line = |name: &str, value: &[u8]| text.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
     for (name, value) in &head.headers {
         line(name.as_str(), value.as_bytes());
@@ -35,7 +36,9 @@ pub(crate) fn answer(problem: &Problem) -> Vec<u8> {
 pub(crate) fn instead_of(written: &[u8]) -> Option<Vec<u8>> {
     // Every answer of this server has one more header field, whatever its status.
     let is_own = |line: &[u8]| line.starts_with(b"x-content-type-options:");
-    if !written.starts_with(LIBRARY_REFUSES) || written.len() > LIBRARY_BYTES || written.split(|byte| *byte == b'\n').any(is_own)
+    if !written.starts_with(LIBRARY_REFUSES)
+        || written.len() > LIBRARY_BYTES
+        || written.split(|byte| *byte == b'\n').any(is_own)
     {
         return None;
     }

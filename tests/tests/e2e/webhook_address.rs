@@ -189,7 +189,9 @@ fn a_webhook_that_cannot_be_called_answers_like_one_that_does_not_exist() {
 fn address_is_found_as_senders_join_it() {
     let host = Host::shared();
     let webhook = host.webhook("joined", "echo");
-    for path in ["//api/latest/webhook/joined/call", "/api/latest//webhook///joined//call", "/api/latest/webhook/joined/call/"] {
+    for path in
+        ["//api/latest/webhook/joined/call", "/api/latest//webhook///joined//call", "/api/latest/webhook/joined/call/"]
+    {
         assert_eq!(host.post(path, "{}").send().status, 200, "{path}");
     }
     assert_eq!(host.post(webhook.path(), "{}").send().status, 200);

@@ -246,12 +246,7 @@ fn take_json_key(json: &RawValue, body: &Bytes, asked: Asked) -> Result<Payload,
 }
 
 /// Reads an URL-encoded form, whose bytes are `sent`.
-fn form(
-    sent: &[u8],
-    body: Bytes,
-    charset: Option<&'static Encoding>,
-    asked: Asked,
-) -> Result<Payload, PayloadError> {
+fn form(sent: &[u8], body: Bytes, charset: Option<&'static Encoding>, asked: Asked) -> Result<Payload, PayloadError> {
     query::check_count(sent, "the form")?;
     let named = || form_urlencoded::parse(sent).find(|(name, _)| name == charset::FIELD);
     let charset = charset.or_else(|| {

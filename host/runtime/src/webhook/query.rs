@@ -79,9 +79,9 @@ pub(crate) fn without(query: &str, name: &str, keep: impl Fn(&str) -> bool) -> S
 
 /// Whether the query asks for an asynchronous call: `async` or `async=…`, unless the value says no.
 pub(crate) fn asks_for_async(query: &str) -> Option<bool> {
-    values(query, "async").last().map(|value| {
-        !["0", "false", "no", "off"].iter().any(|no| value.eq_ignore_ascii_case(no))
-    })
+    values(query, "async")
+        .last()
+        .map(|value| !["0", "false", "no", "off"].iter().any(|no| value.eq_ignore_ascii_case(no)))
 }
 
 #[cfg(test)]

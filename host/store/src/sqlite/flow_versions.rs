@@ -56,8 +56,7 @@ pub(super) fn flow_version(connection: &Connection, flow_id: RecordId, version: 
          FROM flow_version JOIN blob ON blob.key = flow_version.blob
          WHERE flow_id = ? AND version = ?",
     )?;
-    let mut found =
-        statement.query_and_then(params![flow_id.as_bytes(), version], |row| version_of(flow_id, row))?;
+    let mut found = statement.query_and_then(params![flow_id.as_bytes(), version], |row| version_of(flow_id, row))?;
     found.next().transpose()
 }
 
