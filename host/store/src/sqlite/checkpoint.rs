@@ -471,6 +471,8 @@ mod tests {
     /// A data folder with one write in its log.
     fn written(folder: &std::path::Path) -> (open::Files, Connection, open::Folders) {
         let files = open::Files::new(folder);
+        // Makes it where there is none.
+        let _data = open::data_file(&files).unwrap();
         let writer = open::writer(&files, &SqliteOptions::default()).unwrap();
         writer.execute_batch("INSERT INTO host_value (name, value) VALUES ('a', zeroblob(9))").unwrap();
         let folders = open::folders(&files).unwrap();
