@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
+use bytes::Bytes;
 use flowhost::audit::{AuditEntry, AuditEvent};
 use flowhost::model::RecordId;
 use flowhost::{Code, Host, Problem};
-use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::header::{ALLOW, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response};
-use http_body_util::Either;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
@@ -89,10 +90,6 @@ impl Service {
             let below = below.to_owned();
             return webhook::answer(&self.host, address, below, request, caller, &self.bodies, running).await;
         }
-        if let Some(name) = webhook::name_without_call(request.uri().path()) {
-            let detail = format!("webhooks are called at /api/latest/webhook/{name}/call");
-            return answer::problem(&Problem::new(Code::NoSuchAddress, detail)).map(Either::Left);
-        }
         let over_tls = OverTls::of(&self.options, peer, request.headers());
         request.extensions_mut().insert(CallerAddress(caller));
         if let Some(over_tls) = over_tls {
@@ -115,7 +112,11 @@ impl Service {
         match answered {
             Ok((Ok(answer), user)) => {
                 self.audit(&method, &path, &answer, user.as_deref(), caller);
-                answer.map(Either::Right)
+                // Users know what they read.
+                match webhook_missed(&path, &answer).filter(|_| user.is_none()) {
+                    Some(hint) => hint.map(Either::Left),
+                    None => answer.map(Either::Right),
+                }
             }
             Err(error) => {
                 tracing::error!(%error, "a request's task ended without an answer");
@@ -151,4 +152,19 @@ impl Service {
             record: answer.extensions().get::<RecordId>().copied(),
         });
     }
+}
+
+/// Returns a better answer to a caller who has left `/call` out of a webhook's address; `None` to all others.
+fn webhook_missed<B>(path: &str, answer: &Response<B>) -> Option<Response<Full<Bytes>>> {
+    let name = webhook::name_without_call(path)?;
+    let code = *answer.extensions().get::<Code>()?;
+    if !matches!(code, Code::Unauthorized | Code::MethodNotAllowed | Code::RecordNotFound | Code::Malformed) {
+        return None;
+    }
+    let detail = format!("webhooks are called at /api/latest/webhook/{name}/call");
+    let mut hint = answer::problem(&Problem::new(code, detail));
+    if let Some(allowed) = answer.headers().get(ALLOW) {
+        hint.headers_mut().insert(ALLOW, allowed.clone());
+    }
+    Some(hint)
 }

@@ -8,7 +8,7 @@ fn a_body_up_to_the_limit_is_taken() {
     let host = Host::shared();
     let webhook = host.webhook("http-body", "canary");
     let limit = 1 << 20;
-    host.post(webhook.path(), "x".repeat(limit)).send().ok();
+    host.post(webhook.path(), "x".repeat(limit)).header("Content-Type", "text/plain").send().ok();
     let answer = host.post(webhook.path(), "x".repeat(limit + 1)).send();
     let problem = answer.problem(413, "request.too-large");
     assert!(problem["detail"].as_str().unwrap().contains("1048576 bytes"), "{problem}");
@@ -44,7 +44,6 @@ fn early_answer_leaves_the_connection_for_the_next_call() {
         ("TRACE", webhook.path().to_owned(), 405),
         ("OPTIONS", webhook.path().to_owned(), 204),
         ("POST", webhook.path().to_owned(), 413),
-        ("POST", format!("{}?key=wrong-0123456789", webhook.path()), 401),
         ("POST", "/api/latest/setting".to_owned(), 401),
         ("PUT", "/api/latest/setting".to_owned(), 405),
         ("POST", "/api/latest/auth/login".to_owned(), 413),
@@ -100,7 +99,6 @@ fn head_that_two_servers_could_read_differently_is_refused() {
     call("Host: a\r\nHost: b\r\n").problem(400, "request.malformed");
     call("Host: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n").problem(501, "request.malformed");
     call("Host: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n").ok();
-    host.send_raw(format!("POST {path} HTTP/1.0\r\n\r\n")).ok();
 }
 
 #[test]
@@ -138,7 +136,7 @@ fn a_webhook_may_take_larger_bodies_up_to_the_cap() {
     let host = Host::shared();
     let webhook = host.webhook_with("http-larger", "canary", &json!({ "options": { "max_body_bytes": 99_999_999 } }));
     let cap = 16 << 20;
-    host.post(webhook.path(), vec![0; cap]).send().ok();
+    host.post(webhook.path(), vec![0; cap]).header("Content-Type", "application/octet-stream").send().ok();
     host.post(webhook.path(), vec![0; cap + 1]).send().problem(413, "request.too-large");
     let smaller = host.webhook_with("http-smaller", "canary", &json!({ "options": { "max_body_bytes": 4 } }));
     host.post(smaller.path(), "1234").send().ok();

@@ -130,12 +130,12 @@ fn what_is_left_of_the_carrier_is_as_it_was() {
     assert_eq!(seen["request"]["body_is_exact"], false);
     assert_eq!(seen["input"]["json"], json!({ "a": "1" }));
 
-    let request = host.post(webhook.path(), "exact").header("X-B", "1").header("X-Api-Key", KEY).header("X-A", "2");
+    let request = host.post(webhook.path(), "\"exact\"").header("X-B", "1").header("X-Api-Key", KEY).header("X-A", "2");
     let seen = outputs(request);
     let names: Vec<&str> =
         seen["request"]["headers"].as_array().unwrap().iter().map(|header| header[0].as_str().unwrap()).collect();
     assert_eq!(names, ["host", "x-b", "x-a", "content-length", "connection"]);
-    assert_eq!(seen["request"]["body"]["text"], "exact");
+    assert_eq!(seen["request"]["body"]["text"], "\"exact\"");
     assert_eq!(seen["request"]["body_is_exact"], true);
 }
 

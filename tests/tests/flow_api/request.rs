@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use flowhost_tests::scene::{DAY, items, message_of, parent_of, respond, text, until_status, until_unloaded, webhook};
 
+const BINARY: &str = "application/octet-stream";
+
 #[test]
 fn a_flow_reads_the_request_as_it_arrived() {
     let host = Host::shared();
@@ -14,7 +16,7 @@ fn a_flow_reads_the_request_as_it_arrived() {
     let target = format!("{}/%7Ea?q=%41+b&&q", webhook.path());
     let request =
         host.post(&target, &body).header("X-Odd", b"caf\xe9 \t end").header("x-odd", "2").header("User-Agent", "t/1");
-    let outputs = request.send().ok()["output_value"].clone();
+    let outputs = request.header("Content-Type", BINARY).send().ok()["output_value"].clone();
     let seen = &outputs["request"];
     assert_eq!(seen["method"], "POST");
     assert_eq!(seen["path"], "/%7Ea");
@@ -63,7 +65,7 @@ fn the_request_is_the_same_outside_of_memory_and_after_a_crash() {
         let webhook = webhook(&host, "request", "request");
         let body: Vec<u8> = (0..=255).rev().collect();
         let target = format!("{}/a%2Fb?async&b=%00", webhook.path());
-        let accepted = host.post(&target, &body).header("X-Odd", b"\xff").send();
+        let accepted = host.post(&target, &body).header("X-Odd", b"\xff").header("Content-Type", BINARY).send();
         let id = text(&accepted.json(), "id").to_owned();
         if unload_ms == 1 {
             until_unloaded(&host, &id)
