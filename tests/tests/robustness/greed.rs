@@ -17,6 +17,9 @@ const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 /// By how much the host may grow while one connection leaves all of its bodies unfinished, in KiB.
 const GROWTH_KIB: u64 = 96 << 10;
 
+/// The header of bodies that are no JSON.
+const TEXT: &str = "Content-Type: text/plain";
+
 fn post(connection: &mut Connection, path: &str, body: &str) -> Answer {
     connection.write(announced(path, body.len()));
     connection.write(body);
@@ -24,7 +27,7 @@ fn post(connection: &mut Connection, path: &str, body: &str) -> Answer {
 }
 
 fn announced(path: &str, bytes: usize) -> String {
-    format!("POST {path} HTTP/1.1\r\nHost: flowhost\r\nContent-Length: {bytes}\r\n\r\n")
+    format!("POST {path} HTTP/1.1\r\nHost: flowhost\r\n{TEXT}\r\nContent-Length: {bytes}\r\n\r\n")
 }
 
 /// The head of a request whose client waits to be asked for the body.
@@ -64,7 +67,7 @@ fn announced_bodies_of_one_address_leave_room_for_others() {
         // The body is asked for when there is room for it.
         connection.interim();
     }
-    let refused = host.post(webhook.path(), "x".repeat(500_000)).send();
+    let refused = host.post(webhook.path(), "x".repeat(500_000)).header("Content-Type", "text/plain").send();
     refused.problem(503, "host.busy");
     assert_eq!(refused.header("retry-after"), Some("1"));
     let large = "x".repeat(700_000);
@@ -74,7 +77,7 @@ fn announced_bodies_of_one_address_leave_room_for_others() {
         connection.write("x".repeat(500_000));
         connection.answer("POST").ok();
     }
-    host.post(webhook.path(), "x".repeat(500_000)).send().ok();
+    host.post(webhook.path(), "x".repeat(500_000)).header("Content-Type", "text/plain").send().ok();
 }
 
 #[test]
@@ -84,10 +87,18 @@ fn bodies_that_may_hold_the_key_have_a_room_of_their_own() {
     let mut waiting = host.connect();
     waiting.write(awaited(webhook.path(), 400_000));
     waiting.interim();
-    host.post(webhook.path(), "x".repeat(400_000)).send().problem(503, "host.busy");
+    host.post(webhook.path(), "x".repeat(400_000))
+        .header("Content-Type", "text/plain")
+        .send()
+        .problem(503, "host.busy");
     let body = "x".repeat(900_000);
-    host.post(webhook.path(), &body).header("X-Api-Key", "my-secret-api-key").send().ok();
-    let refused = host.post(webhook.path(), &body).send().problem(413, "request.too-large");
+    host.post(webhook.path(), &body)
+        .header("Content-Type", "text/plain")
+        .header("X-Api-Key", "my-secret-api-key")
+        .send()
+        .ok();
+    let refused =
+        host.post(webhook.path(), &body).header("Content-Type", "text/plain").send().problem(413, "request.too-large");
     assert!(refused["detail"].as_str().unwrap().contains("X-Api-Key"), "{refused}");
 }
 
