@@ -382,8 +382,9 @@ mod tests {
         }
         names.sort_unstable();
         names.dedup();
-        // `request.too-large` is 413 for a body and 431 for header fields, `request.malformed` 501 for a transfer coding; `webhook.unauthorized` says of a key that it is missing
-        // or wrong, and of a login; the host alone tells a storage that fails from other errors of its own.
+        // `request.too-large` is 413 for a body and 431 for header fields; `request.malformed` is 501 for a transfer coding;
+        // `webhook.unauthorized` says of a key that it is missing or wrong, and of a login;
+        // the host alone tells a storage that fails from other errors of its own.
         assert_eq!(names.len(), Code::ALL.len() - 5);
     }
 

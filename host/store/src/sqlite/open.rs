@@ -180,7 +180,7 @@ fn refuse_reading_only(connection: &Connection, files: &Files) -> Result<()> {
 pub(super) struct Folders {
     /// Syncs what it copies. For the thread beside the writer.
     pub(super) synced: Connection,
-    /// Syncs nothing: whoever uses it does that. It must write nothing.
+    /// It syncs nothing: its user does that, and writes nothing by it.
     pub(super) unsynced: Connection,
 }
 
