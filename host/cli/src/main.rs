@@ -1,5 +1,6 @@
 //! The `flowhost` command: serves flows, and manages them on a running server.
 
+mod allocator;
 mod client;
 mod config;
 mod descriptors;
@@ -14,11 +15,6 @@ use clap::Parser;
 
 use crate::verb::Verb;
 
-/// A call makes some two hundred small allocations on one thread and frees some of them on another: the store's writer
-/// frees what the call made. The system's allocator spends a quarter of the host's time on that.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Runs webhook-triggered flows: WebAssembly components, sandboxed and recorded.
 #[derive(Parser)]
 #[command(name = "flowhost", version, after_help = failure::HELP)]
@@ -28,6 +24,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    allocator::configure();
     Arguments::parse().verb.run()
 }
 

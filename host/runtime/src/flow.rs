@@ -24,6 +24,9 @@ use crate::record::{Effect, RecordChange, RecordView, may_read};
 /// wait for the thread.
 const CHECKED_AT_ONCE: usize = 16 << 10;
 
+/// The memory, in bytes, that an input may take while it is held against its schema beside any others.
+const MEMORY_AT_ONCE: usize = 16 << 20;
+
 /// The longest reason that is told of what a flow says about itself, in bytes. It may repeat what the flow says.
 const REASON_LIMIT: usize = 1_000;
 
@@ -147,8 +150,15 @@ impl ActiveVersion {
         if size <= CHECKED_AT_ONCE && schema.is_quick(size) {
             return check(&schema, &what, input, checked);
         }
+        let is_large = json_schema::memory_of(input.get()) > MEMORY_AT_ONCE;
+        let room = if is_large { Some(host.admission().large_check(self.flow.id).await?) } else { None };
         let input = input.to_owned();
-        host.run_blocking(self.flow.id, move || check(&schema, &what, &input, checked)).await?
+        let check = move || {
+            // With the check, which goes on after its caller has left.
+            let _room = room;
+            check(&schema, &what, &input, checked)
+        };
+        host.run_blocking(self.flow.id, check).await?
     }
 }
 

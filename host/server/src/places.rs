@@ -14,6 +14,8 @@ use crate::share::{Pool, Share};
 #[derive(Debug)]
 pub(crate) struct Places {
     pool: Arc<Pool<CallerNetwork>>,
+    /// Tells all connections that the server stops.
+    stop: CancellationToken,
     open: Mutex<Open>,
 }
 
@@ -43,8 +45,8 @@ pub(crate) struct Place {
 }
 
 impl Places {
-    pub(crate) fn new(count: usize) -> Arc<Self> {
-        Arc::new(Self { pool: Pool::new(count as u64), open: Mutex::default() })
+    pub(crate) fn new(count: usize, stop: CancellationToken) -> Arc<Self> {
+        Arc::new(Self { pool: Pool::new(count as u64), stop, open: Mutex::default() })
     }
 
     /// Takes a place for a connection of a network; without one, for a connection that stands for many callers.
@@ -52,8 +54,10 @@ impl Places {
         Some(self.place(network, self.pool.take(network, 1)?))
     }
 
-    /// Asks a connection that rests to make room for a network that has none. Returns whether there is one: one of the
-    /// network with the most, if these are at least two.
+    /// Asks a connection that rests to make room for a newcomer. Returns whether there is one: one of the network with the
+    /// most, which has more than the newcomer's also without it.
+    ///
+    /// A newcomer's network may have connections: those that its callers have closed count until the host has seen it.
     pub(crate) fn ask_to_leave(&self, network: Option<CallerNetwork>) -> bool {
         let resting = network.and_then(|newcomer| self.greediest_resting(newcomer));
         resting.is_some_and(|resting| {
@@ -62,18 +66,18 @@ impl Places {
         })
     }
 
-    /// [`Places::take`], which waits until there is a place, for `limit` at most.
-    pub(crate) async fn take_within(
+    /// Waits until there is the place for which a connection [was asked to leave](Self::ask_to_leave), for `limit` at most.
+    pub(crate) async fn take_what_was_left(
         self: &Arc<Self>,
         network: Option<CallerNetwork>,
         limit: Duration,
     ) -> Option<Place> {
         let mut share = self.pool.take(network, 0)?;
-        share.grow_within(1, limit).await.then(|| self.place(network, share))
+        share.grow_into_room_within(1, limit).await.then(|| self.place(network, share))
     }
 
     fn place(self: &Arc<Self>, network: Option<CallerNetwork>, share: Share<CallerNetwork>) -> Place {
-        let (activity, leave) = (Activity::new(), CancellationToken::new());
+        let (activity, leave) = (Activity::new(), self.stop.child_token());
         let number = network.map(|network| {
             let mut open = self.lock();
             let number = open.next;
@@ -92,14 +96,13 @@ impl Places {
         for connection in open.connections.values().filter(|connection| !connection.leave.is_cancelled()) {
             *counts.entry(connection.network).or_default() += 1;
         }
-        if counts.contains_key(&newcomer) {
-            return None;
-        }
+        let count_of = |network| counts.get(&network).copied().unwrap_or_default();
+        let enough = count_of(newcomer) + 2;
         let resting = open.connections.values().filter(|one| one.activity.is_resting() && !one.leave.is_cancelled());
-        let of_several = resting.filter(|connection| counts.get(&connection.network).is_some_and(|count| *count > 1));
-        let greediest = of_several.max_by_key(|connection| {
+        let of_many = resting.filter(|connection| count_of(connection.network) >= enough);
+        let greediest = of_many.max_by_key(|connection| {
             let rests_since = connection.activity.idle_at(Duration::ZERO);
-            (counts.get(&connection.network).copied(), std::cmp::Reverse(rests_since))
+            (count_of(connection.network), std::cmp::Reverse(rests_since))
         });
         greediest.map(|connection| connection.leave.clone())
     }
@@ -115,7 +118,7 @@ impl Place {
         &self.activity
     }
 
-    /// Ready when the connection is to make room.
+    /// Ready when the connection is to make room, or the server stops.
     pub(crate) fn told_to_leave(&self) -> impl Future<Output = ()> + use<> {
         self.leave.clone().cancelled_owned()
     }
@@ -141,6 +144,10 @@ mod tests {
         Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, number)).into())
     }
 
+    fn places(count: usize) -> Arc<Places> {
+        Places::new(count, CancellationToken::new())
+    }
+
     /// All places that a network gets.
     fn all_of(places: &Arc<Places>, number: u8) -> Vec<Place> {
         std::iter::from_fn(|| places.take(network(number))).collect()
@@ -148,13 +155,13 @@ mod tests {
 
     #[tokio::test]
     async fn resting_connection_of_the_greediest_network_makes_room() {
-        let places = Places::new(7);
+        let places = places(7);
         let mut greedy: Vec<_> = (1..=3).flat_map(|number| all_of(&places, number)).collect();
         assert!(greedy.len() == 7 && places.take(network(9)).is_none());
         // The one that has rested for the longest is busy, so that the next one has to leave.
         let _running = greedy[0].activity().begin();
         assert!(places.ask_to_leave(network(9)));
-        let mut newcomer = Box::pin(places.take_within(network(9), Duration::from_secs(3600)));
+        let mut newcomer = Box::pin(places.take_what_was_left(network(9), Duration::from_secs(3600)));
         assert!((&mut newcomer).now_or_never().is_none());
         let told: Vec<_> = greedy.iter().map(|place| place.told_to_leave().now_or_never().is_some()).collect();
         assert_eq!(told, [false, true, false, false, false, false, false]);
@@ -162,17 +169,33 @@ mod tests {
         assert!(newcomer.await.is_some());
     }
 
+    #[tokio::test]
+    async fn network_gets_as_many_as_the_greediest_and_no_more() {
+        let places = places(8);
+        let mut greedy: Vec<_> = (1..=3).flat_map(|number| all_of(&places, number)).collect();
+        assert_eq!(greedy.len(), 7);
+        let mut newcomers = vec![places.take(network(9)).unwrap()];
+        assert!(places.take(network(9)).is_none());
+        // 4, 2 and 1 of the others, and then 3, 2 and 1.
+        assert!(places.ask_to_leave(network(9)));
+        greedy.retain(|place| place.told_to_leave().now_or_never().is_none());
+        newcomers.push(places.take_what_was_left(network(9), Duration::ZERO).await.unwrap());
+        assert!(!places.ask_to_leave(network(9)) && !places.ask_to_leave(None));
+        assert_eq!((greedy.len(), newcomers.len()), (6, 2));
+    }
+
     #[test]
-    fn no_connection_makes_room_for_one_who_has_some() {
-        let places = Places::new(3);
-        let held: Vec<_> = (1..=3).flat_map(|number| all_of(&places, number)).collect();
-        assert_eq!(held.len(), 3);
-        assert!(!places.ask_to_leave(network(1)) && !places.ask_to_leave(None));
+    fn all_leave_when_the_server_stops() {
+        let stop = CancellationToken::new();
+        let places = Places::new(2, stop.clone());
+        let (counted, of_many) = (places.take(network(1)).unwrap(), places.take(None).unwrap());
+        stop.cancel();
+        assert!([counted, of_many].iter().all(|place| place.told_to_leave().now_or_never().is_some()));
     }
 
     #[test]
     fn only_connection_of_a_network_stays() {
-        let places = Places::new(1);
+        let places = places(1);
         let only = places.take(network(1)).unwrap();
         assert!(!places.ask_to_leave(network(2)));
         assert!(only.told_to_leave().now_or_never().is_none());

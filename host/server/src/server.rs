@@ -89,11 +89,11 @@ impl Server {
         let access_log = access_log.map(Arc::new);
         let service = Service::new(host.clone(), options.clone(), access_log.clone());
         let connections = Connections::new(service, options.clone());
-        let places = Places::new(options.max_connections);
+        let stop = CancellationToken::new();
+        let places = Places::new(options.max_connections, stop.clone());
         let away = Pool::new(TURNED_AWAY_AT_ONCE);
         // A proxy that the operator trusts stands for many callers. It is the proxy's to give each of them its share.
         let counted = |peer| Some(peer).filter(|_| !options.is_trusted_proxy(peer)).map(CallerNetwork::from);
-        let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
@@ -103,17 +103,17 @@ impl Server {
                 accepted = accept(&listener) => accepted,
             };
             let (stream, peer) = accepted;
-            let (network, connections, stop) = (counted(peer), connections.clone(), stop.clone());
+            let (network, connections) = (counted(peer), connections.clone());
             if let Some(place) = places.take(network) {
-                tasks.spawn(serve(connections, stream, peer, place, stop));
+                tasks.spawn(serve(connections, stream, peer, place));
                 continue;
             }
             // As many wait for a place at the most as there are connections that leave for them.
             if places.ask_to_leave(network) {
                 let (places, host) = (places.clone(), host.clone());
                 tasks.spawn(async move {
-                    if let Some(place) = places.take_within(network, MAKE_ROOM_TIME).await {
-                        return serve(connections, stream, peer, place, stop).await;
+                    if let Some(place) = places.take_what_was_left(network, MAKE_ROOM_TIME).await {
+                        return serve(connections, stream, peer, place).await;
                     }
                     let problem = too_many(&host, peer);
                     let _told = tokio::time::timeout(TURN_AWAY_TIME, turn_away(stream, &problem)).await;
@@ -163,16 +163,9 @@ impl Server {
     }
 }
 
-/// Serves a connection until it ends, or has to make room.
-async fn serve(connections: Connections, stream: TcpStream, peer: IpAddr, place: Place, stop: CancellationToken) {
-    let told_to_leave = place.told_to_leave();
-    let stopped = async move {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = told_to_leave => {}
-        }
-    };
-    connections.serve(stream, peer, place.activity().clone(), stopped).await;
+/// Serves a connection until it ends, or has to leave.
+async fn serve(connections: Connections, stream: TcpStream, peer: IpAddr, place: Place) {
+    connections.serve(stream, peer, place.activity().clone(), place.told_to_leave()).await;
 }
 
 /// Tells the audit log of a connection that has no place.

@@ -100,11 +100,15 @@ impl<K: Eq + Hash + Copy> Pool<K> {
 impl<K: Eq + Hash + Copy> Share<K> {
     /// Takes more. Returns `false`, and takes nothing, if that is more than the caller may have now.
     pub(crate) fn grow(&mut self, more: u64) -> bool {
+        let is_shared = self.caller.is_some();
+        self.grow_if(more, |own, free| if is_shared { is_fair_share(own, more, free) } else { more <= free })
+    }
+
+    /// Takes more if what the caller has and what is free allow it.
+    fn grow_if(&mut self, more: u64, is_allowed: impl FnOnce(u64, u64) -> bool) -> bool {
         let mut taken = self.pool.lock();
         let own = self.caller.map_or(0, |caller| taken.by_caller.get(&caller).copied().unwrap_or_default());
-        let free = self.pool.total.saturating_sub(taken.sum);
-        let is_allowed = if self.caller.is_some() { is_fair_share(own, more, free) } else { more <= free };
-        if !is_allowed {
+        if !is_allowed(own, self.pool.total.saturating_sub(taken.sum)) {
             return false;
         }
         taken.sum += more;
@@ -119,6 +123,12 @@ impl<K: Eq + Hash + Copy> Share<K> {
     pub(crate) async fn grow_within(&mut self, more: u64, limit: Duration) -> bool {
         let pool = self.pool.clone();
         pool.wait_until(limit, || self.grow(more)).await
+    }
+
+    /// Takes more as soon as so much is free, also beyond the caller's share, within `limit`: others have made room for it.
+    pub(crate) async fn grow_into_room_within(&mut self, more: u64, limit: Duration) -> bool {
+        let pool = self.pool.clone();
+        pool.wait_until(limit, || self.grow_if(more, |_, free| more <= free)).await
     }
 }
 

@@ -25,6 +25,9 @@ const ACCEPTING: usize = 1_024;
 /// Of these, those with much input: the store is given a copy of each.
 const ACCEPTING_LARGE: usize = 16;
 
+/// Inputs that are held against a schema at once and take much memory for it.
+const LARGE_CHECKS: usize = 1;
+
 /// The largest input of a call that counts as small, in bytes.
 const SMALL: usize = 64 << 10;
 
@@ -49,6 +52,8 @@ pub(crate) struct Admission {
     children: Pool<RecordId>,
     /// By flow, or by the user who responds to a message.
     checks: Pool<RecordId>,
+    /// By flow.
+    large_checks: Pool<RecordId>,
     waiting_bytes: WaitingBytes,
     /// Notified when a slot is free again.
     freed: Arc<Notify>,
@@ -109,6 +114,7 @@ impl Admission {
             accepting_large: Pool::new(ACCEPTING_LARGE),
             children: Pool::new(limits.queued as usize),
             checks: Pool::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            large_checks: Pool::new(LARGE_CHECKS),
             waiting_bytes: WaitingBytes::new(limits.queue_bytes),
             freed,
             wait: limits.admission_wait,
@@ -186,9 +192,18 @@ impl Admission {
     /// A turn to hold a large input against its schema, for a flow or a user: it takes a processor, for as long as a second.
     /// Waits a little for one.
     pub(crate) async fn check_turn(&self, taker: RecordId) -> Result<Place<RecordId>, Problem> {
-        let turn = tokio::time::timeout(self.wait, self.checks.take([taker])).await;
+        self.check_place(&self.checks, taker).await
+    }
+
+    /// Room to hold an input of a flow against its schema that takes much memory for it. Waits a little for it.
+    pub(crate) async fn large_check(&self, taker: RecordId) -> Result<Place<RecordId>, Problem> {
+        self.check_place(&self.large_checks, taker).await
+    }
+
+    async fn check_place(&self, pool: &Pool<RecordId>, taker: RecordId) -> Result<Place<RecordId>, Problem> {
+        let place = tokio::time::timeout(self.wait, pool.take([taker])).await;
         let busy = || Problem::new(Code::HostBusy, "too many large inputs wait to be checked; try again");
-        turn.ok().flatten().ok_or_else(busy)
+        place.ok().flatten().ok_or_else(busy)
     }
 
     /// A slot for an execution from the queue. Waits as long as it takes; `None` when the host has closed.
@@ -254,6 +269,15 @@ mod tests {
         assert_eq!(admission.check_turn(RecordId::new()).await.unwrap_err().code, Code::HostBusy);
         turns.pop();
         drop(admission.check_turn(RecordId::new()).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn inputs_that_take_much_memory_are_checked_one_at_a_time() {
+        let admission = admission(4, 10);
+        let held = admission.large_check(RecordId::new()).await.unwrap();
+        assert_eq!(admission.large_check(RecordId::new()).await.unwrap_err().code, Code::HostBusy);
+        drop(held);
+        drop(admission.large_check(RecordId::new()).await.unwrap());
     }
 
     #[tokio::test]

@@ -94,7 +94,8 @@ impl Host {
         live.set_caller(answer);
         let held = Held { registered: self.registry().add(live.clone()), counted, holding: Some(holding) };
         let host = self.clone();
-        tokio::spawn(async move { host.run(live, Ok(program), slot, held, Duration::ZERO).await });
+        // In a box, or else it is copied five times on its way to the runtime.
+        tokio::spawn(Box::pin(async move { host.run(live, Ok(program), slot, held, Duration::ZERO).await }));
         answered
     }
 

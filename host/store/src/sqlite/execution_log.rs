@@ -37,6 +37,14 @@ pub(super) fn append(connection: &Connection, seq: i64, log: &[LogLine]) -> Resu
     let mut statement =
         connection.prepare_cached("SELECT COALESCE(MAX(line) + 1, 0) FROM execution_log WHERE execution = ?")?;
     let next: i64 = statement.query_one([seq], |row| row.get(0))?;
+    insert(connection, seq, next, log)
+}
+
+/// Adds lines with the numbers from `next` on to the log of the execution in row `seq`, which has none of these.
+pub(super) fn insert(connection: &Connection, seq: i64, next: i64, log: &[LogLine]) -> Result<()> {
+    if log.is_empty() {
+        return Ok(());
+    }
     let mut statement = connection.prepare_cached(
         "INSERT INTO execution_log (execution, line, at, level, source, message, fields) VALUES (?, ?, ?, ?, ?, ?, ?)",
     )?;

@@ -9,7 +9,7 @@ use flowhost_model::{
 use rusqlite::{Connection, OptionalExtension, Row, Statement, ToSql, params};
 
 use super::failure::is_duplicate;
-use super::writer::in_savepoint;
+use super::writer::{in_savepoint, with_its_group};
 use super::{actors, children, execution_log, journal, locks, messages, requests, skew, tickets, waits};
 use crate::{Ended, Error, ExecutionParts, ExecutionRow, KEPT_BODY_BYTES, Origin, OwnerId, Result};
 
@@ -80,15 +80,16 @@ pub(super) fn insert(connection: &Connection, row: &ExecutionRow, wake_is_relati
 
 /// Keeps an ended execution with its log: a new row, or in place of the one that `is_known`. Whole or not at all.
 ///
-/// With an empty log this is one statement, unless the store has more of the execution than its row: a new one has neither
-/// a journal nor children, and nobody waits for it in the store.
+/// There is less to do unless the store has more of the execution than its row and log: a new one has neither a journal nor
+/// children, and nobody waits for it in the store.
 pub(super) fn end(connection: &Connection, execution: &Execution, log: &[LogLine], is_known: bool) -> Result<Ended> {
     if !is_known {
         return insert_ended(connection, execution, &Origin::default(), log).map(|()| Ended::default());
     }
     let live = find_live(connection, execution.id)?;
-    if log.is_empty() && !live.has_ties {
+    if !live.has_ties {
         replace(connection, live.seq, execution)?;
+        with_its_group(connection, || execution_log::append(connection, live.seq, log))?;
         return Ok(Ended::default());
     }
     in_savepoint(connection, |connection| {
@@ -146,31 +147,24 @@ pub(super) fn settle(
     Ok(Ended { woken: if owner.is_some() { woken } else { Vec::new() }, cancelled, released })
 }
 
-/// Keeps a new execution that has ended, with its log. Whole or not at all; with an empty log this is one statement.
+/// Keeps a new execution that has ended, with its log. Whole or not at all.
 pub(super) fn insert_ended(
     connection: &Connection,
     execution: &Execution,
     origin: &Origin,
     log: &[LogLine],
 ) -> Result<()> {
-    let insert = |connection: &Connection| {
-        skew::allow(connection, execution.id, execution.created_at)?;
-        let request = origin.request.as_ref().filter(|request| {
-            request.body.len() <= KEPT_BODY_BYTES || requests::is_in_input(&request.body, execution.input_value.get())
-        });
-        let mut statement = connection.prepare_cached(&INSERT_ENDED)?;
-        let mut values = Values::new(&mut statement);
-        values.add_execution(execution)?;
-        values.add_origin(execution, request, origin.actor.as_ref())?;
-        inserted(statement.raw_execute())
-    };
-    match log {
-        [] => insert(connection),
-        log => in_savepoint(connection, |connection| {
-            insert(connection)?;
-            execution_log::append(connection, connection.last_insert_rowid(), log)
-        }),
-    }
+    skew::allow(connection, execution.id, execution.created_at)?;
+    let request = origin.request.as_ref().filter(|request| {
+        request.body.len() <= KEPT_BODY_BYTES || requests::is_in_input(&request.body, execution.input_value.get())
+    });
+    let mut statement = connection.prepare_cached(&INSERT_ENDED)?;
+    let mut values = Values::new(&mut statement);
+    values.add_execution(execution)?;
+    values.add_origin(execution, request, origin.actor.as_ref())?;
+    inserted(statement.raw_execute())?;
+    let seq = connection.last_insert_rowid();
+    with_its_group(connection, || execution_log::insert(connection, seq, 0, log))
 }
 
 /// Binds the values of a statement's parameters, one after the other.

@@ -1,8 +1,10 @@
 //! Requests kept with executions, which may run again, also after their end.
 
+use std::borrow::Cow;
+
 use flowhost_model::RequestRecord;
 use rusqlite::Row;
-use serde::Deserialize;
+use serde::{Deserialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{Error, Result};
@@ -10,11 +12,20 @@ use crate::{Error, Result};
 /// The headers as JSON. A header's bytes are written as the characters of the same numbers, as HTTP itself did once: any
 /// bytes survive, and what is text stays readable.
 pub(super) fn headers_to_json(headers: &[(String, Vec<u8>)]) -> Result<String> {
-    let readable: Vec<(&str, String)> = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.iter().map(|byte| char::from(*byte)).collect()))
-        .collect();
-    serde_json::to_string(&readable).map_err(|error| Error::Damaged(error.to_string()))
+    let size: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 7).sum();
+    let mut json = Vec::with_capacity(size + 2);
+    let readable = headers.iter().map(|(name, value)| (name.as_str(), characters(value)));
+    let written = serde_json::Serializer::new(&mut json).collect_seq(readable);
+    written.map_err(|error| Error::Damaged(error.to_string()))?;
+    String::from_utf8(json).map_err(|error| Error::Damaged(error.to_string()))
+}
+
+/// The characters whose numbers are these bytes.
+fn characters(bytes: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => Cow::Borrowed(text),
+        _ => bytes.iter().map(|byte| char::from(*byte)).collect(),
+    }
 }
 
 fn headers_from_json(json: &str) -> Result<Vec<(String, Vec<u8>)>> {

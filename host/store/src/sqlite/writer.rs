@@ -202,6 +202,16 @@ pub(super) fn in_savepoint<T>(connection: &Connection, work: impl FnOnce(&Connec
     outcome
 }
 
+/// Does the rest of a write that has changed something already, and that fails from here on only where the storage does: then
+/// nothing of its group is kept. A savepoint would cost as much as the write: for it, SQLite copies each page that is changed.
+pub(super) fn with_its_group(connection: &Connection, rest: impl FnOnce() -> Result<()>) -> Result<()> {
+    let outcome = rest();
+    if outcome.is_err() && !connection.is_autocommit() {
+        statement(connection, "ROLLBACK")?;
+    }
+    outcome
+}
+
 fn statement(connection: &Connection, sql: &str) -> Result<()> {
     connection.prepare_cached(sql)?.execute([])?;
     Ok(())
@@ -460,7 +470,7 @@ fn transaction(connection: &Connection, group: &mut [Box<dyn Job>], metrics: &Me
         if job.run(connection) {
             writes += 1;
         } else if connection.is_autocommit() {
-            // No room, no memory or an I/O error: SQLite has rolled back everything, so nothing of the group is kept.
+            // No room, no memory or an I/O error: everything is rolled back, so nothing of the group is kept.
             return Err(job.failure().unwrap_or(Error::Closed));
         }
     }
