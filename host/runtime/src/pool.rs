@@ -31,6 +31,8 @@ type Takers<K, const KEYS: usize> = Option<[K; KEYS]>;
 
 struct Inner<K: Taker, const KEYS: usize> {
     free: usize,
+    /// Taken, for a taker that is not named yet.
+    unnamed: usize,
     held: HashMap<K, usize>,
     /// The lanes that somebody waits in, in the order of their turns.
     turns: VecDeque<Takers<K, KEYS>>,
@@ -77,6 +79,7 @@ impl<K: Taker, const KEYS: usize> Pool<K, KEYS> {
     pub(crate) fn watched(size: usize, freed: Arc<Notify>) -> Self {
         let inner = Inner {
             free: size,
+            unnamed: 0,
             held: HashMap::new(),
             turns: VecDeque::new(),
             waiting: HashMap::new(),
@@ -95,7 +98,7 @@ impl<K: Taker, const KEYS: usize> Pool<K, KEYS> {
             inner.take(&takers);
             return Ok(self.place(takers));
         }
-        Err(if inner.free == 0 || inner.is_closed { NoPlace::Full } else { NoPlace::Share })
+        Err(inner.why_not(&takers))
     }
 
     /// Takes a place as soon as there is one for these takers. `None` once the pool is closed.
@@ -135,8 +138,14 @@ impl<K: Taker, const KEYS: usize> Pool<K, KEYS> {
     }
 
     /// Whether every place is taken.
+    #[cfg(test)]
     pub(crate) fn is_full(&self) -> bool {
         self.lock().free == 0
+    }
+
+    /// Why these takers, who have waited for a place, have none.
+    pub(crate) fn why_not(&self, takers: [K; KEYS]) -> NoPlace {
+        self.lock().why_not(&Some(takers))
     }
 
     /// Gives no more places, and tells those who wait for one.
@@ -181,15 +190,25 @@ impl<K: Taker, const KEYS: usize> Clone for Pool<K, KEYS> {
 
 impl<K: Taker, const KEYS: usize> Inner<K, KEYS> {
     fn may_take(&self, takers: &Takers<K, KEYS>) -> bool {
-        let has_share = |taker: &K| {
-            let held = self.held.get(taker).copied().unwrap_or_default();
-            is_fair_share(held as u64, 1, self.free as u64)
-        };
-        !self.is_closed && self.free > 0 && takers.iter().flatten().all(has_share)
+        !self.is_closed && self.free > 0 && self.have_share(takers, self.free)
+    }
+
+    /// Whether each taker has some of its share left while so many places are free.
+    fn have_share(&self, takers: &Takers<K, KEYS>, free: usize) -> bool {
+        let held = |taker: &K| self.held.get(taker).copied().unwrap_or_default();
+        takers.iter().flatten().all(|taker| is_fair_share(held(taker) as u64, 1, free as u64))
+    }
+
+    /// A place without a taker counts as free: it may be given back at once, and says nothing about who has too much.
+    fn why_not(&self, takers: &Takers<K, KEYS>) -> NoPlace {
+        let free = self.free + self.unnamed;
+        let is_full = self.is_closed || free == 0 || (self.free == 0 && self.have_share(takers, free));
+        if is_full { NoPlace::Full } else { NoPlace::Share }
     }
 
     fn take(&mut self, takers: &Takers<K, KEYS>) {
         self.free -= 1;
+        self.unnamed += usize::from(takers.is_none());
         self.count(takers);
     }
 
@@ -201,6 +220,7 @@ impl<K: Taker, const KEYS: usize> Inner<K, KEYS> {
 
     fn give_back(&mut self, takers: &Takers<K, KEYS>) {
         self.free += 1;
+        self.unnamed -= usize::from(takers.is_none());
         for taker in takers.iter().flatten() {
             if let Some(held) = self.held.get_mut(taker) {
                 *held -= 1;
@@ -269,8 +289,11 @@ impl<K: Taker, const KEYS: usize> Place<K, KEYS> {
 
     /// Names the takers of a place that has none yet.
     pub(crate) fn named(mut self, takers: [K; KEYS]) -> Self {
+        let mut inner = self.pool.lock();
+        inner.unnamed -= usize::from(self.takers.is_none());
         self.takers = Some(takers);
-        self.pool.lock().count(&self.takers);
+        inner.count(&self.takers);
+        drop(inner);
         self
     }
 
@@ -334,6 +357,19 @@ mod tests {
         assert_eq!(pool.try_take(["other"]).unwrap_err(), NoPlace::Full);
         drop(place);
         assert!(!pool.is_full() && pool.lock().held.is_empty());
+    }
+
+    #[test]
+    fn place_without_a_taker_does_not_hide_who_has_a_share() {
+        let pool = Pool::new(2);
+        let (held, unnamed) = (pool.try_take(["one"]).unwrap(), pool.try_take_unnamed().unwrap());
+        assert_eq!(pool.try_take(["one"]).unwrap_err(), NoPlace::Share);
+        assert_eq!(pool.try_take(["other"]).unwrap_err(), NoPlace::Full);
+        let named = unnamed.named(["other"]);
+        assert_eq!(pool.try_take(["one"]).unwrap_err(), NoPlace::Full);
+        drop((held, named));
+        drop(pool.try_take_unnamed());
+        assert_eq!(pool.lock().unnamed, 0);
     }
 
     #[test]

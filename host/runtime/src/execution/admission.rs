@@ -134,18 +134,20 @@ impl Admission {
                 };
                 let slot = tokio::time::timeout(self.wait, wanted).await;
                 let draining = || Problem::new(Code::HostDraining, "the host is about to stop");
-                slot.map_err(|_| self.no_slot())?.ok_or_else(draining)?
+                slot.map_err(|_| self.no_slot(flow))?.ok_or_else(draining)?
             }
         };
         Ok(Slot { _slot: slot, _share: None })
     }
 
-    fn no_slot(&self) -> Problem {
-        if self.slots.is_full() {
-            return Problem::new(Code::HostBusy, "the host runs as many executions as it may; try again");
+    fn no_slot(&self, flow: RecordId) -> Problem {
+        match self.slots.why_not([flow]) {
+            NoPlace::Full => Problem::new(Code::HostBusy, "the host runs as many executions as it may; try again"),
+            NoPlace::Share => {
+                let detail = "the flow runs as many executions as its share of the host's slots; try again";
+                Problem::new(Code::FlowBusy, detail)
+            }
         }
-        let detail = "the flow runs as many executions as its share of the host's slots; try again";
-        Problem::new(Code::FlowBusy, detail)
     }
 
     /// A place in the queue for an execution without a caller who waits, of this webhook or else of this flow. The place is held
