@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::HostError;
+use crate::json;
 
 /// A value on its way to the host; `what` names it where it is none that JSON can hold.
 pub(crate) fn to_json(what: impl fmt::Display, value: &(impl Serialize + ?Sized)) -> Result<String, HostError> {
@@ -15,8 +16,8 @@ pub(crate) fn to_json(what: impl fmt::Display, value: &(impl Serialize + ?Sized)
 
 /// A value that the host gave; `what` names it where it does not fit its type.
 pub(crate) fn from_json<T: DeserializeOwned>(what: impl fmt::Display, json: &str) -> Result<T, HostError> {
-    let mut reader = serde_json::Deserializer::from_str(json);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| match error.path().to_string().as_str() {
+    let read = |json: &str| serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json));
+    json::read(json, read).map_err(|error| match error.path().to_string().as_str() {
         "." => invalid(what, error.inner()),
         path => invalid(what, format_args!("`{path}`: {}", error.inner())),
     })

@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::FlowError;
+use crate::json;
 
 /// What a flow was started with: a webhook call, or a payload alone.
 ///
@@ -63,8 +64,11 @@ impl<T> Input<T> {
 impl<T: DeserializeOwned> Input<T> {
     /// Reads what the host hands to a flow.
     ///
-    /// What does not fit `T` gives an error with the code [`FlowError::INVALID_INPUT`], a message that names the field, and
+    /// What does not fit `T` returns an error with the code [`FlowError::INVALID_INPUT`], a message that names the field, and
     /// the field's path once more in the details.
+    ///
+    /// Half of a surrogate pair in a text, which JSON allows and Rust does not, counts as U+FFFD. A number that does not fit into
+    /// 64 bits, such as `1e400`, counts as a text of its digits. Read the payload as a `Box<RawValue>` to have it to the byte.
     pub fn from_json(json: &str) -> Result<Self, FlowError> {
         let Ok(call) = serde_json::from_str::<WebhookCall<'_>>(json) else {
             return read(json, "").map(Self::new);
@@ -144,10 +148,12 @@ impl From<QueryValues> for Vec<String> {
 
 /// Reads the payload; `place` is where it stands in the input.
 fn read<T: DeserializeOwned>(json: &str, place: &str) -> Result<T, FlowError> {
-    let mut reader = serde_json::Deserializer::from_str(json);
-    let value = read_tracked(&mut reader, place)?;
-    reader.end().map_err(|error| does_not_fit(place, ".", &error))?;
-    Ok(value)
+    json::read(json, |json| {
+        let mut reader = serde_json::Deserializer::from_str(json);
+        let value = read_tracked(&mut reader, place)?;
+        reader.end().map_err(|error| does_not_fit(place, ".", &error))?;
+        Ok(value)
+    })
 }
 
 /// Reads a value and names the place of what does not fit.
@@ -269,6 +275,16 @@ mod tests {
     fn an_empty_request_says_what_was_expected() {
         let error = refused(&call(&Value::Null));
         assert_eq!(error.message(), "the input does not fit: `json`: invalid type: null, expected struct Signup");
+    }
+
+    #[test]
+    fn what_no_flow_reads_fails_no_call() {
+        let payload = r#"{"email":"a@b","text":"cut \ud83d","count":1e400}"#;
+        let sent = call(&json!(0)).replace("\"json\":0", &format!("\"json\":{payload}"));
+        assert_eq!(Input::<Signup>::from_json(&sent).unwrap().email, "a@b");
+        let input = Input::<Value>::from_json(&sent).unwrap();
+        assert_eq!(*input, json!({ "email": "a@b", "text": "cut \u{fffd}", "count": "1e400" }));
+        assert_eq!(Input::<Value>::from_json(payload).unwrap()["email"], "a@b");
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub mod form;
 mod host;
 pub mod http;
 mod input;
+mod json;
 pub mod locks;
 pub mod messages;
 mod outputs;

@@ -1,5 +1,6 @@
 //! The examples, on the requests that lie beside them.
 
+use data_encoding::BASE64;
 use flowhost_tests::{Answer, Host, Setup, Webhook, workspace_file};
 use serde_json::{Value, json};
 
@@ -73,6 +74,30 @@ fn github_push_sums_up_a_delivery() {
     assert_eq!(deliver("ping"), ping);
     let problem = host.post(webhook.path(), "{}").send().problem(422, "flow.invalid-input");
     assert!(problem["detail"].as_str().unwrap().contains("X-GitHub-Event"));
+
+    let json = workspace_file("examples/github-push/requests/push.json");
+    let escaped: String = json.iter().map(|byte| format!("%{byte:02X}")).collect();
+    let form = host.post(webhook.path(), format!("payload={escaped}")).header("X-GitHub-Event", "push");
+    let form = form.header("Content-Type", "application/x-www-form-urlencoded").send().ok();
+    assert_eq!(form["output_value"], push, "GitHub sends a form unless told otherwise");
+}
+
+#[test]
+fn github_push_with_a_secret_takes_what_is_signed() {
+    let host = Setup::new().variable("FLOWHOST_SECRET_KEY", &BASE64.encode(&[7; 32])).start();
+    let webhook = host.webhook("signed", "github-push");
+    let deliver = |signature: &str| {
+        let request = host.post(webhook.path(), "Hello, World!").header("Content-Type", "text/plain");
+        request.header("X-GitHub-Event", "star").header("X-Hub-Signature-256", signature).send()
+    };
+    deliver("none").ok();
+    let secret = json!({ "name": "github-push", "value": "It's a Secret to Everybody", "is_readable": true });
+    host.create("secret", &secret).ok();
+    // The example of GitHub's documentation.
+    let right = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    assert_eq!(deliver(right).ok()["output_value"]["ignored"], true);
+    let problem = deliver(&right.replace('7', "8")).problem(500, "flow.error");
+    assert_eq!(problem["detail"], "no delivery of GitHub: its signature is not that of the secret");
 }
 
 #[test]
