@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// Refuses the delivery unless GitHub has signed it with this secret.
-pub fn check(this: &Execution, secret: &str) -> Result<(), FlowError> {
+pub(crate) fn check(this: &Execution, secret: &str) -> Result<(), FlowError> {
     let refused = |why: &str| FlowError::new(format!("no delivery of GitHub: {why}")).with_code("github.signature");
     let request = this.request().ok_or_else(|| refused("it did not come over a webhook"))?;
     let header = request.header("X-Hub-Signature-256").ok_or_else(|| refused("it is not signed"))?;

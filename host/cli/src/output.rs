@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
+use flowhost_model::is_invisible;
+
 use crate::failure::{Exit, Failure};
 
 /// How the output of one command looks.
@@ -124,9 +126,10 @@ pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
     if set("CLICOLOR_FORCE") { true } else { !set("NO_COLOR") && stream.is_terminal() }
 }
 
-/// The text without what a terminal would obey: control characters but line ends and tabs are shown as escapes.
+/// The text without what a terminal would obey, or nobody sees: control characters but line ends and tabs, and those that turn
+/// text around, are shown as escapes.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    let obeyed = |c: char| c.is_control() && c != '\n' && c != '\t';
+    let obeyed = |c: char| (c.is_control() && c != '\n' && c != '\t') || (is_invisible(c) && c != '\u{200d}');
     if !text.contains(obeyed) {
         return text.into();
     }

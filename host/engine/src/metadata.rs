@@ -67,7 +67,7 @@ fn check(metadata: &FlowMetadata) -> Result<(), InvalidComponent> {
     }
     for (index, secret) in secrets.iter().enumerate() {
         match normalize_name(secret) {
-            Ok(name) if name == secret => {}
+            Ok(name) if name == *secret => {}
             Ok(_) => return Err(wrong(format!("`secrets[{index}]`: a name neither begins nor ends with a blank"))),
             Err(reason) => return Err(wrong(format!("`secrets[{index}]`: {reason}"))),
         }

@@ -9,6 +9,8 @@ mod execution;
 mod filter;
 mod id;
 mod journal;
+mod json_memory;
+mod name;
 mod permission;
 mod priority;
 mod record;
@@ -18,6 +20,7 @@ mod share;
 mod status;
 mod timestamp;
 mod types;
+mod visible;
 
 pub use bounded_text::{bounded_line, bounded_text};
 pub use execution::{
@@ -27,9 +30,11 @@ pub use execution::{
 pub use filter::{Comparison, Filter, InvalidFilter, Order};
 pub use id::{Digest, InvalidDigest, RecordId};
 pub use journal::JournalEntry;
+pub use json_memory::{json_memory, yaml_memory};
+pub use name::{InvalidName, NAME_LIMIT, composed, normalize_name, refuse_look_alikes};
 pub use permission::{Operation, Permission, RoleAssignment};
 pub use priority::{Priority, UnknownPriority};
-pub use record::{Body, InvalidName, Meta, NAME_LIMIT, Record, normalize_name};
+pub use record::{Body, Meta, Record};
 pub use record_type::{RecordType, UnknownRecordType};
 pub use schema::{
     Access, Class, Home, Kind, LONG_TEXT_BYTES, ORDERED_CHARACTERS, Property, SCHEMA_VERSION, TypeDefinition, is_shared,
@@ -42,3 +47,4 @@ pub use types::{
     Answer, ApiToken, Bundle, ExecutionLocation, File, Flow, FlowMetadata, FlowOptions, FlowVersion, Message,
     MessageStatus, Organization, Project, Role, Secret, Setting, User, Webhook, WebhookOptions, Workspace, definition,
 };
+pub use visible::{is_invisible, visible};

@@ -3,10 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{RecordId, RecordType, Timestamp};
-
-/// The longest name of a record, in characters.
-pub const NAME_LIMIT: usize = 128;
+use crate::{InvalidName, RecordId, RecordType, Timestamp, normalize_name};
 
 /// What every record has, whatever its type.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,38 +57,10 @@ pub struct Record<B> {
     pub body: B,
 }
 
-/// Why a text cannot be a record's name.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidName {
-    /// Nothing is left of it without its blanks.
-    #[error("a name must not be empty")]
-    Empty,
-    /// It has more than [`NAME_LIMIT`] characters.
-    #[error("a name has at most {NAME_LIMIT} characters")]
-    TooLong,
-    /// It holds a control character.
-    #[error("a name must not hold control characters")]
-    Control,
-}
-
-/// The name as it is kept: without blanks at its ends.
-pub fn normalize_name(name: &str) -> Result<&str, InvalidName> {
-    let name = name.trim();
-    if name.is_empty() {
-        Err(InvalidName::Empty)
-    } else if name.chars().count() > NAME_LIMIT {
-        Err(InvalidName::TooLong)
-    } else if name.chars().any(char::is_control) {
-        Err(InvalidName::Control)
-    } else {
-        Ok(name)
-    }
-}
-
 impl<B: Body> Record<B> {
     /// A new record, made by `by` at the time `now`.
     pub fn new(name: &str, by: Option<RecordId>, body: B, now: Timestamp) -> Result<Self, InvalidName> {
-        let name = normalize_name(name)?.to_owned();
+        let name = normalize_name(name)?.into_owned();
         let meta = Meta {
             id: RecordId::new(),
             name,
@@ -107,19 +76,5 @@ impl<B: Body> Record<B> {
             deleted_by: None,
         };
         Ok(Self { meta, body })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_lose_their_outer_blanks_and_have_a_limit() {
-        assert_eq!(normalize_name("  signup "), Ok("signup"));
-        assert_eq!(normalize_name(" \t"), Err(InvalidName::Empty));
-        assert_eq!(normalize_name(&"é".repeat(128)).map(str::len), Ok(256));
-        assert_eq!(normalize_name(&"é".repeat(129)), Err(InvalidName::TooLong));
-        assert_eq!(normalize_name("a\nb"), Err(InvalidName::Control));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flowhost_engine::{Engine, Program};
 use flowhost_model::{
     Digest, Flow, FlowMetadata, FlowOptions, FlowRef, FlowVersion, Operation, RawValue, Record, RecordId, RecordType,
-    bounded_line,
+    bounded_line, json_memory,
 };
 use flowhost_store::{Expected, RecordWrite, Store, StoredRecord, Write};
 use serde_json::Value;
@@ -150,7 +150,7 @@ impl ActiveVersion {
         if size <= CHECKED_AT_ONCE && schema.is_quick(size) {
             return check(&schema, &what, input, checked);
         }
-        let is_large = json_schema::memory_of(input.get()) > MEMORY_AT_ONCE;
+        let is_large = json_memory(input.get().as_bytes()) > MEMORY_AT_ONCE;
         let room = if is_large { Some(host.admission().large_check(self.flow.id).await?) } else { None };
         let input = input.to_owned();
         let check = move || {
@@ -225,7 +225,7 @@ impl Host {
         component: Vec<u8>,
         commit_message: Option<String>,
     ) -> Result<Deployed, Problem> {
-        let name = flowhost_model::normalize_name(name)?;
+        let name = &*flowhost_model::normalize_name(name)?;
         // What may not be done is refused before anything is compiled for it.
         let former = self.store().record_by_name(RecordType::Flow, name).await?;
         match &former {

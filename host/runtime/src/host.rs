@@ -255,7 +255,7 @@ impl HostBuilder {
     }
 
     async fn build_or_fail(self) -> Result<Host, Problem> {
-        let workspace = normalize_name(&self.workspace)?.to_owned();
+        let workspace = normalize_name(&self.workspace)?.into_owned();
         let budgets = MemoryBudgets::new(&self.limits);
         let options = SqliteOptions {
             max_bytes: self.limits.data_bytes,

@@ -52,10 +52,6 @@ const COLLECTED_BYTES: u64 = 32 << 20;
 const VIOLATION_BYTES: u64 = 300;
 const COPY_FACTOR: u64 = 20;
 
-/// What a place of a value takes in memory at the most while its array grows, and an object more than its members' places.
-const PLACE_BYTES: usize = 150;
-const OBJECT_BYTES: usize = 500;
-
 /// A JSON Schema that values can be held against.
 #[derive(Debug)]
 pub(crate) struct Schema {
@@ -93,15 +89,6 @@ pub(crate) fn compile(schema: &Value) -> Result<Schema, String> {
         let place = if place.is_empty() { String::new() } else { format!("`{place}`: ") };
         format!("{place}{}", bounded_text(error, REASON_LIMIT))
     })
-}
-
-/// Returns about how much memory a value takes in bytes, of which this is the JSON: up to a hundred times as much as the text.
-///
-/// Punctuation within texts counts as well.
-pub(crate) fn memory_of(json: &str) -> usize {
-    let count_of = |mark: u8| json.bytes().filter(|byte| *byte == mark).count();
-    let (objects, places) = (count_of(b'{'), count_of(b',') + count_of(b'['));
-    json.len() + objects * OBJECT_BYTES + (objects + places) * PLACE_BYTES
 }
 
 impl Schema {
@@ -380,14 +367,6 @@ mod tests {
     fn violations(schema: &Value, value: &Value) -> Vec<String> {
         let violations = compile(schema).unwrap().violations(value);
         violations.into_iter().map(|one| format!("{}: {}", one.place, one.reason)).collect()
-    }
-
-    #[test]
-    fn memory_of_a_value_goes_by_its_places() {
-        let objects = format!("[{}]", vec![r#"{"a":1}"#; 1_000].join(","));
-        assert!((500_000..1_000_000).contains(&memory_of(&objects)));
-        let text = serde_json::to_string(&"a".repeat(8_000)).unwrap();
-        assert!(memory_of(&text) < 10_000);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use flowhost_model::{
     ApiToken, Digest, ExecutionLocation, Flow, FlowOptions, FlowRef, Permission, Record, RecordId, RecordType, Role,
-    RoleAssignment, Setting, Timestamp, User, Webhook, WebhookRef,
+    RoleAssignment, Setting, Timestamp, User, Webhook, WebhookRef, composed,
 };
 use flowhost_store::StoredRecord;
 
@@ -72,10 +72,11 @@ struct KnownToken {
 impl Snapshot {
     /// The enabled webhook at this address.
     pub(crate) fn route(&self, address: &Address) -> Option<&SharedRoute> {
-        match address {
-            Address::Record { name } => self.record_routes.get(name),
-            Address::Setting { name, .. } => self.setting_routes.get(name),
-        }
+        let (routes, name) = match address {
+            Address::Record { name } => (&self.record_routes, name),
+            Address::Setting { name, .. } => (&self.setting_routes, name),
+        };
+        routes.get(&*composed(name)).or_else(|| routes.get(name))
     }
 
     /// Counts an execution of a webhook that no call starts now, whatever the webhook's limit.
@@ -127,7 +128,7 @@ impl Snapshot {
 
     /// The id of the flow with this name.
     pub(crate) fn flow_id(&self, name: &str) -> Option<RecordId> {
-        self.flow_ids.get(name).copied()
+        self.flow_ids.get(&*composed(name)).or_else(|| self.flow_ids.get(name)).copied()
     }
 
     /// The name of the flow with this id.
@@ -137,7 +138,7 @@ impl Snapshot {
 
     /// The enabled user of this name.
     pub(crate) fn user_named(&self, name: &str) -> Option<(RecordId, &Arc<KnownUser>)> {
-        let id = self.user_ids.get(name)?;
+        let id = self.user_ids.get(&*composed(name)).or_else(|| self.user_ids.get(name))?;
         self.users.get(id).map(|user| (*id, user))
     }
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use flowhost::model::Timestamp;
+use flowhost::model::{Timestamp, visible};
 use flowhost::webhook::Address;
 use flowhost::{Clock, Code};
 use http::{HeaderValue, Method, Request, Response};
@@ -184,8 +184,9 @@ impl Drop for Line {
     }
 }
 
+/// The beginning of a text of the caller's, without what a terminal would obey that shows the log.
 fn shortened(text: &str) -> String {
-    text[..text.floor_char_boundary(TEXT_BYTES)].to_owned()
+    visible(&text[..text.floor_char_boundary(TEXT_BYTES)]).into_owned()
 }
 
 /// Writes lines until there are none to come.

@@ -19,6 +19,10 @@ pub(crate) struct Activity {
     has_begun: AtomicBool,
     /// Something was written and may not be whole.
     is_writing: AtomicBool,
+    /// A request was begun, and its answer is not written yet to its last byte.
+    is_answering: AtomicBool,
+    /// Bodies of answers that may have more.
+    bodies: AtomicUsize,
     /// The last that was done was to wait for a request, with nothing left to write.
     is_quiet: AtomicBool,
 }
@@ -31,6 +35,8 @@ impl Activity {
             last_moved: AtomicU64::new(0),
             has_begun: AtomicBool::new(false),
             is_writing: AtomicBool::new(false),
+            is_answering: AtomicBool::new(false),
+            bodies: AtomicUsize::new(0),
             is_quiet: AtomicBool::new(false),
         })
     }
@@ -39,7 +45,19 @@ impl Activity {
     pub(crate) fn begin(self: &Arc<Self>) -> Running {
         self.running.fetch_add(1, Ordering::Relaxed);
         self.has_begun.store(false, Ordering::Relaxed);
+        self.is_answering.store(true, Ordering::Relaxed);
         Running(self.clone())
+    }
+
+    /// Begins an answer's body that does not come whole.
+    pub(crate) fn begin_body(self: &Arc<Self>) -> BodyUnderWay {
+        self.bodies.fetch_add(1, Ordering::Relaxed);
+        BodyUnderWay(self.clone())
+    }
+
+    /// Whether what is written now may be part of an answer to a request.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.is_answering.load(Ordering::Relaxed)
     }
 
     fn end(&self) {
@@ -100,9 +118,12 @@ impl Activity {
         self.is_writing.store(true, Ordering::Relaxed);
     }
 
-    /// All was written.
+    /// All that there is was written.
     pub(crate) fn has_written(&self) {
         self.is_writing.store(false, Ordering::Relaxed);
+        if !self.is_running() && self.bodies.load(Ordering::Relaxed) == 0 {
+            self.is_answering.store(false, Ordering::Relaxed);
+        }
     }
 }
 
@@ -110,6 +131,11 @@ impl Activity {
 pub(crate) struct Running(Arc<Activity>);
 
 impl Running {
+    /// Returns what the connection is in the middle of.
+    pub(crate) fn activity(&self) -> Arc<Activity> {
+        self.0.clone()
+    }
+
     /// Returns another part of the same request, which ends with its last part.
     pub(crate) fn part(&self) -> Self {
         self.0.running.fetch_add(1, Ordering::Relaxed);
@@ -120,6 +146,15 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.end();
+    }
+}
+
+/// A body of which more may come. Dropped when the connection has taken the last of it.
+pub(crate) struct BodyUnderWay(Arc<Activity>);
+
+impl Drop for BodyUnderWay {
+    fn drop(&mut self) {
+        self.0.bodies.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -146,5 +181,21 @@ mod tests {
         activity.has_written();
         activity.waits_to_read();
         assert!(activity.is_quiet());
+    }
+    #[test]
+    fn answer_is_under_way_until_its_last_byte_is_written() {
+        let activity = Activity::new();
+        assert!(!activity.is_answering());
+        let running = activity.begin();
+        let body = activity.begin_body();
+        drop(running);
+        activity.writes();
+        activity.has_written();
+        assert!(activity.is_answering(), "the next piece of the body");
+        drop(body);
+        activity.writes();
+        assert!(activity.is_answering(), "the last piece");
+        activity.has_written();
+        assert!(!activity.is_answering());
     }
 }

@@ -77,6 +77,11 @@ impl Room {
 }
 
 impl Taken {
+    /// Returns how many bytes it has.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.share.amount()
+    }
+
     /// Waits for room for more bytes.
     pub(crate) async fn grow(&mut self, more: u64) -> Result<(), Problem> {
         if self.share.grow_within(more, self.wait).await { Ok(()) } else { Err(busy()) }

@@ -33,15 +33,12 @@ pub(crate) struct Reading<'a> {
 impl Reading<'_> {
     /// Returns the whole body, and the room that it takes. A body that says that it is too large is refused before any of it
     /// is read.
-    pub(crate) async fn read<B>(&self, body: B) -> Result<(Bytes, Option<Taken>), Problem>
+    pub(crate) async fn read<B>(&self, body: B) -> Result<(Bytes, Taken), Problem>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let Self { room, caller, head, limit, timeout } = *self;
-        if body.is_end_stream() {
-            return Ok((Bytes::new(), None));
-        }
         // There must be room for all of it in the end.
         let limit = limit.min(room.largest().saturating_sub(head));
         let said = body.size_hint().lower();
@@ -50,7 +47,7 @@ impl Reading<'_> {
         }
         let mut taken = room.take(caller, head, said).await?;
         let body = collect(body, said, limit, timeout, &mut taken).await?;
-        Ok((body, Some(taken)))
+        Ok((body, taken))
     }
 }
 

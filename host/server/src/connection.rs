@@ -167,6 +167,8 @@ impl Connections {
                     }
                     return;
                 }
+                // Half a head is not waited for: nothing of its request was done, and whoever sends it can send it again.
+                Next::Close if activity.is_resting() => return,
                 Next::Close => {
                     Pin::new(&mut *connection).graceful_shutdown();
                     let _left = tokio::time::timeout(self.options.drain_timeout, connection).await;

@@ -15,6 +15,7 @@ mod head;
 mod lingering;
 mod options;
 mod over_tls;
+mod pieces;
 mod places;
 mod request_line;
 mod rest;

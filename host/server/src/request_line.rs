@@ -13,9 +13,11 @@ pub(crate) struct RequestLine {
 }
 
 impl RequestLine {
-    /// Looks at the bytes that begin a request.
+    /// Looks at the bytes that begin a request. Where a client sends requests without waiting, they may also be the rest of a head
+    /// whose beginning came with the request before: what does not begin with a method is left as it is.
     pub(crate) fn begin(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
-        *self = Self { is_open: true, is_query: false };
+        let method = bytes.split(|byte| *byte == b' ').next().unwrap_or_default();
+        *self = Self { is_open: method.iter().all(u8::is_ascii_uppercase), is_query: false };
         self.go_on(bytes)
     }
 
@@ -70,7 +72,8 @@ mod tests {
 
     #[test]
     fn other_lines_are_left_as_they_are() {
-        for sent in ["GET /?a=b HTTP/1.1\r\nX: \"?\"\r\n", "GET /\"<> HTTP/1.1\r\n?\"\r\n", "", "?"] {
+        let rest_of_a_header = "?\"x<y>\"\r\n\r\n";
+        for sent in ["GET /?a=b HTTP/1.1\r\nX: \"?\"\r\n", "GET /\"<> HTTP/1.1\r\n?\"\r\n", "", "?", rest_of_a_header] {
             assert!(RequestLine::default().begin(sent.as_bytes()).is_none(), "{sent}");
         }
     }

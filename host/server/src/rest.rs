@@ -23,7 +23,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use bytes::Bytes;
-use flowhost::model::{RecordType, definition};
+use flowhost::model::{RecordType, definition, json_memory};
 use flowhost::{Code, Host, Identity, Problem};
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -118,29 +118,43 @@ async fn method_not_allowed(method: Method) -> Answer {
 
 impl Api {
     /// The body of a request about a record.
-    async fn record_bytes(&self, request: Request) -> Result<(Bytes, Option<Taken>), Problem> {
+    async fn record_bytes(&self, request: Request) -> Result<(Bytes, Taken), Problem> {
         self.bytes(request, RECORD_BYTES, &self.bodies.open).await
     }
 
     /// A file or a component.
-    async fn upload(&self, request: Request, limit: u64) -> Result<(Bytes, Option<Taken>), Problem> {
+    async fn upload(&self, request: Request, limit: u64) -> Result<(Bytes, Taken), Problem> {
         self.bytes(request, limit, &self.bodies.uploads).await
     }
 
-    async fn bytes(&self, request: Request, limit: u64, room: &Room) -> Result<(Bytes, Option<Taken>), Problem> {
+    async fn bytes(&self, request: Request, limit: u64, room: &Room) -> Result<(Bytes, Taken), Problem> {
         let caller = request.extensions().get().map(|CallerAddress(address)| *address);
         let caller = caller.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).into();
         let head = head::bytes(request.headers()) as u64;
         Reading { room, caller, head, limit, timeout: self.bodies.timeout }.read(request.into_body()).await
     }
 
-    /// The JSON body of a user's request about a record.
-    async fn json<T: DeserializeOwned + Send + 'static>(&self, by: &Identity, request: Request) -> Result<T, Problem> {
-        let (body, _taken) = self.record_bytes(request).await?;
-        if body.len() <= PARSED_AT_ONCE {
-            return from_json(&body);
-        }
-        self.host.run_blocking(by.user_id, move || from_json(&body)).await?
+    /// The JSON body of a user's request about a record, with the room that it takes until the request is done.
+    async fn json<T: DeserializeOwned + Send + 'static>(
+        &self,
+        by: &Identity,
+        request: Request,
+    ) -> Result<(T, Taken), Problem> {
+        let (body, mut taken) = self.record_bytes(request).await?;
+        self.weigh(json_memory(&body), &mut taken).await?;
+        let parsed = if body.len() <= PARSED_AT_ONCE {
+            from_json(&body)
+        } else {
+            self.host.run_blocking(by.user_id, move || from_json(&body)).await?
+        };
+        Ok((parsed?, taken))
+    }
+
+    /// Takes the room for a value of so many bytes. One for which no caller can have room takes all that a caller can have, so
+    /// that it is alone.
+    async fn weigh(&self, bytes: usize, taken: &mut Taken) -> Result<(), Problem> {
+        let room = (bytes as u64).min(self.bodies.open.largest());
+        taken.grow(room.saturating_sub(taken.bytes())).await
     }
 
     /// The JSON body of a login.

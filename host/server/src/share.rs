@@ -98,6 +98,10 @@ impl<K: Eq + Hash + Copy> Pool<K> {
 }
 
 impl<K: Eq + Hash + Copy> Share<K> {
+    pub(crate) fn amount(&self) -> u64 {
+        self.amount
+    }
+
     /// Takes more. Returns `false`, and takes nothing, if that is more than the caller may have now.
     pub(crate) fn grow(&mut self, more: u64) -> bool {
         let is_shared = self.caller.is_some();

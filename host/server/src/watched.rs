@@ -53,6 +53,10 @@ impl Watched {
     fn poll_write_instead(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Option<Poll<io::Result<usize>>> {
         let text = self.text.as_mut()?;
         if text.instead.is_empty() {
+            // A piece of an answer may look like one of the library's.
+            if self.activity.is_answering() {
+                return None;
+            }
             text.instead = unserved::instead_of(bytes)?.into();
         }
         while text.instead.has_remaining() {

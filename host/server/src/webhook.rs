@@ -107,7 +107,7 @@ async fn call(
 ) -> Result<Response<AnswerBody>, Problem> {
     let route = host.webhook_route(&address).map_err(|problem| refused(host, caller, None, problem))?;
     let (mut head, incoming) = request.into_parts();
-    let (body, taken) = read_body(host, &route, &head, incoming, caller, bodies).await?;
+    let Arrived { body, taken, standing } = read_body(host, &route, &head, incoming, caller, bodies).await?;
     // HTTP/2 has the name that was called beside its headers; flows find it where HTTP/1.1 has it.
     if let Some(authority) = head.uri.authority()
         && !head.headers.contains_key(HOST)
@@ -124,7 +124,8 @@ async fn call(
         headers: head.headers,
         body,
         caller: Some(caller),
-        reservation: taken.map(Reservation::new),
+        standing,
+        reservation: Some(Reservation::new(taken)),
     };
     let answer = match host.call_webhook(&route, request).await? {
         Called::Answered { id, answer } => return Ok(flow_answer::of(id, *answer, running)),
@@ -155,6 +156,15 @@ async fn call(
     Ok(answer.map(Either::Left))
 }
 
+/// A call that is in memory as a whole.
+struct Arrived {
+    body: Bytes,
+    /// The room for its head and body.
+    taken: Taken,
+    /// None for a call without a body, which is judged when it is made.
+    standing: Option<Standing>,
+}
+
 /// Reads the body of a call, once its head has shown as much as it can.
 async fn read_body(
     host: &Host,
@@ -163,54 +173,37 @@ async fn read_body(
     incoming: ClientBody,
     caller: IpAddr,
     bodies: &Bodies,
-) -> Result<(Bytes, Option<Taken>), Problem> {
+) -> Result<Arrived, Problem> {
+    let refused = |problem| refused(host, caller, Some(route.name()), problem);
+    let uri = head.uri.path().len() + head.uri.query().map_or(0, str::len);
+    let head_bytes = (head::bytes(&head.headers) + uri) as u64;
     if incoming.is_end_stream() {
-        return Ok((Bytes::new(), None));
+        // It may have to wait for its turn as well.
+        let taken = bodies.open.take(caller.into(), head_bytes, 0).await.map_err(refused)?;
+        return Ok(Arrived { body: Bytes::new(), taken, standing: None });
     }
     let call = CallHead { method: &head.method, query: head.uri.query(), headers: &head.headers, caller: Some(caller) };
-    let standing = match host.judge_call(route, call) {
-        Ok(standing) => standing,
-        Err(problem) => return Err(refused(host, caller, Some(route.name()), problem)),
-    };
+    let standing = host.judge_call(route, call).map_err(refused)?;
     let room = match standing {
         Standing::Proven => &bodies.open,
         Standing::Unproven => &bodies.unproven,
     };
-    let uri = head.uri.path().len() + head.uri.query().map_or(0, str::len);
     let reading = Reading {
         room,
         caller: caller.into(),
-        head: (head::bytes(&head.headers) + uri) as u64,
+        head: head_bytes,
         limit: host.webhook_body_limit(route),
         timeout: bodies.timeout,
     };
-    let mut guess = UncountedGuess { host, route, call, is_read: false };
-    let read = reading.read(incoming).await;
-    guess.is_read = read.is_ok();
-    read.map_err(|problem| {
-        let limit = bodies.unproven.largest();
-        let is_unproven = problem.code == Code::TooLarge && standing == Standing::Unproven && reading.limit >= limit;
-        let detail =
-            || format!("a body of more than {limit} bytes is read only with the key in the query or in X-Api-Key");
-        let problem = if is_unproven { Problem::new(Code::TooLarge, detail()) } else { problem };
-        refused(host, caller, Some(route.name()), problem)
-    })
-}
-
-/// The guess that the head of a call may be, while its body is read. It counts when the body does not arrive, also if the caller
-/// leaves: a caller could tell a right key from a wrong one by what happens until then.
-struct UncountedGuess<'a> {
-    host: &'a Host,
-    route: &'a Route,
-    call: CallHead<'a>,
-    /// The call goes on, and counts the guess itself.
-    is_read: bool,
-}
-
-impl Drop for UncountedGuess<'_> {
-    fn drop(&mut self) {
-        if !self.is_read {
-            self.host.count_guess(self.route, self.call);
+    match reading.read(incoming).await {
+        Ok((body, taken)) => Ok(Arrived { body, taken, standing: Some(standing) }),
+        Err(problem) => {
+            let limit = bodies.unproven.largest();
+            let is_unproven =
+                problem.code == Code::TooLarge && standing == Standing::Unproven && reading.limit >= limit;
+            let detail =
+                || format!("a body of more than {limit} bytes is read only with the key in the query or in X-Api-Key");
+            Err(refused(if is_unproven { Problem::new(Code::TooLarge, detail()) } else { problem }))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Requests as HTTP does not want them: too large, too slow, broken off, malformed; and HTTP/2.
 
+use std::fs;
+
 use flowhost_tests::{Host, Setup, until};
 use serde_json::{Value, json};
 
@@ -383,4 +385,37 @@ fn http_2_is_spoken_to_those_who_know_it() {
     let (status, headers, problem) = runtime.block_on(call(webhook.path().to_owned(), "wrong", ""));
     assert_eq!((status, &problem["code"]), (401, &json!("webhook.unauthorized")));
     assert_eq!(headers["cache-control"], "no-store");
+}
+
+#[test]
+fn piece_of_an_answer_that_looks_like_an_error_arrives_as_it_is() {
+    let host = Host::shared();
+    let mut file = vec![b'x'; 1 << 20];
+    file.extend_from_slice(b"HTTP/1.1 404 tail of a file\n");
+    let path = "/api/latest/file/like-an-error/content?by=name";
+    let upload = host.request("PUT", path).body(&file).header("Content-Type", "text/plain");
+    assert!(upload.as_operator().send().status < 300);
+    let mut connection = host.connect();
+    for _ in 0..2 {
+        connection.write(host.get(path).as_operator().bytes());
+        let answer = connection.answer("GET");
+        assert!(answer.status == 200 && answer.body == file, "{} bytes", answer.body.len());
+    }
+}
+
+#[test]
+fn call_without_a_body_takes_room_for_its_head() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let setup = Setup::new().set("request_bytes", 1 << 20).set("admission_wait_ms", 24 * 3_600_000);
+    let host = setup.flag("--set", &format!("access_log={}", log.display())).start();
+    let webhook = host.webhook_with("http-head", "spin", &json!({ "options": { "max_executions": 1000 } }));
+    let flow = host.read("flow/spin?by=name").ok();
+    host.change(&format!("flow/{}", flow["id"].as_str().unwrap()), &json!({ "options": { "max_executions": 1 } })).ok();
+    let running = webhook.call_async(&host, &json!({}));
+    host.wait_until(&running, "runs", |execution| execution["status"] == "RUNNING");
+    // An address has 384 KiB here: seven of these.
+    let call = || host.get(webhook.path()).header("X-A", "x".repeat(25_000)).header("X-B", "x".repeat(25_000)).start();
+    let _waiting: Vec<_> = (0..12).map(|_| call()).collect();
+    until("there is no room for more", || fs::read_to_string(&log).unwrap().contains("\"status\":503").then_some(()));
 }

@@ -1,6 +1,7 @@
 //! The key of a webhook: where it may stand, and that no one sees it afterwards.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,6 +34,11 @@ fn carriers<'a>(host: &'a Host, path: &str, key: &str) -> Vec<(&'static str, Req
         ("escaped json", host.post(path, format!(r#"{{"k\u0065y" : "\u00{:02x}{}"}}"#, key.as_bytes()[0], &key[1..]))),
         ("form", host.post(path, format!("a=1&key={key}&b=2")).header("Content-Type", FORM)),
         ("multipart", host.post(path, multipart(key)).header("Content-Type", MULTIPART)),
+        (
+            "multipart with blanks",
+            host.post(path, multipart(key).replace("name=\"key\"", "name =\t\"key\""))
+                .header("Content-Type", MULTIPART),
+        ),
         ("header", host.post(path, r#"{"a":1}"#).header("X-API-Key", key)),
         (
             "everywhere",
@@ -266,9 +272,9 @@ fn wrong_keys_refuse_their_address_and_no_other() {
     call(&other, "198.51.100.1", KEY).ok();
 }
 
-/// A caller who left while the body waited for room would learn by the wait alone whether the key is right.
+/// A caller whose body waits for room, or never comes, would learn by the wait alone whether the key is right.
 #[test]
-fn wrong_key_counts_though_its_caller_leaves() {
+fn wrong_key_counts_before_its_body_is_read() {
     /// So many that the address is refused for a minute.
     const GUESSES: usize = 20;
     let folder = tempfile::tempdir().unwrap();
@@ -292,21 +298,43 @@ fn wrong_key_counts_though_its_caller_leaves() {
             client = client.ready().await.unwrap();
             begun.push(client.send_request(request.body(()).unwrap(), false).unwrap());
         }
-        // Whatever was sent before has arrived when this is answered.
-        let alive = http::Request::get(format!("http://{}/api/latest/alive", host.address())).body(()).unwrap();
-        client = client.ready().await.unwrap();
-        let (answer, _) = client.send_request(alive, true).unwrap();
-        assert_eq!(answer.await.unwrap().status(), 200);
-        drop(begun);
-        let left = async {
-            while lines(&log).iter().filter(|line| line["webhook"] == "left").count() <= GUESSES {
+        // Of the others, those behind the last free guess are refused at once.
+        let refused = async {
+            while lines(&log).is_empty() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, left).await.expect("the host notices that the caller has left");
+        tokio::time::timeout(PATIENCE, refused).await.expect("guesses count");
+        assert!(lines(&log).iter().all(|line| line["status"] == 429), "none of the others has an answer");
+        let right = tokio::task::spawn_blocking({
+            let (address, path) = (host.address(), webhook.path().to_owned());
+            move || {
+                let mut caller = std::net::TcpStream::connect(address).unwrap();
+                let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nX-Api-Key: {KEY}\r\nConnection: close\r\n\r\n");
+                caller.write_all(head.as_bytes()).unwrap();
+                let mut answer = String::new();
+                caller.read_to_string(&mut answer).unwrap();
+                answer
+            }
+        });
+        let right = right.await.unwrap();
+        assert!(right.starts_with("HTTP/1.1 429 ") && right.contains("webhook.locked-out"), "{right}");
+        drop(begun);
     });
-    let call = host.post(webhook.path(), "").header("X-Api-Key", KEY).send();
-    call.problem(429, "webhook.locked-out");
+}
+
+#[test]
+fn each_wrong_key_of_a_request_is_a_guess() {
+    let host = Host::start();
+    let webhook = host.webhook_with("twice", "echo", &json!({ "key": KEY }));
+    let guess =
+        || host.get(&format!("{}?key=not-the-key-of-it", webhook.path())).header("X-Api-Key", "neither-is-this");
+    for _ in 0..4 {
+        guess().send().problem(401, "webhook.unauthorized");
+    }
+    let both = host.post(&format!("{}?key=not-the-key-of-it", webhook.path()), r#"{"key":"nor-is-this-one"}"#);
+    both.send().problem(401, "webhook.unauthorized");
+    host.get(&format!("{}?key={KEY}", webhook.path())).send().problem(429, "webhook.locked-out");
 }
 
 /// The whole lines of an access log.

@@ -6,6 +6,7 @@ use flowhost_tests::{Host, Webhook, until};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 
+use crate::footprint::Footprint;
 use crate::written;
 
 /// What the flow takes at once: more than the host is left, and less than a flow may have.
@@ -63,4 +64,25 @@ fn accepted_execution_waits_for_the_hosts_memory() {
     until("the host has no memory", || host.log().contains("it runs again later").then_some(()));
     leave(&host, None);
     took(host.wait_until_ended(&id).success());
+}
+
+#[test]
+fn changes_of_records_take_little_memory_together() {
+    let host = Host::start();
+    // 2 MB as text, and some 43 MB in memory.
+    let value = format!("[{}]", vec!["{}"; 680_000].join(","));
+    let before = Footprint::of(&host).peak_kib;
+    std::thread::scope(|scope| {
+        for number in 0..12 {
+            let body = format!(r#"{{"name":"large-{number}","value":{value}}}"#);
+            let request = host.post("/api/latest/setting", body).as_operator();
+            let request = request.header("Content-Type", "application/json");
+            scope.spawn(move || match request.send() {
+                answer if answer.status == 503 => drop(answer.problem(503, "host.busy")),
+                answer => drop(answer.ok()),
+            });
+        }
+    });
+    let more = (Footprint::of(&host).peak_kib - before) >> 10;
+    assert!(more < 300, "{more} MiB more");
 }

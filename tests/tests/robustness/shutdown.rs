@@ -3,7 +3,7 @@
 use std::thread;
 
 use flowhost_tests::scene::patient;
-use flowhost_tests::{Host, until};
+use flowhost_tests::{Host, Setup, until};
 use serde_json::{Value, json};
 
 use crate::recovery::forever;
@@ -76,4 +76,15 @@ fn what_is_in_the_midst_of_a_change_makes_it_once_and_ends() {
         assert_eq!((ended.status(), &ended.record["attempt"]), ("ENDED_SUCCESS", &json!(1)));
     }
     assert_eq!(host.read("setting/total?by=name").ok()["value"], 3 * accepted.len());
+}
+
+#[test]
+fn half_a_head_holds_up_no_stop() {
+    let host = Setup::new().set("drain_timeout_ms", 24 * 3_600_000).start();
+    let mut half = host.connect();
+    half.write("GET /api/latest/alive HTTP/1.1\r\nHost: flowhost\r\n\r\nGET /api/latest/alive HTTP/1.1\r\nHos");
+    half.answer("GET").ok();
+    host.terminate();
+    assert_eq!(host.wait().code(), Some(0));
+    assert!(half.closed().is_empty());
 }

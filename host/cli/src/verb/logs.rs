@@ -63,7 +63,8 @@ fn show(output: Output, line: &LogLine) -> Result<(), Failure> {
         (time, Paint::Faint),
         (" ", Paint::Plain),
         (level, paint),
-        (&format!(" {source}{}", line.message), Paint::Plain),
+        // A line of the message must not look like one of the log.
+        (&format!(" {source}{}", line.message.replace('\n', "\n    | ")), Paint::Plain),
         (&fields, Paint::Faint),
     ])
 }

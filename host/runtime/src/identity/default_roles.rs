@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(names, ["User", "Developer", "Operator", "Admin", "Webhook", "Schedule"]);
         assert_eq!(names.into_iter().collect::<HashSet<_>>().len(), names.len());
         for role in DEFAULT_ROLES {
-            assert_eq!(normalize_name(role.name), Ok(role.name));
+            assert_eq!(normalize_name(role.name).unwrap(), role.name);
             assert!(!role.description.is_empty());
         }
     }

@@ -9,6 +9,7 @@
 //! Names are counted whether or not there is such a user, so that a lock-out does not tell. Sessions and API tokens that a
 //! user has stay valid during a lock-out.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use flowhost_model::{Timestamp, normalize_name};
@@ -76,17 +77,19 @@ impl Lockouts {
             self.of_network.check(&network, now)?;
         }
         let Some(name) = key(name) else { return Ok(()) };
+        let name = &*name;
         self.of_name_from_network.check_with(&(name.to_owned(), from), self.free_failures(name, now), now)
     }
 
     /// Returns whether a user of this name has logged in from this network lately.
     pub(crate) fn is_known(&self, name: &str, from: Option<CallerNetwork>, now: Timestamp) -> bool {
-        key(name).is_some_and(|name| self.known.has(name, from, now))
+        key(name).is_some_and(|name| self.known.has(&name, from, now))
     }
 
     /// Whether logins with this name are refused for now, from anywhere.
     pub(crate) fn is_locked(&self, name: &str, now: Timestamp) -> bool {
         let Some(name) = key(name) else { return false };
+        let name = &*name;
         // Most names have no failures, so that the table is seldom searched.
         self.of_name.count(&name.to_owned(), now) > 0
             && self.of_name_from_network.is_any_refused(self.free_failures(name, now), now, |(other, _)| other == name)
@@ -98,6 +101,7 @@ impl Lockouts {
             self.of_network.failed(&network, now);
         }
         if let Some(name) = key(name) {
+            let name = &*name;
             self.of_name.failed(&name.to_owned(), now);
             self.of_name_from_network.failed(&(name.to_owned(), from), now);
         }
@@ -107,6 +111,7 @@ impl Lockouts {
     /// network's own failures stay: an attacker with a user of their own would reset them.
     pub(crate) fn succeeded(&self, name: &str, from: Option<CallerNetwork>, now: Timestamp) {
         if let Some(name) = key(name) {
+            let name = &*name;
             self.of_name_from_network.succeeded(&(name.to_owned(), from));
             self.known.add(name, from, now);
         }
@@ -120,7 +125,7 @@ impl Lockouts {
 
 /// Returns the name as users have it, so that blanks around it do not give further attempts. Text that cannot be a user's name
 /// is not counted: no login with it can succeed.
-fn key(name: &str) -> Option<&str> {
+fn key(name: &str) -> Option<Cow<'_, str>> {
     normalize_name(name).ok()
 }
 

@@ -108,7 +108,7 @@ impl Host {
     }
 
     fn lane(&self, user_name: &str, network: Option<CallerNetwork>) -> Lane {
-        let name = normalize_name(user_name).unwrap_or_default().to_owned();
+        let name = normalize_name(user_name).unwrap_or_default().into_owned();
         match self.lockouts().is_known(&name, network, self.now()) {
             true => Lane::Known { name },
             false => Lane::Stranger { network, name },

@@ -56,7 +56,7 @@ impl Host {
     pub async fn create_token(&self, by: &Identity, user: RecordId, new: NewToken) -> Result<IssuedToken, Problem> {
         let stored = self.user_for_tokens(by, user, refuse_trashed).await?;
         let held = stored.clone().into_record::<User>()?.body;
-        let name = flowhost_model::normalize_name(&new.name)?.to_owned();
+        let name = flowhost_model::normalize_name(&new.name)?.into_owned();
         if held.api_tokens.len() >= LIMIT {
             return Err(Problem::new(Code::RecordInvalid, format!("a user has at most {LIMIT} tokens")));
         }

@@ -1,12 +1,14 @@
 //! A record as a request wants it, checked against the type's definition.
 
 use flowhost_model::{
-    Access, Home, Meta, Property, RecordId, SCHEMA_VERSION, Timestamp, TypeDefinition, normalize_name,
+    Access, Home, Meta, Property, RecordId, RecordType, SCHEMA_VERSION, Timestamp, TypeDefinition, normalize_name,
+    refuse_look_alikes,
 };
 use flowhost_store::FileContent;
 use serde_json::{Map, Value};
 
 use crate::problem::{Code, Problem};
+use crate::setting::WEBHOOK_PREFIX;
 
 /// A record before it is written.
 #[derive(Clone, Debug)]
@@ -120,9 +122,14 @@ impl Draft {
         let id = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
         match property.name {
             "name" => {
-                self.meta.name = normalize_name(value.as_str().unwrap_or_default())
-                    .map_err(|error| refuse("name", error))?
-                    .to_owned();
+                let name = normalize_name(value.as_str().unwrap_or_default()).map_err(|error| refuse("name", error))?;
+                let is_called = matches!(self.definition.record_type, RecordType::Webhook | RecordType::User)
+                    || name.starts_with(WEBHOOK_PREFIX);
+                // Callers and people tell these apart by their names.
+                if is_called {
+                    refuse_look_alikes(&name).map_err(|error| refuse("name", error))?;
+                }
+                self.meta.name = name.into_owned();
             }
             "description" => self.meta.description = value.as_str().map(str::to_owned),
             "project_id" => self.meta.project_id = id(&value),

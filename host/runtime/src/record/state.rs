@@ -175,7 +175,10 @@ pub(crate) fn own_name(name: &str) -> Result<&str, Problem> {
     if kept == name {
         Ok(name)
     } else {
-        Err(Problem::new(Code::RecordInvalid, "`name`: must neither begin nor end with a blank"))
+        Err(Problem::new(
+            Code::RecordInvalid,
+            "`name`: must neither begin nor end with a blank, and its characters are composed (Unicode NFC)",
+        ))
     }
 }
 

@@ -15,7 +15,7 @@ use http::{HeaderMap, Method};
 use tokio::runtime::Handle;
 
 use super::payload::{Asked, Payload, PayloadError};
-use super::{IncomingRequest, Owner, Route, key, login, payload, query};
+use super::{IncomingRequest, Owner, Route, Standing, key, login, payload, query};
 use crate::audit::{AuditEntry, AuditEvent};
 use crate::caller::CallerNetwork;
 use crate::execution::{Answered, Counted, FlowAnswer, Lineage, Live, Start, priority_of, problem_of};
@@ -44,6 +44,8 @@ pub struct WebhookRequest {
     pub body: Bytes,
     /// The caller's address. Calls without one count as those of one caller.
     pub caller: Option<IpAddr>,
+    /// What [`Host::judge_call`] has found, where the head was judged before the body was read.
+    pub standing: Option<Standing>,
     /// What the request takes of the room of the server that read it.
     pub reservation: Option<Reservation>,
 }
@@ -216,12 +218,12 @@ impl Host {
         version: &ActiveVersion,
         request: WebhookRequest,
     ) -> Result<Admitted, Problem> {
-        let WebhookRequest { method, path, query, mut headers, body, caller, .. } = request;
+        let WebhookRequest { method, path, query, mut headers, body, caller, standing, .. } = request;
         let expected = route.key_digest;
         let is_key = |value: &[u8]| expected.is_some_and(|expected| key::matches(expected, value));
 
         query.as_deref().map_or(Ok(()), |query| query::check_count(query.as_bytes(), "the query"))?;
-        let head = self.head_key(route, caller, query.as_deref(), &headers)?;
+        let head = self.head_key(route, caller, query.as_deref(), &headers, standing)?;
         let HeadKey { query_key, header_key, is_wrong } = head;
         let (in_query, in_header) = (query_key.is_some(), header_key.is_some());
         let asked = match expected {
@@ -242,7 +244,7 @@ impl Host {
             // Once more: of many guesses at once, those whose body was read meanwhile must not succeed behind the limit.
             self.refuse_guesses(route, caller)?;
             if payload.has_wrong_key {
-                self.note_wrong_key(route, caller);
+                self.note_wrong_keys(route, caller, 1);
             }
             if payload.key.is_none() {
                 return Err(without_key(is_wrong || payload.has_wrong_key));
@@ -302,23 +304,27 @@ impl Host {
         caller: Option<IpAddr>,
         query: Option<&str>,
         headers: &HeaderMap,
+        standing: Option<Standing>,
     ) -> Result<HeadKey, Problem> {
         let Some(expected) = route.key_digest else { return Ok(HeadKey::default()) };
         self.refuse_guesses(route, caller)?;
         let presented = key::Presented::of(query, headers)?;
         let is_wrong = presented.is_wrong(expected);
+        let presented_keys = presented.count();
         let query_key = presented.in_query.filter(|value| key::matches(expected, value.as_bytes()));
         let header_key = presented.in_header.filter(|value| key::matches(expected, value));
         let header_key = header_key.and_then(|value| std::str::from_utf8(value).ok());
-        if is_wrong {
+        if is_wrong && standing.is_none() {
             // At once, before the body is looked at: other guesses are under way. A right key in the body takes it back.
-            self.note_wrong_key(route, caller);
+            self.note_wrong_keys(route, caller, presented_keys);
         }
         Ok(HeadKey { query_key: query_key.map(Cow::into_owned), header_key: header_key.map(str::to_owned), is_wrong })
     }
 
-    pub(super) fn note_wrong_key(&self, route: &Route, caller: Option<IpAddr>) {
-        self.guesses().wrong(route.webhook.id, caller.map(CallerNetwork::from), self.now());
+    pub(super) fn note_wrong_keys(&self, route: &Route, caller: Option<IpAddr>, count: usize) {
+        for _ in 0..count {
+            self.guesses().wrong(route.webhook.id, caller.map(CallerNetwork::from), self.now());
+        }
     }
 
     /// Refuses a caller whose address has guessed too many keys of the webhook.

@@ -36,6 +36,9 @@ impl Host {
     /// Judges a call of a webhook by its head: the login, the key where the head has it, and whether the webhook takes more
     /// calls. [`Host::call_webhook`] judges again when the body is there.
     ///
+    /// A wrong key counts as a guess at once: whether the body is read, and when, tells it from a right one. A right key in the
+    /// body takes that back.
+    ///
     /// # Errors
     /// The problem that the call would end with.
     pub fn judge_call(&self, route: &Route, head: CallHead<'_>) -> Result<Standing, Problem> {
@@ -43,7 +46,9 @@ impl Host {
         self.login_of_caller(route, head.method, head.headers)?;
         if let Some(expected) = route.key_digest {
             self.refuse_guesses(route, head.caller)?;
-            if !key::Presented::of(head.query, head.headers)?.is_right(expected) {
+            let presented = key::Presented::of(head.query, head.headers)?;
+            if !presented.is_right(expected) {
+                self.note_wrong_keys(route, head.caller, presented.count());
                 return Ok(Standing::Unproven);
             }
         }
@@ -51,16 +56,6 @@ impl Host {
             return Err(super::call::webhook_busy());
         }
         Ok(Standing::Proven)
-    }
-
-    /// Counts a wrong key in the head of a call that ended before [`Host::call_webhook`] could count it: whether a body is read
-    /// must not tell a right key from a wrong one for nothing.
-    pub fn count_guess(&self, route: &Route, head: CallHead<'_>) {
-        if let Some(expected) = route.key_digest
-            && key::Presented::of(head.query, head.headers).is_ok_and(|presented| presented.is_wrong(expected))
-        {
-            self.note_wrong_key(route, head.caller);
-        }
     }
 
     /// Returns who is logged in, where the webhook wants a login.

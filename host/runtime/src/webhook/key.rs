@@ -26,7 +26,7 @@ pub(crate) fn matches(expected: Digest, key: &[u8]) -> bool {
     digest(key).0.ct_eq(&expected.0).into()
 }
 
-/// What the head of a request presents as the key. Each carrier presents one at most, so that one request is one guess.
+/// What the head of a request presents as the key. Each carrier presents one at most.
 #[derive(Debug)]
 pub(crate) struct Presented<'a> {
     pub(crate) in_query: Option<Cow<'a, str>>,
@@ -43,20 +43,22 @@ impl<'a> Presented<'a> {
         Ok(Self { in_query: only(in_query, "the query")?, in_header: only(in_header, "the header X-Api-Key")? })
     }
 
-    /// Whether there is something in it that could be a key.
-    pub(crate) fn is_some(&self) -> bool {
-        self.in_query.as_deref().is_some_and(|key| !key.is_empty()) || self.in_header.is_some_and(|key| !key.is_empty())
-    }
-
     /// Whether one of the carriers has the key with this digest.
     pub(crate) fn is_right(&self, expected: Digest) -> bool {
         self.in_query.as_deref().is_some_and(|key| matches(expected, key.as_bytes()))
             || self.in_header.is_some_and(|key| matches(expected, key))
     }
 
+    /// How many keys there are: as many guesses, if none is right.
+    pub(crate) fn count(&self) -> usize {
+        let in_query = self.in_query.as_deref().is_some_and(|key| !key.is_empty());
+        let in_header = self.in_header.is_some_and(|key| !key.is_empty());
+        usize::from(in_query) + usize::from(in_header)
+    }
+
     /// Whether there is a key, and none that is right.
     pub(crate) fn is_wrong(&self, expected: Digest) -> bool {
-        self.is_some() && !self.is_right(expected)
+        self.count() > 0 && !self.is_right(expected)
     }
 }
 
@@ -83,7 +85,7 @@ mod tests {
         let one = headers(&["b"]);
         let presented = Presented::of(Some("a=1&k%65y=a"), &one).unwrap();
         assert_eq!((presented.in_query.as_deref(), presented.in_header), (Some("a"), Some(&b"b"[..])));
-        assert!(!Presented::of(Some("key="), &HeaderMap::new()).unwrap().is_some());
+        assert_eq!(Presented::of(Some("key="), &HeaderMap::new()).unwrap().count(), 0);
         let (none, two) = (HeaderMap::new(), headers(&["a", "a"]));
         for (query, headers) in [("key=a&key=b", &none), ("key=a&x&k%65y=a", &none), ("", &two)] {
             assert_eq!(Presented::of(Some(query), headers).unwrap_err().code, Code::Malformed);

@@ -380,8 +380,8 @@ fn keep_part(kept: &mut Vec<u8>, part: &[u8], content: &[u8]) {
 /// Whether a part's head gives it the key's name, quoted or not.
 fn is_named_key(head: &[u8]) -> bool {
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
-    let mut parameters = head.split([';', '\r', '\n']).map(str::trim);
-    parameters.any(|parameter| parameter.strip_prefix("name=").is_some_and(|name| name.trim_matches('"') == key::FIELD))
+    let mut parameters = head.split([';', '\r', '\n']).filter_map(|parameter| parameter.split_once('='));
+    parameters.any(|(name, value)| name.trim() == "name" && value.trim().trim_matches('"') == key::FIELD)
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {

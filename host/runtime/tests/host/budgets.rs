@@ -103,6 +103,7 @@ async fn a_flow_that_keeps_every_handle_is_ended() {
         headers: HeaderMap::new(),
         body: Bytes::new(),
         caller: None,
+        standing: None,
         reservation: None,
     };
     let problem = fixture.host.call_webhook(&route, request).await.unwrap_err();

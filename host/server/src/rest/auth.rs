@@ -67,7 +67,7 @@ pub(super) async fn create_token(
     let by = writer(&api.host, &headers)?;
     let parameters = Parameters::parse(request.uri().query(), &[])?;
     let user = resolve(&api.host, &by, RecordType::User, &segment, &parameters).await?;
-    let token: NewToken = api.json(&by, request).await?;
+    let (token, _taken) = api.json::<NewToken>(&by, request).await?;
     let issued = api.host.create_token(&by, user, token).await?;
     let mut answer = parameters.content("token", json!(issued), None);
     answer.extensions_mut().insert(issued.id);

@@ -72,7 +72,7 @@ pub(super) async fn activate(api: Shared, Path(segment): Path<String>, headers: 
     let by = writer(&api.host, &headers)?;
     let parameters = Parameters::parse(request.uri().query(), &[])?;
     let id = resolve(&api.host, &by, RecordType::Flow, &segment, &parameters).await?;
-    let Activate { version } = api.json(&by, request).await?;
+    let (Activate { version }, _taken) = api.json(&by, request).await?;
     let deployed = api.host.activate_version(&by, id, version, parameters.commit_message).await?;
     Ok(answer_of(&api, &by, deployed).await?)
 }

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::{get, post};
-use flowhost::model::{RecordType, TypeDefinition};
+use flowhost::model::{RecordType, TypeDefinition, yaml_memory};
 use flowhost::{Code, Deletion, List, ListRequest, Problem, parse_setting_value};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode, Uri};
@@ -61,7 +61,7 @@ async fn create(record_type: RecordType, api: Shared, headers: HeaderMap, reques
     }
     let by = writer(&api.host, &headers)?;
     let parameters = Parameters::parse(request.uri().query(), &[])?;
-    let members: Map<String, Value> = api.json(&by, request).await?;
+    let (members, _taken) = api.json::<Map<String, Value>>(&by, request).await?;
     let view = api.host.create_record(&by, record_type, members).await?;
     Ok(parameters.record(record_type, view)?)
 }
@@ -89,7 +89,7 @@ async fn update(
     let by = writer(&api.host, &headers)?;
     let parameters = Parameters::parse(request.uri().query(), &[])?;
     let id = resolve(&api.host, &by, record_type, &name, &parameters).await?;
-    let members: Map<String, Value> = api.json(&by, request).await?;
+    let (members, _taken) = api.json::<Map<String, Value>>(&by, request).await?;
     let view = api.host.update_record(&by, record_type, id, members, if_match(&headers)?).await?;
     Ok(parameters.record(record_type, view)?)
 }
@@ -104,7 +104,8 @@ async fn set_setting(api: Shared, Path(name): Path<String>, headers: HeaderMap, 
         Err(problem) if problem.code == Code::RecordNotFound && parameters.is_by_name => None,
         Err(problem) => return Err(problem.into()),
     };
-    let (body, _taken) = api.record_bytes(request).await?;
+    let (body, mut taken) = api.record_bytes(request).await?;
+    api.weigh(yaml_memory(&body), &mut taken).await?;
     // Also a short one: what YAML means may be far longer than what it says.
     let value = api.host.run_blocking(by.user_id, move || value_of(&body)).await??;
     let value = Map::from_iter([("value".to_owned(), value)]);

@@ -51,7 +51,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flowhost_model::{Digest, Execution, FlowVersion, LogLine, RecordId, RecordType, Status, Timestamp};
+use flowhost_model::{Digest, Execution, FlowVersion, LogLine, RecordId, RecordType, Status, Timestamp, composed};
+use rusqlite::Connection;
 
 use self::connections::Source;
 pub use self::execution_query::explain_executions;
@@ -154,7 +155,13 @@ impl Store for SqliteStore {
 
     async fn record_by_name(&self, record_type: RecordType, name: &str) -> Result<Option<StoredRecord>> {
         let name = name.to_owned();
-        self.readers.read(move |connection| records::record_by_name(connection, record_type, &name)).await
+        let read =
+            move |connection: &Connection| match records::record_by_name(connection, record_type, &composed(&name))? {
+                // It may have been kept by a version that took names as they came.
+                None if !name.is_ascii() => records::record_by_name(connection, record_type, &name),
+                found => Ok(found),
+            };
+        self.readers.read(read).await
     }
 
     async fn records(&self, record_type: RecordType) -> Result<Vec<StoredRecord>> {

@@ -66,7 +66,7 @@ impl Host {
             ("is_enabled", held.body.is_enabled() != is_enabled),
             ("roles", !lost.is_empty()),
             // All else that an identity changes of its own, it changes with all that it may do.
-            ("description", is_own && former.meta.description != draft.meta.description),
+            ("description", is_own),
         ];
         if let Some((place, _)) = guarded.into_iter().find(|(_, is_changed)| *is_changed) {
             self.refuse_foreign_account(by, place, former).await?;
