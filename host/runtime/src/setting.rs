@@ -112,6 +112,11 @@ pub(crate) fn check_key(key: &str, options: &WebhookOptions) -> Result<Digest, P
     if key.is_empty() {
         return Err(invalid("`key`: it must not be empty"));
     }
+    if key.trim() != key || key.chars().any(char::is_control) {
+        return Err(invalid(
+            "`key`: no header can carry it: it begins or ends with a blank, or has a line break in it",
+        ));
+    }
     let length = key.chars().count();
     if length < KEY_LEAST && !options.allow_short_key {
         return Err(invalid(format!(

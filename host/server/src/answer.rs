@@ -64,7 +64,12 @@ pub(crate) fn empty(status: StatusCode) -> Response<Full<Bytes>> {
 
 /// 204, which nobody may keep.
 pub(crate) fn without_content() -> Response<Full<Bytes>> {
-    let mut answer = empty(StatusCode::NO_CONTENT);
+    unkept(StatusCode::NO_CONTENT)
+}
+
+/// An answer without content that nobody may keep.
+pub(crate) fn unkept(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut answer = empty(status);
     answer.headers_mut().insert(CACHE_CONTROL, NO_STORE);
     answer
 }
@@ -135,10 +140,12 @@ pub(crate) fn insert_execution_id(headers: &mut HeaderMap, id: flowhost::model::
 }
 
 /// 405, with the methods that the address takes.
-pub(crate) fn method_not_allowed(allow: &'static str) -> Response<Full<Bytes>> {
+pub(crate) fn method_not_allowed(allow: &str) -> Response<Full<Bytes>> {
     let detail = format!("this address takes {allow}");
     let mut answer = problem(&Problem::new(Code::MethodNotAllowed, detail));
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    if let Ok(allow) = HeaderValue::try_from(allow) {
+        answer.headers_mut().insert(ALLOW, allow);
+    }
     answer
 }
 

@@ -83,8 +83,11 @@ pub(crate) async fn answer(
     running: Running,
 ) -> Response<AnswerBody> {
     if request.method() == Method::OPTIONS {
+        let allow = host.webhook_route(&address).map_or_else(|_| ALLOWED.to_owned(), |route| route.allowed());
         let mut allowed = answer::without_content();
-        allowed.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
+        if let Ok(allow) = HeaderValue::try_from(allow) {
+            allowed.headers_mut().insert(ALLOW, allow);
+        }
         return allowed.map(Either::Left);
     }
     if !METHODS.contains(request.method()) {
@@ -106,6 +109,14 @@ async fn call(
     running: Running,
 ) -> Result<Response<AnswerBody>, Problem> {
     let route = host.webhook_route(&address).map_err(|problem| refused(host, caller, None, problem))?;
+    if !route.runs_on(request.method()) {
+        // Link previews and senders that look whether an address is there start nothing.
+        return Ok(if request.method() == Method::HEAD {
+            answer::unkept(StatusCode::OK).map(Either::Left)
+        } else {
+            answer::method_not_allowed(&route.allowed()).map(Either::Left)
+        });
+    }
     let (mut head, incoming) = request.into_parts();
     let Arrived { body, taken, standing } = read_body(host, &route, &head, incoming, caller, bodies).await?;
     // HTTP/2 has the name that was called beside its headers; flows find it where HTTP/1.1 has it.

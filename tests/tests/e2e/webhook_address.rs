@@ -112,9 +112,52 @@ fn every_method_starts_the_flow_and_is_told_to_it() {
 }
 
 #[test]
-fn head_runs_the_flow_and_answers_without_a_body() {
+fn head_is_answered_by_the_host_and_starts_nothing() {
     let host = Host::shared();
-    let webhook = host.webhook("address-head", "echo");
+    let webhook = host.webhook("address-preview", "echo");
+    let mut connection = host.request("HEAD", webhook.path()).start();
+    let answer = connection.answer("HEAD");
+    assert_eq!((answer.status, answer.header("flowhost-execution-id")), (200, None));
+    assert!(host.executions_of("address-preview").is_empty());
+    assert_eq!(host.request("HEAD", "/api/latest/webhook/nobody-there/call").send().status, 404);
+}
+
+#[test]
+fn webhook_takes_the_methods_of_its_options() {
+    let host = Host::shared();
+    let options = json!({ "options": { "methods": ["POST", "DELETE"] } });
+    let webhook = host.webhook_with("address-some", "echo", &options);
+    host.post(webhook.path(), "").send().ok();
+    host.request("DELETE", webhook.path()).send().ok();
+    for method in ["GET", "PUT", "PATCH"] {
+        let answer = host.request(method, webhook.path()).send();
+        answer.problem(405, "request.method-not-allowed");
+        assert_eq!(answer.header("allow"), Some("HEAD, POST, DELETE, OPTIONS"));
+    }
+    let options = host.request("OPTIONS", webhook.path()).send();
+    assert_eq!((options.status, options.header("allow")), (204, Some("HEAD, POST, DELETE, OPTIONS")));
+    assert_eq!(host.executions_of("address-some").len(), 2);
+    for wrong in [json!({ "methods": [] }), json!({ "methods": ["post"] }), json!({ "methods": ["TRACE"] })] {
+        host.change(&webhook.record_path(), &json!({ "options": wrong })).problem(422, "record.invalid");
+    }
+}
+
+#[test]
+fn option_that_would_not_hold_is_refused() {
+    let host = Host::shared();
+    let webhook = host.webhook("address-options", "echo");
+    let largest = json!({ "wait_ms": 3_600_000, "max_body_bytes": 16 << 20 });
+    host.change(&webhook.record_path(), &json!({ "options": largest })).ok();
+    for wrong in [json!({ "wait_ms": 0 }), json!({ "wait_ms": 3_600_001 }), json!({ "max_body_bytes": (16 << 20) + 1 })]
+    {
+        host.change(&webhook.record_path(), &json!({ "options": wrong })).problem(422, "record.invalid");
+    }
+}
+
+#[test]
+fn head_runs_the_flow_where_the_webhook_says_so() {
+    let host = Host::shared();
+    let webhook = host.webhook_with("address-head", "echo", &json!({ "options": { "methods": ["GET", "HEAD"] } }));
     let mut connection = host.request("HEAD", webhook.path()).start();
     let answer = connection.answer("HEAD");
     assert_eq!(answer.status, 200);

@@ -324,6 +324,21 @@ fn wrong_key_counts_before_its_body_is_read() {
 }
 
 #[test]
+fn key_that_an_address_garbles_is_refused_with_a_hint() {
+    let host = Host::shared();
+    let webhook = host.webhook_with("garbled", "echo", &json!({ "key": "abc+def/0123456789==" }));
+    let refused = |query: &str| {
+        let problem = host.get(&format!("{}?{query}", webhook.path())).send().problem(401, "webhook.unauthorized");
+        problem["detail"].as_str().unwrap().to_owned()
+    };
+    host.get(&format!("{}?key=abc%2Bdef/0123456789==", webhook.path())).send().ok();
+    assert!(refused("key=abc+def/0123456789==").contains("write `+` as `%2B`"));
+    assert!(refused("key=abc%2Bdef/0123456789==?event=push").contains("a second `?`"));
+    assert!(refused("key=wrong").starts_with("the key is wrong; "));
+    assert!(refused("a=1").starts_with("the webhook wants its key: "));
+}
+
+#[test]
 fn each_wrong_key_of_a_request_is_a_guess() {
     let host = Host::start();
     let webhook = host.webhook_with("twice", "echo", &json!({ "key": KEY }));

@@ -40,7 +40,7 @@ pub(super) static DEFINITION: TypeDefinition = TypeDefinition {
         Property::new(
             "options",
             Kind::Object,
-            "How calls are answered and limited: `answer`, `wait_ms`, `max_executions`, `max_body_bytes`, `priority`, `allow_short_key`.",
+            "How calls are answered and limited: `answer`, `wait_ms`, `max_executions`, `max_body_bytes`, `methods`, `priority`, `allow_short_key`.",
         )
         .optional(),
         Property::new("form", Kind::Enum(&["record", "setting"]), "Whether it is a record or a setting.")
@@ -140,6 +140,9 @@ pub struct WebhookOptions {
     /// The largest body, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_body_bytes: Option<u64>,
+    /// The methods that run the flow; all but HEAD where this is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub methods: Option<Vec<String>>,
     /// The place of its executions among those that wait for a slot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,

@@ -100,6 +100,8 @@ struct HeadKey {
     header_key: Option<String>,
     /// There was a key, and none that is right.
     is_wrong: bool,
+    /// What may be wrong with it.
+    hint: &'static str,
 }
 
 /// A call that may start an execution.
@@ -224,7 +226,7 @@ impl Host {
 
         query.as_deref().map_or(Ok(()), |query| query::check_count(query.as_bytes(), "the query"))?;
         let head = self.head_key(route, caller, query.as_deref(), &headers, standing)?;
-        let HeadKey { query_key, header_key, is_wrong } = head;
+        let HeadKey { query_key, header_key, is_wrong, hint } = head;
         let (in_query, in_header) = (query_key.is_some(), header_key.is_some());
         let asked = match expected {
             None => Asked::No,
@@ -236,7 +238,7 @@ impl Host {
             // A body that is no JSON is an error of its own, but not one that a caller without the key is told of.
             Err(PayloadError::Malformed(problem)) if matches!(asked, Asked::For(_)) => {
                 tracing::debug!(detail = %problem.detail, "a call without a key had a malformed body");
-                return Err(without_key(is_wrong));
+                return Err(without_key(is_wrong, hint));
             }
             Err(PayloadError::Malformed(problem) | PayloadError::RepeatedKey(problem)) => return Err(problem),
         };
@@ -247,7 +249,7 @@ impl Host {
                 self.note_wrong_keys(route, caller, 1);
             }
             if payload.key.is_none() {
-                return Err(without_key(is_wrong || payload.has_wrong_key));
+                return Err(without_key(is_wrong || payload.has_wrong_key, hint));
             }
         }
         if expected.is_some() {
@@ -311,6 +313,7 @@ impl Host {
         let presented = key::Presented::of(query, headers)?;
         let is_wrong = presented.is_wrong(expected);
         let presented_keys = presented.count();
+        let hint = hint_of(presented.in_query.as_deref().unwrap_or_default());
         let query_key = presented.in_query.filter(|value| key::matches(expected, value.as_bytes()));
         let header_key = presented.in_header.filter(|value| key::matches(expected, value));
         let header_key = header_key.and_then(|value| std::str::from_utf8(value).ok());
@@ -318,7 +321,12 @@ impl Host {
             // At once, before the body is looked at: other guesses are under way. A right key in the body takes it back.
             self.note_wrong_keys(route, caller, presented_keys);
         }
-        Ok(HeadKey { query_key: query_key.map(Cow::into_owned), header_key: header_key.map(str::to_owned), is_wrong })
+        Ok(HeadKey {
+            query_key: query_key.map(Cow::into_owned),
+            header_key: header_key.map(str::to_owned),
+            is_wrong,
+            hint,
+        })
     }
 
     pub(super) fn note_wrong_keys(&self, route: &Route, caller: Option<IpAddr>, count: usize) {
@@ -411,9 +419,26 @@ impl Host {
 }
 
 /// The problem of a call that has no right key.
-fn without_key(is_wrong: bool) -> Problem {
-    let detail = "the webhook wants its key: as `key` in the query, in the JSON payload or in the form, or as the header X-Api-Key";
-    Problem::new(if is_wrong { Code::WebhookKeyWrong } else { Code::WebhookUnauthorized }, detail)
+fn without_key(is_wrong: bool, hint: &str) -> Problem {
+    let places = "as `key` in the query, in the JSON payload or in the form, or as the header X-Api-Key";
+    if is_wrong {
+        return Problem::new(
+            Code::WebhookKeyWrong,
+            format!("the key is wrong{hint}; the webhook wants its own: {places}"),
+        );
+    }
+    Problem::new(Code::WebhookUnauthorized, format!("the webhook wants its key: {places}"))
+}
+
+/// What may be wrong with a key in a query, to be read behind `the key is wrong`.
+fn hint_of(key: &str) -> &'static str {
+    if key.contains('?') {
+        ": the address has a second `?`, and what follows it counts as part of the key; join with `&` there"
+    } else if key.contains(' ') {
+        ": it has a blank, which a `+` in a query stands for; write `+` as `%2B`"
+    } else {
+        ""
+    }
 }
 
 /// `?async`, or else `Prefer: respond-async`.

@@ -81,6 +81,20 @@ impl Route {
         self.options.answer
     }
 
+    /// Whether a call with this method runs the flow.
+    pub fn runs_on(&self, method: &Method) -> bool {
+        match &self.options.methods {
+            Some(methods) => methods.iter().any(|known| known == method.as_str()),
+            None => *method != Method::HEAD && METHODS.contains(method),
+        }
+    }
+
+    /// The methods that are answered, as the header `Allow` lists them.
+    pub fn allowed(&self) -> String {
+        let own = METHODS.iter().filter(|method| **method == Method::HEAD || self.runs_on(method)).map(Method::as_str);
+        own.chain(["OPTIONS"]).collect::<Vec<_>>().join(", ")
+    }
+
     /// The largest body that a call may have, in bytes.
     pub(crate) fn body_limit(&self, limits: &Limits) -> u64 {
         self.options.max_body_bytes.unwrap_or(limits.body_bytes).min(BODY_BYTES_CAP)

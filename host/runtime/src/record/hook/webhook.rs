@@ -1,16 +1,18 @@
 //! Webhooks of the record form.
 
-use flowhost_model::{Record, RecordType, RoleAssignment, Webhook, WebhookOptions};
+use flowhost_model::{Record, RecordType, RoleAssignment, Webhook, WebhookOptions, bounded_text};
 use flowhost_store::StoredRecord;
+use http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Draft, flow_problem, refuse};
 use crate::host::Host;
 use crate::identity::Identity;
+use crate::limits::BODY_BYTES_CAP;
 use crate::problem::{Code, Problem};
 use crate::setting::check_key;
-use crate::webhook::FlowTarget;
+use crate::webhook::{FlowTarget, METHODS};
 
 /// Checks name, flow, options and key, and fills in what is unset.
 fn prepare(draft: &mut Draft) -> Result<(), Problem> {
@@ -57,10 +59,29 @@ pub(super) fn check_webhook_name(place: &str, name: &str) -> Result<(), Problem>
     Ok(())
 }
 
-/// Refuses options that nothing can come of.
+/// The longest time, in milliseconds, that a synchronous call may wait: connections through most networks are cut long before.
+const WAIT_MS_CAP: u64 = 3_600_000;
+
+/// Refuses options that nothing can come of, or that would not hold.
 pub(crate) fn check_options(options: &WebhookOptions) -> Result<(), Problem> {
     if options.max_executions == Some(0) {
         return Err(refuse("options.max_executions", "is at least 1; to stop calls, disable the webhook"));
+    }
+    if options.wait_ms.is_some_and(|wait| !(1..=WAIT_MS_CAP).contains(&wait)) {
+        let advice = format!("is 1 to {WAIT_MS_CAP}, an hour; a caller who need not wait calls with `?async`");
+        return Err(refuse("options.wait_ms", advice));
+    }
+    if options.max_body_bytes.is_some_and(|bytes| bytes > BODY_BYTES_CAP) {
+        return Err(refuse("options.max_body_bytes", format!("is at most {BODY_BYTES_CAP}")));
+    }
+    let methods = options.methods.as_deref();
+    if methods.is_some_and(<[_]>::is_empty) {
+        return Err(refuse("options.methods", "names no method; to stop calls, disable the webhook"));
+    }
+    let is_known = |method: &&String| METHODS.iter().any(|known| known.as_str() == **method);
+    if let Some(method) = methods.unwrap_or_default().iter().find(|method| !is_known(method)) {
+        let known = METHODS.each_ref().map(Method::as_str).join(", ");
+        return Err(refuse("options.methods", format!("`{}` is none of {known}", bounded_text(method, 20))));
     }
     Ok(())
 }
