@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use crate::output::{printable, say};
+
 /// The exit codes, as `--help` lists them. `docs/operating.md` says more about each.
 pub(crate) const HELP: &str = "\
 Exit codes:
@@ -107,11 +109,11 @@ impl Failure {
     pub(crate) fn report(&self, as_json: bool) -> ExitCode {
         if as_json {
             let own = || json!({ "code": format!("cli.{}", self.name()), "detail": self.what, "next": self.next });
-            eprintln!("{}", self.problem.as_deref().cloned().unwrap_or_else(own));
+            say(&self.problem.as_deref().cloned().unwrap_or_else(own).to_string());
         } else {
-            eprintln!("error: {}", crate::output::printable(&self.what));
+            say(&format!("error: {}", printable(&self.what)));
             if let Some(next) = &self.next {
-                eprintln!("  {next}");
+                say(&format!("  {}", printable(next)));
             }
         }
         ExitCode::from(self.exit as u8)

@@ -64,7 +64,7 @@ impl Output {
     /// Tells the person something beside the data.
     pub(crate) fn note(self, text: &str) {
         if !self.json {
-            eprintln!("{}", printable(text));
+            say(&printable(text));
         }
     }
 
@@ -82,6 +82,11 @@ impl Output {
         let colours = colours(&io::stdout());
         self.data(&table(&head, rows, colours))
     }
+}
+
+/// Writes a line to standard error. If that is closed, as after a terminal was, the command goes on without it.
+pub(crate) fn say(line: &str) {
+    let _closed = writeln!(io::stderr(), "{line}");
 }
 
 fn table(head: &[Cell], rows: &[Vec<Cell>], colours: bool) -> String {

@@ -137,6 +137,17 @@ fn to_trash(client: &ApiClient, output: Output, kind: &str, name: &str) -> Resul
     Ok(())
 }
 
+/// How many names a sentence lists before it counts the rest.
+const NAMED: usize = 10;
+
+/// Joins names for a sentence: all of them, or the first and how many more there are.
+fn joined(names: &[String]) -> String {
+    match names.len().checked_sub(NAMED) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..NAMED].join(", ")),
+    }
+}
+
 /// Reads a file, or standard input where its name is `-`.
 fn read_input(file: &Path) -> io::Result<Vec<u8>> {
     if file == Path::new("-") {

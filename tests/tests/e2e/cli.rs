@@ -153,6 +153,21 @@ fn a_setting_makes_a_webhook_that_is_called_by_client_and_name() {
 }
 
 #[test]
+fn empty_input_is_no_value_of_a_setting() {
+    let host = Host::start();
+    let set = |input: &str| host.cli_with_input(&["setting", "set", "rate", "-", "--json"], input);
+    assert_eq!(set("7").json()["value"], 7);
+    for empty in ["", "\n", "# a comment alone\n"] {
+        let refused = set(empty).problem(6);
+        assert_eq!(refused["code"], "record.invalid");
+        assert!(refused["detail"].as_str().unwrap().contains("write `null`"), "{refused}");
+    }
+    assert_eq!(host.cli(&["setting", "get", "rate"]).stdout, "7\n");
+    assert_eq!(set("null").json()["value"], Value::Null);
+    assert_eq!(set("\"\"").json()["value"], "");
+}
+
+#[test]
 fn every_failure_has_its_exit_code() {
     let host = Host::start();
     host.webhook("fails", "fail");
@@ -194,6 +209,70 @@ fn a_caller_who_waits_for_a_cancelled_execution_is_told() {
         listed.as_array().unwrap().first().cloned()
     });
     assert_eq!(shown["id"], id.as_str());
+}
+
+#[test]
+fn execution_that_has_ended_is_not_acted_on() {
+    let host = Host::start();
+    let webhook = host.webhook("greet", "hello");
+    let ended = webhook.call(&host, &json!({})).send().ok();
+    for verb in ["cancel", "pause", "resume"] {
+        let act = ["executions", verb, ended["id"].as_str().unwrap()];
+        let refused = host.cli(&[&act[..], &["--json"]].concat()).problem(6);
+        assert_eq!(refused["code"], "record.conflict", "{verb}");
+        let ran = host.cli(&act);
+        assert_eq!((ran.exit, &*ran.stdout), (Some(6), ""), "{ran:?}");
+        assert!(ran.stderr.contains("has ended already (ENDED_SUCCESS)"), "{ran:?}");
+    }
+    assert_eq!(host.read(&format!("execution/{}", ended["id"].as_str().unwrap())).ok()["status"], "ENDED_SUCCESS");
+}
+
+#[test]
+fn hangup_ends_the_server_in_order() {
+    let host = Host::start();
+    let webhook = host.webhook("sleeps", "sleeper");
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| webhook.call(&host, &json!({ "ms": 1_500 })).send().ok());
+        until("it runs", || {
+            let running = host.read("execution?limit=1").ok();
+            // A synchronous one is listed when it has run for a second.
+            (running[0]["status"] == "RUNNING" || running[0]["status"] == "WAITING").then_some(())
+        });
+        host.hang_up();
+        assert_eq!(call.join().unwrap()["status"], "ENDED_SUCCESS");
+    });
+    assert_eq!(host.wait().code(), Some(0));
+    assert!(host.log().contains("SIGHUP"), "{}", host.log());
+}
+
+#[test]
+fn server_whose_terminal_is_gone_ends_in_order() {
+    let start = r#"
+        d=$(mktemp -d); trap 'rm -rf "$d"' EXIT
+        serve() { flowhost serve --data "$d/data" --listen 127.0.0.1:0 > "$d/out" & echo $! > "$d/pid"; }
+        # The pipe's reader ends at once, so that no line of the log can be written.
+        { serve; code=0; wait $! || code=$?; echo $code > "$d/code"; } 2>&1 | true &
+        until grep -q listens "$d/out" 2>/dev/null || [ -s "$d/code" ]; do sleep 0.05; done
+        kill -HUP "$(cat "$d/pid")"
+        until [ -s "$d/code" ]; do sleep 0.05; done
+        cat "$d/code""#;
+    let ended = Host::shared().shell(start);
+    assert_eq!((ended.exit, &*ended.stdout), (Some(0), "0\n"), "{ended:?}");
+}
+
+#[test]
+fn server_under_nohup_outlives_its_terminal() {
+    let start = r#"
+        d=$(mktemp -d)
+        nohup flowhost serve --data "$d/data" --listen 127.0.0.1:0 > "$d/out" 2>/dev/null & pid=$!
+        trap 'kill "$pid"; wait "$pid"; rm -rf "$d"' EXIT
+        until grep -q listens "$d/out"; do sleep 0.05; done
+        kill -HUP "$pid"
+        sleep 0.5
+        url=$(sed 's/flowhost listens on //' "$d/out")
+        flowhost flow list --json --server "$url" --data "$d/data""#;
+    let listed = Host::shared().shell(start);
+    assert_eq!(listed.stdout, "[]\n", "{listed:?}");
 }
 
 #[test]

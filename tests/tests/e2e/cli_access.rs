@@ -30,7 +30,7 @@ fn a_user_gets_a_password_and_roles() {
     assert!(listed.stdout.contains("Operator, Developer"), "{}", listed.stdout);
     let unknown = host.cli(&["user", "roles", "kevin", "Nobody", "--json"]).problem(6);
     assert_eq!(unknown["code"], "record.invalid");
-    assert_eq!(host.cli(&["user", "roles", "kevin", "--json"]).json()["roles"], json!([]));
+    assert_eq!(host.cli(&["user", "roles", "kevin", "--none", "--json"]).json()["roles"], json!([]));
     assert_eq!(host.cli(&["user", "disable", "kevin", "--json"]).json()["is_enabled"], false);
     login("correct horse").problem(401, "access.login-failed");
     assert_eq!(host.cli(&["user", "enable", "kevin", "--json"]).json()["is_enabled"], true);
@@ -39,6 +39,19 @@ fn a_user_gets_a_password_and_roles() {
     login("correct horse").problem(401, "access.login-failed");
     assert_eq!(host.cli(&["user", "enable", "kevin", "--json"]).problem(5)["code"], "record.not-found");
     assert_eq!(host.cli(&["user", "password", "admin", "/no/such/file", "--json"]).problem(8)["code"], "cli.local");
+}
+
+#[test]
+fn user_roles_without_a_role_changes_nothing() {
+    let host = Host::start();
+    let created = host.cli(&["user", "create", "kevin", "--role", "User", "--role", "Operator", "--json"]).json();
+    let shown = host.cli(&["user", "roles", "kevin"]);
+    assert_eq!((shown.exit, &*shown.stdout), (Some(0), "User\nOperator\n"), "{shown:?}");
+    assert!(shown.stderr.contains("--none"), "{shown:?}");
+    assert_eq!(host.cli(&["user", "roles", "kevin", "--json"]).json(), created);
+    assert_eq!(host.cli(&["user", "roles", "kevin", "User", "--none"]).exit, Some(2));
+    assert_eq!(host.cli(&["user", "roles", "kevin", "--none", "--json"]).json()["roles"], json!([]));
+    assert_eq!(host.cli(&["user", "roles", "kevin"]).stdout, "");
 }
 
 #[test]
@@ -66,6 +79,25 @@ fn a_role_is_made_of_types_and_operations_and_may_end_at_a_project() {
     assert_eq!(host.cli(&["role", "delete", "auditor"]).exit, Some(0));
     assert_eq!(host.cli(&["role", "show", "auditor", "--json"]).problem(5)["code"], "record.not-found");
     assert_eq!(host.cli(&["role", "delete", "Admin", "--json"]).problem(6)["code"], "record.readonly");
+}
+
+#[test]
+fn role_in_use_is_deleted_only_by_force() {
+    let host = Host::start();
+    host.deploy("hello");
+    host.cli(&["role", "create", "auditor", "--permit", "FLOW:READ", "--json"]).json();
+    host.cli(&["user", "create", "kevin", "--role", "auditor", "--json"]).json();
+    host.cli(&["webhook", "create", "greet", "--flow", "hello", "--role", "auditor", "--json"]).json();
+    let refused = host.cli(&["role", "delete", "auditor", "--json"]).problem(6);
+    assert_eq!(refused["code"], "cli.refused");
+    for word in ["the user kevin", "the webhook greet"] {
+        assert!(refused["detail"].as_str().unwrap().contains(word), "{refused}");
+    }
+    assert!(refused["next"].as_str().unwrap().contains("--force"), "{refused}");
+    host.cli(&["role", "show", "auditor", "--json"]).json();
+    let forced = host.cli(&["role", "delete", "auditor", "--force"]);
+    assert!(forced.exit == Some(0) && forced.stderr.contains("the user kevin, the webhook greet lost"), "{forced:?}");
+    assert_eq!(host.cli(&["role", "show", "auditor", "--json"]).problem(5)["code"], "record.not-found");
 }
 
 #[test]

@@ -18,7 +18,8 @@ pub(crate) enum Setting {
     Set {
         /// The setting's name; `client.webhook.<name>` makes a webhook
         name: String,
-        /// A file with the value as YAML or JSON, or - for standard input
+        /// A file with the value as YAML or JSON, or - for standard input; it must hold a value: null is `null`, an empty
+        /// text is `""`
         file: PathBuf,
     },
     /// Print a value; a webhook's key is never shown
