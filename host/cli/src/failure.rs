@@ -19,6 +19,13 @@ Exit codes:
   7  the server failed or is busy
   8  something on this machine: a file, the configuration, the data folder, the address";
 
+/// What to do about a webhook that only users may call: `flowhost call` sends no token.
+const LOGIN_WANTED: &str = "call it with a user's token, for example with curl and -H 'Authorization: Bearer TOKEN'";
+
+/// What to do about a valid token that does not permit what was asked for.
+const NOT_PERMITTED: &str = "the token is valid, but does not permit this: `flowhost user roles` gives its user a role that does; a token that \
+     was narrowed to roles has only theirs";
+
 /// The exit codes of failures. Scripts rely on the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -66,8 +73,8 @@ impl Failure {
         self
     }
 
-    /// The failure behind a server's answer.
-    pub(crate) fn from_answer(status: u16, body: &[u8]) -> Self {
+    /// The failure behind a server's answer, of which `challenge` is the header `WWW-Authenticate`.
+    pub(crate) fn from_answer(status: u16, challenge: Option<&str>, body: &[u8]) -> Self {
         let problem: Option<Value> = serde_json::from_slice(body).ok().filter(Value::is_object);
         let text = |member: &str| problem.as_ref().and_then(|problem| problem[member].as_str()).unwrap_or_default();
         let (code, detail) = (text("code"), text("detail"));
@@ -87,8 +94,10 @@ impl Failure {
         let next = match (exit, execution) {
             (_, Some(id)) => Some(format!("`flowhost logs {id}` shows what the flow logged")),
             (Exit::Unauthorized, None) if code.starts_with("webhook.") => {
-                Some("give the webhook's key with --key".into())
+                let wants_login = challenge.is_some_and(|challenge| challenge.starts_with("Bearer"));
+                Some(if wants_login { LOGIN_WANTED } else { "give the webhook's key with --key" }.into())
             }
+            (Exit::Unauthorized, None) if status == 403 => Some(NOT_PERMITTED.into()),
             (Exit::Unauthorized, None) => Some("give a valid token with --token or FLOWHOST_TOKEN".into()),
             (Exit::NotFound, None) if code.starts_with("webhook.") => {
                 Some("`flowhost webhook list` shows the webhooks, and which of them are enabled".into())
@@ -150,7 +159,7 @@ mod tests {
             (503, r#"{"code":"host.busy","fault":"host"}"#, Exit::Server),
             (502, "<html>bad gateway</html>", Exit::Server),
         ] {
-            assert_eq!(Failure::from_answer(status, body.as_bytes()).exit, exit, "{status} {body}");
+            assert_eq!(Failure::from_answer(status, None, body.as_bytes()).exit, exit, "{status} {body}");
         }
     }
 

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
+use serde_json::json;
+
 use crate::failure::{Exit, Failure};
 
 /// How the output of one command looks.
@@ -65,6 +67,15 @@ impl Output {
     pub(crate) fn note(self, text: &str) {
         if !self.json {
             say(&printable(text));
+        }
+    }
+
+    /// Tells the person, or a program, that the data are not what they seem to be.
+    pub(crate) fn caution(self, text: &str) {
+        if self.json {
+            say(&json!({ "note": text }).to_string());
+        } else {
+            self.note(text);
         }
     }
 

@@ -126,8 +126,8 @@ fn told(done: Result<(), Failure>, as_json: bool) -> ExitCode {
     }
 }
 
-/// A list's parameters: as many records as a page has.
-const EVERYTHING: u32 = 1_000;
+/// The limit of a list that has none.
+const EVERYTHING: u32 = u32::MAX;
 
 /// Puts a record into the trash.
 fn to_trash(client: &ApiClient, output: Output, kind: &str, name: &str) -> Result<(), Failure> {

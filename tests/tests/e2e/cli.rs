@@ -105,6 +105,56 @@ fn lists_go_on_beyond_a_page_of_the_api() {
     }
 }
 
+/// Does something with the numbers below `count`, from four threads.
+fn for_each_number(count: usize, act: impl Fn(usize) + Sync) {
+    std::thread::scope(|scope| {
+        for first in 0..4 {
+            let act = &act;
+            scope.spawn(move || (first..count).step_by(4).for_each(act));
+        }
+    });
+}
+
+#[test]
+fn lists_go_on_beyond_the_largest_page() {
+    const COUNT: usize = 1_001;
+    let host = Host::start();
+    let webhook = host.webhook("greet", "hello");
+    for_each_number(COUNT, |number| {
+        host.create("setting", &json!({ "name": format!("s{number}"), "value": number })).ok();
+        webhook.call_async(&host, &json!({}));
+    });
+    for list in [&["setting", "list"][..], &["executions", "list", "--limit", "100000"]] {
+        let ran = host.cli(list);
+        assert_eq!((ran.stdout.lines().count(), &*ran.stderr), (COUNT + 1, ""), "{list:?}");
+        let ran = host.cli(&[list, &["--json"]].concat());
+        assert_eq!((ran.json().as_array().unwrap().len(), &*ran.stderr), (COUNT, ""), "{list:?}");
+    }
+    let cut = host.cli(&["executions", "list", "--limit", "1000"]);
+    assert_eq!(cut.stdout.lines().count(), 1_001);
+    assert!(cut.stderr.contains("there are more; `--limit 10000`"), "{}", cut.stderr);
+    let cut = host.cli(&["executions", "list", "--json"]);
+    assert_eq!(cut.json().as_array().unwrap().len(), 50);
+    let note: Value = serde_json::from_str(&cut.stderr).unwrap();
+    assert!(note["note"].as_str().unwrap().contains("--limit 500"), "{note}");
+}
+
+#[test]
+fn list_of_locks_links_its_next_page() {
+    let host = Host::start();
+    let keeper = host.webhook_with("keeper", "locks", &json!({ "roles": [{ "role_name": "Developer" }] }));
+    let hold = |name: &str| {
+        let operations = json!([{ "op": "acquire", "name": name }, { "op": "sleep", "name": name, "ms": 600_000 }]);
+        keeper.call_async(&host, &json!({ "ops": operations }))
+    };
+    for name in ["a", "b"] {
+        hold(name);
+    }
+    until("both are held", || (host.read("lock").ok().as_array().unwrap().len() == 2).then_some(()));
+    let page = host.read("lock?limit=1");
+    assert!(page.header("link").unwrap().contains("rel=\"next\""), "{page:?}");
+}
+
 #[test]
 fn flows_are_listed_and_shown() {
     let host = Host::start();

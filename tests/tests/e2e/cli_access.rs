@@ -127,6 +127,58 @@ fn a_token_is_shown_once_and_can_be_revoked() {
 }
 
 #[test]
+fn list_that_may_not_be_read_says_so() {
+    let host = Host::start();
+    host.webhook("greet", "hello");
+    host.cli(&["user", "create", "stranger", "--json"]).json();
+    let token = host.cli(&["token", "create", "stranger", "test"]).stdout.trim().to_owned();
+    let lists = [
+        (&["flow", "list"][..], "FLOW:READ"),
+        (&["webhook", "list"], "WEBHOOK:READ"),
+        (&["executions", "list"], "EXECUTION:READ"),
+        (&["setting", "list"], "SETTING:READ"),
+        (&["messages", "list"], "MESSAGE:READ"),
+        (&["secret", "list"], "SECRET:READ"),
+        (&["locks", "list"], "EXECUTION:READ"),
+        (&["role", "list"], "ROLE:READ"),
+        (&["trash", "list"], "may not read"),
+    ];
+    for (list, permission) in lists {
+        let ran = host.cli(&[list, &["--token", &token]].concat());
+        assert_eq!((ran.exit, ran.stdout.lines().count()), (Some(0), 1), "{ran:?}");
+        assert!(ran.stderr.contains(permission), "{list:?}: {ran:?}");
+        let ran = host.cli(&[list, &["--token", &token, "--json"]].concat());
+        assert_eq!(ran.json(), json!([]));
+        let note: Value = serde_json::from_str(&ran.stderr).unwrap();
+        assert!(note["note"].as_str().unwrap().contains(permission), "{note}");
+        // An operator's empty list is empty.
+        assert_eq!(host.cli(list).stderr, "", "{list:?}");
+    }
+}
+
+#[test]
+fn advice_tells_a_wrong_token_from_one_that_lacks_a_role() {
+    let host = Host::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hello.wasm");
+    std::fs::write(&file, flowhost_tests::component("hello")).unwrap();
+    host.cli(&["user", "create", "reader", "--role", "User", "--json"]).json();
+    let token = host.cli(&["token", "create", "reader", "test"]).stdout.trim().to_owned();
+    let deploy = |token: &str| host.cli(&["deploy", file.to_str().unwrap(), "--name", "hello", "--token", token]);
+    let wrong = deploy("fh_wrong");
+    assert!(wrong.exit == Some(4) && wrong.stderr.contains("give a valid token"), "{wrong:?}");
+    let lacking = deploy(&token);
+    assert!(lacking.exit == Some(4) && lacking.stderr.contains("flowhost user roles"), "{lacking:?}");
+    assert!(!lacking.stderr.contains("give a valid token"), "{lacking:?}");
+    host.webhook_with("members", "hello", &json!({ "require_login": true }));
+    let call = host.cli(&["call", "members"]);
+    assert!(call.exit == Some(4) && call.stderr.contains("Bearer TOKEN") && !call.stderr.contains("--key"), "{call:?}");
+    host.webhook_with("locked", "hello", &json!({ "key": "k3y-0123456789ab" }));
+    let call = host.cli(&["call", "locked"]);
+    assert!(call.exit == Some(4) && call.stderr.contains("--key"), "{call:?}");
+}
+
+#[test]
 fn what_is_in_the_trash_comes_back_or_goes_for_good() {
     let host = Host::start();
     assert_eq!(host.cli(&["trash", "list", "--json"]).json(), json!([]));

@@ -22,7 +22,7 @@ pub(crate) enum Executions {
         /// Only those of this webhook
         #[arg(long)]
         webhook: Option<String>,
-        /// At most so many
+        /// At most so many; a note on standard error says if there are more
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },

@@ -18,7 +18,7 @@ pub(crate) enum Messages {
         /// Also those that nobody can respond to any more
         #[arg(long)]
         all: bool,
-        /// At most so many
+        /// At most so many; a note on standard error says if there are more
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
