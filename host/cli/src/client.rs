@@ -26,7 +26,7 @@ const ANSWER_BYTES: u64 = 256 << 20;
 /// Which server a command talks to, and how it shows the answer.
 #[derive(Args)]
 pub(crate) struct Connection {
-    /// The server's address
+    /// The server's address; without a scheme, http:// is meant
     #[arg(long, env = "FLOWHOST_SERVER", default_value = "http://127.0.0.1:8080", global = true, value_name = "URL")]
     server: String,
     /// The token that authorises; without it, that of the data folder, for a server on this machine
@@ -88,6 +88,7 @@ impl Connection {
 
     fn anonymous(&self) -> Result<Client, Failure> {
         let server = self.server.trim_end_matches('/');
+        let server = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
         if !server.starts_with("http://") {
             let what = format!("`{server}` is not an address that begins with http://");
             let next = "TLS is not spoken here: reach a distant server through a tunnel, for example `ssh -L`";
@@ -102,7 +103,7 @@ impl Connection {
             .user_agent(concat!("flowhost/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
-        Ok(Client { agent, server: server.to_owned(), token: None, output: self.output() })
+        Ok(Client { agent, server, token: None, output: self.output() })
     }
 }
 

@@ -168,6 +168,11 @@ pub(crate) fn to_the_second(at: &str) -> String {
     text.split_once('.').map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
 }
 
+/// The instant of the API's form as people read it, in UTC and to the millisecond.
+pub(crate) fn to_the_millisecond(at: &str) -> String {
+    at.get(..23).map_or_else(|| at.to_owned(), |at| format!("{}Z", at.replacen('T', " ", 1)))
+}
+
 /// JSON text with line breaks and indentation; nothing else changes, no digit of a number either.
 pub(crate) fn indented(json: &str) -> String {
     let mut shown = String::with_capacity(json.len() * 2);
@@ -244,6 +249,7 @@ mod tests {
     #[test]
     fn times_are_to_the_second() {
         assert_eq!(to_the_second("2026-11-22T09:48:44.000000+00:00"), "2026-11-22 09:48:44Z");
+        assert_eq!(to_the_millisecond("2026-11-22T09:48:44.123456+00:00"), "2026-11-22 09:48:44.123Z");
     }
 
     #[test]

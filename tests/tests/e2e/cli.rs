@@ -233,7 +233,11 @@ fn every_failure_has_its_exit_code() {
     let nobody = host.cli(&["webhook", "list", "--server", "http://127.0.0.1:1", "--json"]).problem(3);
     assert_eq!(nobody["code"], "cli.unreachable");
     assert_eq!(host.cli(&["webhook", "list", "--token", "x", "--json"]).problem(4)["code"], "access.unauthorized");
-    assert_eq!(host.cli(&["executions", "show", "nonsense", "--json"]).problem(5)["code"], "record.not-found");
+    let nonsense = host.cli(&["executions", "show", "nonsense", "--json"]).problem(5);
+    assert_eq!(nonsense["code"], "cli.not-found");
+    assert!(nonsense["next"].as_str().unwrap().contains("executions list"), "{nonsense}");
+    let unknown = "01a202e4-f47d-72a3-b440-9b77d4430568";
+    assert_eq!(host.cli(&["executions", "show", unknown, "--json"]).problem(5)["code"], "record.not-found");
     assert_eq!(
         host.cli(&["webhook", "create", "fails", "--flow", "fail", "--json"]).problem(6)["code"],
         "record.name-taken"
@@ -244,6 +248,89 @@ fn every_failure_has_its_exit_code() {
     let refused = host.cli(&["deploy", garbage.to_str().unwrap(), "--name", "x", "--json"]).problem(6);
     assert_eq!(refused["code"], "component.invalid");
     assert_eq!(host.cli(&["deploy", "/no/such/file", "--name", "x", "--json"]).problem(8)["code"], "cli.local");
+}
+
+#[test]
+fn execution_is_named_by_latest_or_by_the_beginning_of_its_id() {
+    let host = Host::start();
+    assert_eq!(host.cli(&["executions", "show", "latest", "--json"]).problem(5)["code"], "cli.not-found");
+    let webhook = host.webhook("greet", "hello");
+    let ids = [1, 2].map(|_| webhook.call(&host, &json!({})).send().ok()["id"].as_str().unwrap().to_owned());
+    let show = |id: &str| host.cli(&["executions", "show", id, "--json"]);
+    assert_eq!(show("latest").json()["id"], ids[1]);
+    assert_eq!(host.cli(&["logs", "latest", "--json"]).json()["message"], "greeting world");
+    for id in &ids {
+        // Long enough to be the only one, and in any form.
+        assert_eq!(show(&id[..35]).json()["id"], **id);
+        assert_eq!(show(&id[..35].to_uppercase().replace('-', "")).json()["id"], **id);
+        assert!(host.cli(&["logs", &id[..35]]).stdout.contains("greeting world"));
+    }
+    let several = show(&ids[0][..2]).problem(2);
+    assert_eq!(several["code"], "cli.usage");
+    assert!(ids.iter().all(|id| several["next"].as_str().unwrap().contains(id)), "{several}");
+    assert_eq!(show("ffff").problem(5)["code"], "cli.not-found");
+    let waiting = host.webhook("sleeps", "sleeper").call_async(&host, &json!({ "ms": 600_000 }));
+    // Another may have come meanwhile: what changes something wants an id.
+    let refused = host.cli(&["executions", "cancel", "latest", "--json"]).problem(5);
+    assert!(refused["next"].as_str().unwrap().contains("give an id"), "{refused}");
+    assert_eq!(host.cli(&["executions", "cancel", &waiting[..35]]).exit, Some(0));
+    assert_eq!(host.wait_until_ended(&waiting).status(), "ENDED_CANCELLED");
+}
+
+#[test]
+fn server_is_named_before_the_noun_and_without_a_scheme() {
+    let host = Host::start();
+    host.deploy("hello");
+    let (data, address) = (host.data().to_str().unwrap(), host.address().to_string());
+    for line in [
+        &["--server", &address, "--data", data, "--json", "flow", "list"][..],
+        &["--json", &format!("--server={}", host.url()), "flow", "list", "--data", data],
+        &["flow", "--server", &address, "list", "--data", data, "--json"],
+    ] {
+        assert_eq!(Ran::alone(line).json()[0]["name"], "hello", "{line:?}");
+    }
+    let refused = Ran::alone(&["--json", "flow", "list", "--server", "https://127.0.0.1:1"]).problem(2);
+    assert!(refused["detail"].as_str().unwrap().contains("http://"), "{refused}");
+}
+
+#[test]
+fn wrong_command_line_is_json_where_json_is_asked_for() {
+    for (line, detail, next) in [
+        (&["executions", "show", "--json"][..], "<ID>", "usage: flowhost executions show [OPTIONS] <ID>"),
+        (&["--json", "executions"], "list, show, cancel", "usage: flowhost executions [OPTIONS] <COMMAND>"),
+        (&["executions", "list", "--json", "--limit", "many"], "'many'", "usage: flowhost executions list [OPTIONS]"),
+        (&["dance", "--json"], "'dance'", "usage: flowhost <COMMAND>"),
+        (&["--json"], "--json", "usage: flowhost <COMMAND>"),
+    ] {
+        let problem = Ran::alone(line).problem(2);
+        assert_eq!((&problem["code"], &problem["next"]), (&json!("cli.usage"), &json!(next)), "{line:?}");
+        assert!(problem["detail"].as_str().unwrap().contains(detail), "{problem}");
+    }
+    let plain = Ran::alone(&["executions", "show"]);
+    assert!(plain.exit == Some(2) && plain.stderr.starts_with("error: "), "{plain:?}");
+}
+
+#[test]
+fn usage_shows_optional_values_as_options() {
+    let host = Host::start();
+    // The server stands in the environment, and the key is given.
+    let ran = host.cli(&["call", "--key", "k"]);
+    assert!(ran.exit == Some(2) && ran.stderr.contains("Usage: flowhost call [OPTIONS] <NAME>\n"), "{}", ran.stderr);
+    let ran = host.cli(&["executions", "list", "--status", "RUNNING", "--nope"]);
+    assert!(
+        ran.exit == Some(2) && ran.stderr.contains("Usage: flowhost executions list [OPTIONS]\n"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn log_lines_have_their_day() {
+    let host = Host::start();
+    let id = host.webhook("greet", "hello").call(&host, &json!({})).send().ok()["id"].as_str().unwrap().to_owned();
+    let at = host.log_of(&id)[0]["at"].as_str().unwrap().to_owned();
+    let logs = host.cli(&["logs", &id]).stdout;
+    assert!(logs.starts_with(&format!("{} {}Z ", &at[..10], &at[11..23])), "{logs}");
 }
 
 #[test]
