@@ -179,6 +179,71 @@ fn advice_tells_a_wrong_token_from_one_that_lacks_a_role() {
 }
 
 #[test]
+fn webhooks_of_a_user_who_leaves_are_named_and_marked() {
+    let host = Host::start();
+    host.deploy("hello");
+    host.cli(&["user", "create", "ada", "--role", "User", "--json"]).json();
+    host.set("client.webhook.greet", "flow_name: hello\nuser_name: ada").ok();
+    host.set("client.webhook.other", "flow_name: hello\nuser_name: admin").ok();
+    let warning = |name: &str| host.cli(&["webhook", "show", name, "--json"]).json()["warning"].clone();
+    assert_eq!([warning("greet"), warning("other")], [Value::Null, Value::Null]);
+    let leaves = [
+        &["user", "disable", "ada"][..],
+        // Said again, since it is still so.
+        &["user", "delete", "ada"],
+    ];
+    for leave in leaves {
+        let left = host.cli(leave);
+        assert!(left.exit == Some(0) && left.stderr.contains("client.webhook.greet"), "{left:?}");
+        assert!(left.stderr.contains("flowhost setting delete") && !left.stderr.contains("webhook.other"), "{left:?}");
+        let why = warning("greet");
+        assert!(why.as_str().unwrap().contains("its user `ada` is gone or disabled"), "{why}");
+        assert_eq!(warning("other"), Value::Null);
+        for shown in [&["webhook", "list"][..], &["webhook", "show", "greet"]] {
+            let shown = host.cli(shown);
+            assert!(shown.stdout.contains("its user `ada` is gone or disabled"), "{shown:?}");
+        }
+    }
+    let note: Value = serde_json::from_str(&host.cli(&["user", "disable", "admin", "--json"]).stderr).unwrap();
+    assert_eq!(note["code"], "record.readonly");
+    assert_eq!(host.cli(&["trash", "restore", "user", "ada"]).exit, Some(0));
+    assert_eq!(host.cli(&["user", "enable", "ada"]).exit, Some(0));
+    assert_eq!(warning("greet"), Value::Null);
+    let note = host.cli(&["user", "disable", "ada", "--json"]);
+    assert_eq!(note.json()["is_enabled"], false);
+    let note: Value = serde_json::from_str(&note.stderr).unwrap();
+    assert!(note["note"].as_str().unwrap().contains("client.webhook.greet"), "{note}");
+    // What is offered ends it.
+    assert_eq!(host.cli(&["setting", "delete", "client.webhook.greet"]).exit, Some(0));
+    host.post("/api/latest/webhook/default/greet", "").send().problem(404, "webhook.not-found");
+}
+
+#[test]
+fn webhooks_whose_flow_goes_are_named_and_marked() {
+    let host = Host::start();
+    host.webhook("greet", "hello");
+    host.set("client.webhook.form", "flow_name: hello\nuser_name: admin").ok();
+    host.webhook("other", "outputs");
+    let deleted = host.cli(&["flow", "delete", "hello"]);
+    assert!(deleted.exit == Some(0) && deleted.stderr.contains("answer 404: form, greet\n"), "{deleted:?}");
+    let listed = host.cli(&["webhook", "list", "--json"]).json();
+    let marked: Vec<(&str, bool)> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|webhook| (webhook["name"].as_str().unwrap(), webhook["warning"].is_string()))
+        .collect();
+    assert_eq!(marked, [("form", true), ("greet", true), ("other", false)]);
+    let shown = host.cli(&["webhook", "show", "greet"]).stdout;
+    assert!(shown.contains("its flow does not exist any more"), "{shown}");
+    let shown = host.cli(&["webhook", "show", "form"]).stdout;
+    assert!(shown.contains("there is no flow `hello`"), "{shown}");
+    assert_eq!(host.cli(&["flow", "delete", "outputs", "--json"]).exit, Some(0));
+    host.deploy("echo");
+    assert_eq!(host.cli(&["flow", "delete", "echo"]).stderr.lines().count(), 1);
+}
+
+#[test]
 fn what_is_in_the_trash_comes_back_or_goes_for_good() {
     let host = Host::start();
     assert_eq!(host.cli(&["trash", "list", "--json"]).json(), json!([]));

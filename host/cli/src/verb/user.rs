@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{EVERYTHING, to_trash};
+use super::{EVERYTHING, WEBHOOK_PREFIX, joined, to_trash};
 use crate::client::{Answer, Client, Connection, address, by_name};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Output, Paint, shell_word};
@@ -47,12 +47,12 @@ pub(crate) enum User {
         /// The user's name
         name: String,
     },
-    /// Let a user neither log in nor lend permissions
+    /// Let a user neither log in nor lend permissions; webhooks that name the user answer on, without permissions
     Disable {
         /// The user's name
         name: String,
     },
-    /// Put a user into the trash
+    /// Put a user into the trash; webhooks that name the user answer on, without permissions
     Delete {
         /// The user's name
         name: String,
@@ -107,8 +107,14 @@ impl User {
                 change(&name, json!({ "roles": assigned(&roles) }), "the roles hold from the next request on")
             }
             Self::Enable { name } => change(&name, json!({ "is_enabled": true }), "enabled"),
-            Self::Disable { name } => change(&name, json!({ "is_enabled": false }), "disabled"),
-            Self::Delete { name } => to_trash(&client, output, "user", &name),
+            Self::Disable { name } => {
+                change(&name, json!({ "is_enabled": false }), "disabled")?;
+                tell_remaining(&client, output, &name)
+            }
+            Self::Delete { name } => {
+                to_trash(&client, output, "user", &name)?;
+                tell_remaining(&client, output, &name)
+            }
         }
     }
 }
@@ -121,6 +127,28 @@ fn shown(output: Output, answer: &Answer, said: &str) -> Result<(), Failure> {
     let user: View = answer.read()?;
     output.data(&user.id)?;
     output.note(said);
+    Ok(())
+}
+
+/// The part of a webhook that tells whose it is.
+#[derive(Deserialize)]
+struct Owned {
+    name: String,
+    user_name: Option<String>,
+}
+
+/// Tells the person which webhooks still answer in the name of a user who is disabled or gone.
+fn tell_remaining(client: &Client, output: Output, user: &str) -> Result<(), Failure> {
+    let webhooks: Vec<Owned> = client.list(&["webhook"], &[("fields", "name,user_name")], EVERYTHING)?.read()?;
+    let names: Vec<String> = webhooks
+        .into_iter()
+        .filter(|webhook| webhook.user_name.as_deref() == Some(user))
+        .map(|webhook| shell_word(&format!("{WEBHOOK_PREFIX}{}", webhook.name)).into_owned())
+        .collect();
+    if !names.is_empty() {
+        output.caution(&format!("these webhooks name {user} and answer on, without permissions: {}", joined(&names)));
+        output.note("`flowhost setting delete NAME` ends one; `flowhost setting set NAME FILE` gives it another user");
+    }
     Ok(())
 }
 
