@@ -16,6 +16,7 @@ mod lingering;
 mod options;
 mod over_tls;
 mod places;
+mod problem_page;
 mod request_line;
 mod rest;
 mod server;

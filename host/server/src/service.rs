@@ -23,7 +23,7 @@ use crate::caller_address::{CallerAddress, TrustedProxies};
 use crate::over_tls::OverTls;
 use crate::unread::ClientBody;
 use crate::unsent::Unsent;
-use crate::{ServerOptions, head, rest, unread, unserved, webhook};
+use crate::{ServerOptions, head, problem_page, rest, unread, unserved, webhook};
 
 /// Addresses that are answered whatever else is asked: they need no turn, and their answers are small.
 const HEALTH: [&str; 2] = ["/api/latest/alive", "/api/latest/ready"];
@@ -61,7 +61,9 @@ impl Service {
         let line = self.access_log.as_ref().map(|log| log.begin(&request, caller));
         let (request, body) = unread::of(request);
         let of_body = body.has_body().then(|| running.part());
+        let wants_page = problem_page::is_wanted(request.headers());
         let answer = self.answer_caller(request, peer, caller, running).await;
+        let answer = problem_page::for_reader(wants_page, answer);
         let mut answer = self.unsent.count(caller.into(), answer);
         body.settle(&mut answer, of_body, self.options.body_timeout);
         // What a caller, a user or a flow wrote is data, not a page of this host.
