@@ -40,7 +40,7 @@ fn assert_same_headers(page: &Answer, document: &Answer) {
 
 #[test]
 fn browser_gets_a_problem_as_a_page() {
-    let host = Host::shared();
+    let host = &Host::start();
     let fails = host.webhook("page-fails", "fail");
     host.webhook_with("page-key", "hello", &json!({ "key": "k3y-0123456789ab" }));
     let error = json!({ "message": "<script>alert(1)</script> & more" });
