@@ -182,6 +182,11 @@ impl Host {
         self.process().signal(Signal::TERM);
     }
 
+    /// Tells its process that its terminal is gone, and returns at once.
+    pub fn hang_up(&self) {
+        self.process().signal(Signal::HUP);
+    }
+
     /// Stops its process for a while, as a machine does that is suspended.
     pub fn suspend_for(&self, time: Duration) {
         self.process().signal(Signal::STOP);

@@ -26,7 +26,7 @@ const ANSWER_BYTES: u64 = 256 << 20;
 /// Which server a command talks to, and how it shows the answer.
 #[derive(Args)]
 pub(crate) struct Connection {
-    /// The server's address
+    /// The server's address; without a scheme, http:// is meant
     #[arg(long, env = "FLOWHOST_SERVER", default_value = "http://127.0.0.1:8080", global = true, value_name = "URL")]
     server: String,
     /// The token that authorises; without it, that of the data folder, for a server on this machine
@@ -51,6 +51,8 @@ pub(crate) struct Answer {
     pub(crate) location: Option<String>,
     /// Where the next page of a list is.
     next: Option<String>,
+    /// Whether it is a list of what the client may not read.
+    pub(crate) is_unreadable: bool,
 }
 
 /// A connection to one server.
@@ -58,6 +60,7 @@ pub(crate) struct Client {
     agent: Agent,
     server: String,
     token: Option<String>,
+    output: Output,
 }
 
 impl Connection {
@@ -85,6 +88,7 @@ impl Connection {
 
     fn anonymous(&self) -> Result<Client, Failure> {
         let server = self.server.trim_end_matches('/');
+        let server = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
         if !server.starts_with("http://") {
             let what = format!("`{server}` is not an address that begins with http://");
             let next = "TLS is not spoken here: reach a distant server through a tunnel, for example `ssh -L`";
@@ -99,7 +103,7 @@ impl Connection {
             .user_agent(concat!("flowhost/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
-        Ok(Client { agent, server: server.to_owned(), token: None })
+        Ok(Client { agent, server, token: None, output: self.output() })
     }
 }
 
@@ -114,23 +118,35 @@ impl Client {
         self.send(Request::get(self.url(address)), None)
     }
 
-    /// Reads a list: so many of its items at most, from as many pages as they take. The body is the list of them.
+    /// Reads a list: so many of its items at most, from as many pages as they take. The body is the list of them. Tells the
+    /// person if the list has more, or if it is empty because this client may not read what it lists.
     pub(crate) fn list(&self, parts: &[&str], query: &[(&str, &str)], most: u32) -> Result<Answer, Failure> {
+        let answer = self.pages(parts, query, most)?;
+        if answer.next.is_some() {
+            self.output.caution(&format!("there are more; `--limit {}` lists more of them", most.saturating_mul(10)));
+        }
+        if answer.is_unreadable {
+            self.output.caution(&unreadable(parts));
+        }
+        Ok(answer)
+    }
+
+    /// [`Client::list`], without a word to the person.
+    pub(crate) fn pages(&self, parts: &[&str], query: &[(&str, &str)], most: u32) -> Result<Answer, Failure> {
         let limit = most.to_string();
         let mut answer = self.get(&address(parts, &[query, &[("limit", limit.as_str())]].concat()))?;
-        let mut next = answer.next.take();
-        if next.is_none() {
+        if answer.next.is_none() {
             return Ok(answer);
         }
         let mut items: Vec<Box<RawValue>> = answer.read()?;
-        while let Some(address) = next.filter(|_| items.len() < most as usize) {
+        while let Some(address) = answer.next.take_if(|_| items.len() < most as usize) {
             let page = self.get(&address)?;
             items.extend(page.read::<Vec<Box<RawValue>>>()?);
-            next = page.next;
+            answer.next = page.next;
         }
         items.truncate(most as usize);
         let body = serde_json::to_vec(&items).map_err(|error| misunderstood(&error))?;
-        Ok(Answer { body, next: None, ..answer })
+        Ok(Answer { body, ..answer })
     }
 
     /// Sends JSON or other content with a method of the caller's choice.
@@ -190,13 +206,15 @@ fn accepted(answer: Response<Body>) -> Result<Answer, Refused> {
     let (head, mut body) = answer.into_parts();
     let body = body.with_config().limit(ANSWER_BYTES).read_to_vec().map_err(Refused::Broken)?;
     if !head.status.is_success() {
-        return Err(Refused::Answer(Failure::from_answer(head.status.as_u16(), &body)));
+        let challenge = head.headers.get("www-authenticate").and_then(|value| value.to_str().ok());
+        return Err(Refused::Answer(Failure::from_answer(head.status.as_u16(), challenge, &body)));
     }
     let location = head.headers.get("location").and_then(|value| value.to_str().ok()).map(str::to_owned);
     // `<ADDRESS>; rel="next"`: the server's own form.
     let link = head.headers.get("link").and_then(|value| value.to_str().ok());
     let next = link.and_then(|link| link.strip_prefix('<')?.split_once('>')).map(|(address, _)| address.to_owned());
-    Ok(Answer { body, location, next })
+    let is_unreadable = head.headers.get("flowhost-scope").is_some_and(|scope| scope == "nothing");
+    Ok(Answer { body, location, next, is_unreadable })
 }
 
 impl Answer {
@@ -209,6 +227,14 @@ impl Answer {
 /// A part of a server's answer as what it should be.
 pub(crate) fn parsed<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Failure> {
     serde_json::from_str(json).map_err(|error| misunderstood(&error))
+}
+
+/// Returns the words for a list that is empty because its reader lacks the permission.
+fn unreadable(parts: &[&str]) -> String {
+    let kind = parts.last().copied().unwrap_or_default();
+    // Locks are seen by those who may read their executions.
+    let permission = if kind == "lock" { "EXECUTION" } else { &kind.to_ascii_uppercase() };
+    format!("none are shown: this token may not read {kind}s; a role with {permission}:READ permits it")
 }
 
 fn misunderstood(error: &dyn std::error::Error) -> Failure {

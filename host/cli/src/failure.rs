@@ -4,8 +4,12 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use crate::output::{printable, say};
+
 /// The exit codes, as `--help` lists them. `docs/operating.md` says more about each.
 pub(crate) const HELP: &str = "\
+Verbs that talk to a server take --server, --token, --data, --plain-http and --json, also before the verb.
+
 Exit codes:
   0  done
   1  the flow's execution did not end well
@@ -16,6 +20,13 @@ Exit codes:
   6  the server refused the request: it is invalid, in conflict or too large
   7  the server failed or is busy
   8  something on this machine: a file, the configuration, the data folder, the address";
+
+/// What to do about a webhook that only users may call: `flowhost call` sends no token.
+const LOGIN_WANTED: &str = "call it with a user's token, for example with curl and -H 'Authorization: Bearer TOKEN'";
+
+/// What to do about a valid token that does not permit what was asked for.
+const NOT_PERMITTED: &str = "the token is valid, but does not permit this: `flowhost user roles` gives its user a role that does; a token that \
+     was narrowed to roles has only theirs";
 
 /// The exit codes of failures. Scripts rely on the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +75,8 @@ impl Failure {
         self
     }
 
-    /// The failure behind a server's answer.
-    pub(crate) fn from_answer(status: u16, body: &[u8]) -> Self {
+    /// The failure behind a server's answer, of which `challenge` is the header `WWW-Authenticate`.
+    pub(crate) fn from_answer(status: u16, challenge: Option<&str>, body: &[u8]) -> Self {
         let problem: Option<Value> = serde_json::from_slice(body).ok().filter(Value::is_object);
         let text = |member: &str| problem.as_ref().and_then(|problem| problem[member].as_str()).unwrap_or_default();
         let (code, detail) = (text("code"), text("detail"));
@@ -85,8 +96,10 @@ impl Failure {
         let next = match (exit, execution) {
             (_, Some(id)) => Some(format!("`flowhost logs {id}` shows what the flow logged")),
             (Exit::Unauthorized, None) if code.starts_with("webhook.") => {
-                Some("give the webhook's key with --key".into())
+                let wants_login = challenge.is_some_and(|challenge| challenge.starts_with("Bearer"));
+                Some(if wants_login { LOGIN_WANTED } else { "give the webhook's key with --key" }.into())
             }
+            (Exit::Unauthorized, None) if status == 403 => Some(NOT_PERMITTED.into()),
             (Exit::Unauthorized, None) => Some("give a valid token with --token or FLOWHOST_TOKEN".into()),
             (Exit::NotFound, None) if code.starts_with("webhook.") => {
                 Some("`flowhost webhook list` shows the webhooks, and which of them are enabled".into())
@@ -107,11 +120,11 @@ impl Failure {
     pub(crate) fn report(&self, as_json: bool) -> ExitCode {
         if as_json {
             let own = || json!({ "code": format!("cli.{}", self.name()), "detail": self.what, "next": self.next });
-            eprintln!("{}", self.problem.as_deref().cloned().unwrap_or_else(own));
+            say(&self.problem.as_deref().cloned().unwrap_or_else(own).to_string());
         } else {
-            eprintln!("error: {}", crate::output::printable(&self.what));
+            say(&format!("error: {}", printable(&self.what)));
             if let Some(next) = &self.next {
-                eprintln!("  {next}");
+                say(&format!("  {}", printable(next)));
             }
         }
         ExitCode::from(self.exit as u8)
@@ -148,17 +161,21 @@ mod tests {
             (503, r#"{"code":"host.busy","fault":"host"}"#, Exit::Server),
             (502, "<html>bad gateway</html>", Exit::Server),
         ] {
-            assert_eq!(Failure::from_answer(status, body.as_bytes()).exit, exit, "{status} {body}");
+            assert_eq!(Failure::from_answer(status, None, body.as_bytes()).exit, exit, "{status} {body}");
         }
+    }
+
+    fn exit_codes() -> impl Iterator<Item = &'static str> {
+        HELP.lines().skip_while(|line| *line != "Exit codes:").skip(1)
     }
 
     #[test]
     fn every_exit_code_stands_in_the_help_and_in_the_documentation() {
         let documentation = include_str!("../../../docs/operating.md");
-        for line in HELP.lines().skip(1) {
+        for line in exit_codes() {
             let (code, meaning) = line.trim().split_once("  ").unwrap();
             assert!(documentation.contains(&format!("| {code} | {meaning}")), "docs/operating.md lacks `{line}`");
         }
-        assert_eq!(HELP.lines().count() - 1, Exit::Local as usize + 1);
+        assert_eq!(exit_codes().count(), Exit::Local as usize + 1);
     }
 }

@@ -2,9 +2,11 @@
 
 mod allocator;
 mod client;
+mod command_line;
 mod config;
 mod descriptors;
 mod failure;
+mod id;
 mod output;
 mod token;
 mod verb;
@@ -25,7 +27,10 @@ struct Arguments {
 
 fn main() -> ExitCode {
     allocator::configure();
-    Arguments::parse().verb.run()
+    match command_line::parse::<Arguments>() {
+        Ok(arguments) => arguments.verb.run(),
+        Err(exit) => exit,
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use flowhost_model::is_invisible;
+use serde_json::json;
 
 use crate::failure::{Exit, Failure};
 
@@ -66,7 +67,16 @@ impl Output {
     /// Tells the person something beside the data.
     pub(crate) fn note(self, text: &str) {
         if !self.json {
-            eprintln!("{}", printable(text));
+            say(&printable(text));
+        }
+    }
+
+    /// Tells the person, or a program, that the data are not what they seem to be.
+    pub(crate) fn caution(self, text: &str) {
+        if self.json {
+            say(&json!({ "note": text }).to_string());
+        } else {
+            self.note(text);
         }
     }
 
@@ -84,6 +94,11 @@ impl Output {
         let colours = colours(&io::stdout());
         self.data(&table(&head, rows, colours))
     }
+}
+
+/// Writes a line to standard error. If that is closed, as after a terminal was, the command goes on without it.
+pub(crate) fn say(line: &str) {
+    let _closed = writeln!(io::stderr(), "{line}");
 }
 
 fn table(head: &[Cell], rows: &[Vec<Cell>], colours: bool) -> String {
@@ -153,6 +168,11 @@ pub(crate) fn shell_word(text: &str) -> Cow<'_, str> {
 pub(crate) fn to_the_second(at: &str) -> String {
     let text = at.replacen('T', " ", 1);
     text.split_once('.').map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
+}
+
+/// The instant of the API's form as people read it, in UTC and to the millisecond.
+pub(crate) fn to_the_millisecond(at: &str) -> String {
+    at.get(..23).map_or_else(|| at.to_owned(), |at| format!("{}Z", at.replacen('T', " ", 1)))
 }
 
 /// JSON text with line breaks and indentation; nothing else changes, no digit of a number either.
@@ -231,6 +251,7 @@ mod tests {
     #[test]
     fn times_are_to_the_second() {
         assert_eq!(to_the_second("2026-11-22T09:48:44.000000+00:00"), "2026-11-22 09:48:44Z");
+        assert_eq!(to_the_millisecond("2026-11-22T09:48:44.123456+00:00"), "2026-11-22 09:48:44.123Z");
     }
 
     #[test]

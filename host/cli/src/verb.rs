@@ -36,7 +36,7 @@ pub(crate) enum Verb {
     Deploy(Client<deploy::Deploy>),
     /// List and show flows; allow them to call hosts outside
     Flow(Group<flow::Flow>),
-    /// Create, list, enable, disable and delete webhooks
+    /// Create, list, show, enable, disable and delete webhooks
     Webhook(Group<webhook::Webhook>),
     /// Create, list and delete users; give them passwords and roles
     User(Group<user::User>),
@@ -46,7 +46,7 @@ pub(crate) enum Verb {
     Token(Group<token::Token>),
     /// List, restore and delete what is in the trash
     Trash(Group<trash::Trash>),
-    /// Set, read and list settings
+    /// Set, read, list and delete settings
     Setting(Group<setting::Setting>),
     /// Set, list and delete secrets; make keys for them
     Secret(Group<secret::Secret>),
@@ -126,8 +126,8 @@ fn told(done: Result<(), Failure>, as_json: bool) -> ExitCode {
     }
 }
 
-/// A list's parameters: as many records as a page has.
-const EVERYTHING: u32 = 1_000;
+/// The limit of a list that has none.
+const EVERYTHING: u32 = u32::MAX;
 
 /// Puts a record into the trash.
 fn to_trash(client: &ApiClient, output: Output, kind: &str, name: &str) -> Result<(), Failure> {
@@ -135,6 +135,20 @@ fn to_trash(client: &ApiClient, output: Output, kind: &str, name: &str) -> Resul
     let word = shell_word(name);
     output.note(&format!("{name} is in the trash; `flowhost trash restore {kind} {word}` takes it out"));
     Ok(())
+}
+
+/// What the name of a setting begins with that makes a webhook.
+const WEBHOOK_PREFIX: &str = "client.webhook.";
+
+/// How many names a sentence lists before it counts the rest.
+const NAMED: usize = 10;
+
+/// Joins names for a sentence: all of them, or the first and how many more there are.
+fn joined(names: &[String]) -> String {
+    match names.len().checked_sub(NAMED) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..NAMED].join(", ")),
+    }
 }
 
 /// Reads a file, or standard input where its name is `-`.

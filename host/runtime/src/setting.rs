@@ -72,6 +72,10 @@ fn invalid(detail: impl Into<String>) -> Problem {
 }
 
 /// A setting's value from its text: JSON, or else YAML, which every JSON text is as well but for its numbers.
+///
+/// # Errors
+///
+/// `record.invalid` if the text is neither, or has no value in it; `request.too-large` if it is too long.
 pub fn parse_setting_value(text: &str) -> Result<Value, Problem> {
     if text.len() > VALUE_LIMIT {
         return Err(Problem::new(Code::TooLarge, format!("a setting's value has at most {VALUE_LIMIT} bytes")));
@@ -79,12 +83,23 @@ pub fn parse_setting_value(text: &str) -> Result<Value, Problem> {
     if let Ok(value) = serde_json::from_str(text) {
         return Ok(value);
     }
+    // YAML reads such a text as null, and it is more likely the output of a command that failed.
+    if !has_value(text) {
+        let how = "write `null` to store null, or `\"\"` to store an empty text";
+        return Err(invalid(format!("the text holds no value; {how}")));
+    }
     let options = serde_saphyr::options! {
         // What aliases repeat counts, too: a text of a few hundred bytes may stand for gigabytes.
         budget: serde_saphyr::budget! { max_total_scalar_bytes: VALUE_LIMIT },
     };
     serde_saphyr::from_str_with_options(text, options)
         .map_err(|error| invalid(format!("the value is neither JSON nor YAML: {error}")))
+}
+
+/// Returns whether a text holds more than blanks, comments and YAML's marks of a document's begin and end.
+fn has_value(text: &str) -> bool {
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    lines.into_iter().any(|line| !matches!(line, "" | "---" | "...") && !line.starts_with('#'))
 }
 
 /// Checks a webhook's value and takes the key out of it.
@@ -152,6 +167,19 @@ mod tests {
         }
         let aliases = parse_setting_value("a: &a {b: 1}\nc: [*a, *a]\n").unwrap();
         assert_eq!(aliases.to_string(), r#"{"a":{"b":1},"c":[{"b":1},{"b":1}]}"#);
+    }
+
+    #[test]
+    fn text_without_a_value_is_refused() {
+        for empty in ["", " \n\t\n", "\u{feff}", "# nothing\n", "---\n...\n"] {
+            let refused = parse_setting_value(empty).unwrap_err();
+            assert_eq!(refused.code, Code::RecordInvalid, "{empty:?}");
+            assert!(refused.detail.contains("`null`") && refused.detail.contains("`\"\"`"), "{}", refused.detail);
+        }
+        for null in ["null", "~", "# none\nnull\n", "--- ~"] {
+            assert_eq!(parse_setting_value(null).unwrap(), Value::Null, "{null:?}");
+        }
+        assert_eq!(parse_setting_value("\"\"").unwrap(), "");
     }
 
     #[test]

@@ -10,6 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::{Either, Full};
 use serde::Serialize;
 
+use crate::problem_page::Words;
+
 /// The body of an answer: whole, or what the router makes.
 pub(crate) type AnswerBody = Either<Full<Bytes>, Body>;
 
@@ -112,6 +114,8 @@ pub(crate) fn problem(problem: &Problem) -> Response<Full<Bytes>> {
     let mut answer = whole(status, PROBLEM_JSON, body);
     // For the logs.
     answer.extensions_mut().insert(problem.code);
+    // For a reader who would rather have a page.
+    answer.extensions_mut().insert(Words::of(problem));
     let headers = answer.headers_mut();
     if let Some(after) = problem.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));

@@ -17,6 +17,7 @@ mod options;
 mod over_tls;
 mod pieces;
 mod places;
+mod problem_page;
 mod request_line;
 mod rest;
 mod server;

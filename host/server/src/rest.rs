@@ -25,7 +25,7 @@ use axum::routing::{delete, get, post};
 use bytes::Bytes;
 use flowhost::model::{RecordType, definition, json_memory};
 use flowhost::{Code, Host, Identity, Problem};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -63,6 +63,8 @@ pub(crate) fn router(host: Host, bodies: Bodies) -> Router {
     let edited = RecordType::ALL.map(definition).into_iter().filter(|one| one.record_type != RecordType::Execution);
     let router = edited.fold(Router::new(), |router, definition| router.merge(record::routes(definition)));
     router
+        .route("/favicon.ico", get(favicon))
+        .route("/robots.txt", get(robots))
         .route("/api/latest/alive", get(alive))
         .route("/api/latest/ready", get(ready))
         .route("/api/latest/openapi.json", get(openapi::serve))
@@ -87,6 +89,17 @@ pub(crate) fn router(host: Host, bodies: Bodies) -> Router {
         .fallback(no_such_address)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(Arc::new(Api { host, bodies }))
+}
+
+/// Browsers ask for it by themselves; there is none.
+async fn favicon() -> Response {
+    answer::empty(StatusCode::NO_CONTENT).map(Body::new)
+}
+
+/// Nothing here is for search engines, which would start flows by calling webhooks.
+async fn robots() -> Response {
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer::whole(StatusCode::OK, text, b"User-agent: *\nDisallow: /\n".to_vec()).map(Body::new)
 }
 
 async fn alive(api: Shared) -> Response {

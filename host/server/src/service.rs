@@ -23,7 +23,7 @@ use crate::caller_address::{CallerAddress, TrustedProxies};
 use crate::over_tls::OverTls;
 use crate::unread::ClientBody;
 use crate::unsent::Unsent;
-use crate::{ServerOptions, head, pieces, rest, unread, unserved, webhook};
+use crate::{ServerOptions, head, pieces, problem_page, rest, unread, unserved, webhook};
 
 /// Addresses that are answered whatever else is asked: they need no turn, and their answers are small.
 const HEALTH: [&str; 2] = ["/api/latest/alive", "/api/latest/ready"];
@@ -62,7 +62,9 @@ impl Service {
         let (request, body) = unread::of(request);
         let of_body = body.has_body().then(|| running.part());
         let activity = running.activity();
+        let wants_page = problem_page::is_wanted(request.headers());
         let answer = self.answer_caller(request, peer, caller, running).await;
+        let answer = problem_page::for_reader(wants_page, answer);
         let mut answer = self.unsent.count(caller.into(), answer).map(|body| pieces::watched(body, &activity));
         body.settle(&mut answer, of_body, self.options.body_timeout);
         // What a caller, a user or a flow wrote is data, not a page of this host.
@@ -91,6 +93,14 @@ impl Service {
             let below = below.to_owned();
             return webhook::answer(&self.host, address, below, request, caller, &self.bodies, running).await;
         }
+        let bytes = (head::bytes(request.headers()) + request.uri().path().len()) as u64;
+        let room = match is_about_health {
+            true => None,
+            false => match self.bodies.open.take(caller.into(), bytes, 0).await {
+                Ok(room) => Some(room),
+                Err(problem) => return answer::problem(&problem).map(Either::Left),
+            },
+        };
         let over_tls = OverTls::of(&self.options, peer, request.headers());
         request.extensions_mut().insert(CallerAddress(caller));
         if let Some(over_tls) = over_tls {
@@ -101,7 +111,8 @@ impl Service {
         let reader = (is_reading && !is_about_health).then(|| rest::reader_of(&self.host, request.headers(), caller));
         let (host, router) = (self.host.clone(), self.router.clone());
         let task = tokio::spawn(async move {
-            // Until the answer is made: one reader has only a share of those that are made at once.
+            // Until the answer is made: the head is in memory, and one reader has only a share of the answers that are made at once.
+            let _room = room;
             let _turn = match reader {
                 Some(reader) => Some(host.looking_turn(reader).await),
                 None => None,

@@ -105,6 +105,56 @@ fn lists_go_on_beyond_a_page_of_the_api() {
     }
 }
 
+/// Does something with the numbers below `count`, from four threads.
+fn for_each_number(count: usize, act: impl Fn(usize) + Sync) {
+    std::thread::scope(|scope| {
+        for first in 0..4 {
+            let act = &act;
+            scope.spawn(move || (first..count).step_by(4).for_each(act));
+        }
+    });
+}
+
+#[test]
+fn lists_go_on_beyond_the_largest_page() {
+    const COUNT: usize = 1_001;
+    let host = Host::start();
+    let webhook = host.webhook("greet", "hello");
+    for_each_number(COUNT, |number| {
+        host.create("setting", &json!({ "name": format!("s{number}"), "value": number })).ok();
+        webhook.call_async(&host, &json!({}));
+    });
+    for list in [&["setting", "list"][..], &["executions", "list", "--limit", "100000"]] {
+        let ran = host.cli(list);
+        assert_eq!((ran.stdout.lines().count(), &*ran.stderr), (COUNT + 1, ""), "{list:?}");
+        let ran = host.cli(&[list, &["--json"]].concat());
+        assert_eq!((ran.json().as_array().unwrap().len(), &*ran.stderr), (COUNT, ""), "{list:?}");
+    }
+    let cut = host.cli(&["executions", "list", "--limit", "1000"]);
+    assert_eq!(cut.stdout.lines().count(), 1_001);
+    assert!(cut.stderr.contains("there are more; `--limit 10000`"), "{}", cut.stderr);
+    let cut = host.cli(&["executions", "list", "--json"]);
+    assert_eq!(cut.json().as_array().unwrap().len(), 50);
+    let note: Value = serde_json::from_str(&cut.stderr).unwrap();
+    assert!(note["note"].as_str().unwrap().contains("--limit 500"), "{note}");
+}
+
+#[test]
+fn list_of_locks_links_its_next_page() {
+    let host = Host::start();
+    let keeper = host.webhook_with("keeper", "locks", &json!({ "roles": [{ "role_name": "Developer" }] }));
+    let hold = |name: &str| {
+        let operations = json!([{ "op": "acquire", "name": name }, { "op": "sleep", "name": name, "ms": 600_000 }]);
+        keeper.call_async(&host, &json!({ "ops": operations }))
+    };
+    for name in ["a", "b"] {
+        hold(name);
+    }
+    until("both are held", || (host.read("lock").ok().as_array().unwrap().len() == 2).then_some(()));
+    let page = host.read("lock?limit=1");
+    assert!(page.header("link").unwrap().contains("rel=\"next\""), "{page:?}");
+}
+
 #[test]
 fn flows_are_listed_and_shown() {
     let host = Host::start();
@@ -153,6 +203,21 @@ fn a_setting_makes_a_webhook_that_is_called_by_client_and_name() {
 }
 
 #[test]
+fn empty_input_is_no_value_of_a_setting() {
+    let host = Host::start();
+    let set = |input: &str| host.cli_with_input(&["setting", "set", "rate", "-", "--json"], input);
+    assert_eq!(set("7").json()["value"], 7);
+    for empty in ["", "\n", "# a comment alone\n"] {
+        let refused = set(empty).problem(6);
+        assert_eq!(refused["code"], "record.invalid");
+        assert!(refused["detail"].as_str().unwrap().contains("write `null`"), "{refused}");
+    }
+    assert_eq!(host.cli(&["setting", "get", "rate"]).stdout, "7\n");
+    assert_eq!(set("null").json()["value"], Value::Null);
+    assert_eq!(set("\"\"").json()["value"], "");
+}
+
+#[test]
 fn every_failure_has_its_exit_code() {
     let host = Host::start();
     host.webhook("fails", "fail");
@@ -168,7 +233,11 @@ fn every_failure_has_its_exit_code() {
     let nobody = host.cli(&["webhook", "list", "--server", "http://127.0.0.1:1", "--json"]).problem(3);
     assert_eq!(nobody["code"], "cli.unreachable");
     assert_eq!(host.cli(&["webhook", "list", "--token", "x", "--json"]).problem(4)["code"], "access.unauthorized");
-    assert_eq!(host.cli(&["executions", "show", "nonsense", "--json"]).problem(5)["code"], "record.not-found");
+    let nonsense = host.cli(&["executions", "show", "nonsense", "--json"]).problem(5);
+    assert_eq!(nonsense["code"], "cli.not-found");
+    assert!(nonsense["next"].as_str().unwrap().contains("executions list"), "{nonsense}");
+    let unknown = "01a202e4-f47d-72a3-b440-9b77d4430568";
+    assert_eq!(host.cli(&["executions", "show", unknown, "--json"]).problem(5)["code"], "record.not-found");
     assert_eq!(
         host.cli(&["webhook", "create", "fails", "--flow", "fail", "--json"]).problem(6)["code"],
         "record.name-taken"
@@ -179,6 +248,89 @@ fn every_failure_has_its_exit_code() {
     let refused = host.cli(&["deploy", garbage.to_str().unwrap(), "--name", "x", "--json"]).problem(6);
     assert_eq!(refused["code"], "component.invalid");
     assert_eq!(host.cli(&["deploy", "/no/such/file", "--name", "x", "--json"]).problem(8)["code"], "cli.local");
+}
+
+#[test]
+fn execution_is_named_by_latest_or_by_the_beginning_of_its_id() {
+    let host = Host::start();
+    assert_eq!(host.cli(&["executions", "show", "latest", "--json"]).problem(5)["code"], "cli.not-found");
+    let webhook = host.webhook("greet", "hello");
+    let ids = [1, 2].map(|_| webhook.call(&host, &json!({})).send().ok()["id"].as_str().unwrap().to_owned());
+    let show = |id: &str| host.cli(&["executions", "show", id, "--json"]);
+    assert_eq!(show("latest").json()["id"], ids[1]);
+    assert_eq!(host.cli(&["logs", "latest", "--json"]).json()["message"], "greeting world");
+    for id in &ids {
+        // Long enough to be the only one, and in any form.
+        assert_eq!(show(&id[..35]).json()["id"], **id);
+        assert_eq!(show(&id[..35].to_uppercase().replace('-', "")).json()["id"], **id);
+        assert!(host.cli(&["logs", &id[..35]]).stdout.contains("greeting world"));
+    }
+    let several = show(&ids[0][..2]).problem(2);
+    assert_eq!(several["code"], "cli.usage");
+    assert!(ids.iter().all(|id| several["next"].as_str().unwrap().contains(id)), "{several}");
+    assert_eq!(show("ffff").problem(5)["code"], "cli.not-found");
+    let waiting = host.webhook("sleeps", "sleeper").call_async(&host, &json!({ "ms": 600_000 }));
+    // Another may have come meanwhile: what changes something wants an id.
+    let refused = host.cli(&["executions", "cancel", "latest", "--json"]).problem(5);
+    assert!(refused["next"].as_str().unwrap().contains("give an id"), "{refused}");
+    assert_eq!(host.cli(&["executions", "cancel", &waiting[..35]]).exit, Some(0));
+    assert_eq!(host.wait_until_ended(&waiting).status(), "ENDED_CANCELLED");
+}
+
+#[test]
+fn server_is_named_before_the_noun_and_without_a_scheme() {
+    let host = Host::start();
+    host.deploy("hello");
+    let (data, address) = (host.data().to_str().unwrap(), host.address().to_string());
+    for line in [
+        &["--server", &address, "--data", data, "--json", "flow", "list"][..],
+        &["--json", &format!("--server={}", host.url()), "flow", "list", "--data", data],
+        &["flow", "--server", &address, "list", "--data", data, "--json"],
+    ] {
+        assert_eq!(Ran::alone(line).json()[0]["name"], "hello", "{line:?}");
+    }
+    let refused = Ran::alone(&["--json", "flow", "list", "--server", "https://127.0.0.1:1"]).problem(2);
+    assert!(refused["detail"].as_str().unwrap().contains("http://"), "{refused}");
+}
+
+#[test]
+fn wrong_command_line_is_json_where_json_is_asked_for() {
+    for (line, detail, next) in [
+        (&["executions", "show", "--json"][..], "<ID>", "usage: flowhost executions show [OPTIONS] <ID>"),
+        (&["--json", "executions"], "list, show, cancel", "usage: flowhost executions [OPTIONS] <COMMAND>"),
+        (&["executions", "list", "--json", "--limit", "many"], "'many'", "usage: flowhost executions list [OPTIONS]"),
+        (&["dance", "--json"], "'dance'", "usage: flowhost <COMMAND>"),
+        (&["--json"], "--json", "usage: flowhost <COMMAND>"),
+    ] {
+        let problem = Ran::alone(line).problem(2);
+        assert_eq!((&problem["code"], &problem["next"]), (&json!("cli.usage"), &json!(next)), "{line:?}");
+        assert!(problem["detail"].as_str().unwrap().contains(detail), "{problem}");
+    }
+    let plain = Ran::alone(&["executions", "show"]);
+    assert!(plain.exit == Some(2) && plain.stderr.starts_with("error: "), "{plain:?}");
+}
+
+#[test]
+fn usage_shows_optional_values_as_options() {
+    let host = Host::start();
+    // The server stands in the environment, and the key is given.
+    let ran = host.cli(&["call", "--key", "k"]);
+    assert!(ran.exit == Some(2) && ran.stderr.contains("Usage: flowhost call [OPTIONS] <NAME>\n"), "{}", ran.stderr);
+    let ran = host.cli(&["executions", "list", "--status", "RUNNING", "--nope"]);
+    assert!(
+        ran.exit == Some(2) && ran.stderr.contains("Usage: flowhost executions list [OPTIONS]\n"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn log_lines_have_their_day() {
+    let host = Host::start();
+    let id = host.webhook("greet", "hello").call(&host, &json!({})).send().ok()["id"].as_str().unwrap().to_owned();
+    let at = host.log_of(&id)[0]["at"].as_str().unwrap().to_owned();
+    let logs = host.cli(&["logs", &id]).stdout;
+    assert!(logs.starts_with(&format!("{} {}Z ", &at[..10], &at[11..23])), "{logs}");
 }
 
 #[test]
@@ -194,6 +346,70 @@ fn a_caller_who_waits_for_a_cancelled_execution_is_told() {
         listed.as_array().unwrap().first().cloned()
     });
     assert_eq!(shown["id"], id.as_str());
+}
+
+#[test]
+fn execution_that_has_ended_is_not_acted_on() {
+    let host = Host::start();
+    let webhook = host.webhook("greet", "hello");
+    let ended = webhook.call(&host, &json!({})).send().ok();
+    for verb in ["cancel", "pause", "resume"] {
+        let act = ["executions", verb, ended["id"].as_str().unwrap()];
+        let refused = host.cli(&[&act[..], &["--json"]].concat()).problem(6);
+        assert_eq!(refused["code"], "record.conflict", "{verb}");
+        let ran = host.cli(&act);
+        assert_eq!((ran.exit, &*ran.stdout), (Some(6), ""), "{ran:?}");
+        assert!(ran.stderr.contains("has ended already (ENDED_SUCCESS)"), "{ran:?}");
+    }
+    assert_eq!(host.read(&format!("execution/{}", ended["id"].as_str().unwrap())).ok()["status"], "ENDED_SUCCESS");
+}
+
+#[test]
+fn hangup_ends_the_server_in_order() {
+    let host = Host::start();
+    let webhook = host.webhook("sleeps", "sleeper");
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| webhook.call(&host, &json!({ "ms": 1_500 })).send().ok());
+        until("it runs", || {
+            let running = host.read("execution?limit=1").ok();
+            // A synchronous one is listed when it has run for a second.
+            (running[0]["status"] == "RUNNING" || running[0]["status"] == "WAITING").then_some(())
+        });
+        host.hang_up();
+        assert_eq!(call.join().unwrap()["status"], "ENDED_SUCCESS");
+    });
+    assert_eq!(host.wait().code(), Some(0));
+    assert!(host.log().contains("SIGHUP"), "{}", host.log());
+}
+
+#[test]
+fn server_whose_terminal_is_gone_ends_in_order() {
+    let start = r#"
+        d=$(mktemp -d); trap 'rm -rf "$d"' EXIT
+        serve() { flowhost serve --data "$d/data" --listen 127.0.0.1:0 > "$d/out" & echo $! > "$d/pid"; }
+        # The pipe's reader ends at once, so that no line of the log can be written.
+        { serve; code=0; wait $! || code=$?; echo $code > "$d/code"; } 2>&1 | true &
+        until grep -q listens "$d/out" 2>/dev/null || [ -s "$d/code" ]; do sleep 0.05; done
+        kill -HUP "$(cat "$d/pid")"
+        until [ -s "$d/code" ]; do sleep 0.05; done
+        cat "$d/code""#;
+    let ended = Host::shared().shell(start);
+    assert_eq!((ended.exit, &*ended.stdout), (Some(0), "0\n"), "{ended:?}");
+}
+
+#[test]
+fn server_under_nohup_outlives_its_terminal() {
+    let start = r#"
+        d=$(mktemp -d)
+        nohup flowhost serve --data "$d/data" --listen 127.0.0.1:0 > "$d/out" 2>/dev/null & pid=$!
+        trap 'kill "$pid"; wait "$pid"; rm -rf "$d"' EXIT
+        until grep -q listens "$d/out"; do sleep 0.05; done
+        kill -HUP "$pid"
+        sleep 0.5
+        url=$(sed 's/flowhost listens on //' "$d/out")
+        flowhost flow list --json --server "$url" --data "$d/data""#;
+    let listed = Host::shared().shell(start);
+    assert_eq!(listed.stdout, "[]\n", "{listed:?}");
 }
 
 #[test]

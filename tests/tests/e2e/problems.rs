@@ -25,6 +25,75 @@ fn failed(host: &Host, answer: &Answer, status: u16, code: &str) -> (Value, Valu
     (problem, record)
 }
 
+/// What browsers send when a person opens an address.
+const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
+
+/// The header fields of two answers to one request, but for those that describe the body, differ from answer to answer, or are of a
+/// page alone.
+fn assert_same_headers(page: &Answer, document: &Answer) {
+    let of_body = ["content-type", "content-length", "content-security-policy", "date", "flowhost-execution-id"];
+    let others = |answer: &Answer| -> Vec<(String, String)> {
+        answer.headers.iter().filter(|(name, _)| !of_body.contains(&&**name)).cloned().collect()
+    };
+    assert_eq!(others(page), others(document));
+}
+
+#[test]
+fn browser_gets_a_problem_as_a_page() {
+    let host = &Host::start();
+    let fails = host.webhook("page-fails", "fail");
+    host.webhook_with("page-key", "hello", &json!({ "key": "k3y-0123456789ab" }));
+    let error = json!({ "message": "<script>alert(1)</script> & more" });
+    for (method, target, body, status, code, words) in [
+        ("GET", "/it's/not", None, 404, "request.not-found", "there is nothing at /it&#39;s/not"),
+        ("GET", "/api/latest/webhook/page-none/call", None, 404, "webhook.not-found", "No such webhook"),
+        ("GET", "/api/latest/webhook/page-key/call", None, 401, "webhook.unauthorized", "Not authorised"),
+        ("GET", "/api/latest/flow", None, 401, "access.unauthorized", "send a token"),
+        ("DELETE", "/api/latest/alive", None, 405, "request.method-not-allowed", "Method not allowed"),
+        ("POST", fails.path(), Some(&error), 500, "flow.error", "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more"),
+    ] {
+        let ask = |accept: Option<&str>| {
+            let mut request = host.request(method, target);
+            if let Some(body) = body {
+                request = request.body(body.to_string());
+            }
+            match accept {
+                Some(accept) => request.header("Accept", accept).send(),
+                None => request.send(),
+            }
+        };
+        let page = ask(Some(BROWSER));
+        assert_eq!((page.status, page.header("vary")), (status, Some("accept")), "{target}");
+        assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+        assert_eq!(page.header("content-security-policy"), Some("default-src 'none'"));
+        let text = page.text();
+        assert!(text.contains(words) && text.contains(&format!("<code>{code}</code>")), "{text}");
+        assert!(!text.contains("<script"), "{text}");
+        let execution = page.header("flowhost-execution-id");
+        assert_eq!(execution.is_some(), code == "flow.error");
+        assert!(execution.is_none_or(|id| text.contains(&format!("<code>{id}</code>"))), "{text}");
+        for program in [None, Some("*/*"), Some("application/json"), Some("application/json, text/plain, */*")] {
+            let document = ask(program);
+            document.problem(status, code);
+            assert_eq!(document.header("vary"), Some("accept"));
+            assert_same_headers(&page, &document);
+        }
+    }
+    // What is no problem stays as it is.
+    let called = host.webhook("page-hello", "hello").call(host, &json!({})).header("Accept", BROWSER).send();
+    assert_eq!((called.ok()["status"].as_str(), called.header("vary")), (Some("ENDED_SUCCESS"), None));
+}
+
+#[test]
+fn what_browsers_and_robots_ask_for_is_answered() {
+    let host = Host::shared();
+    let icon = host.get("/favicon.ico").header("Accept", "image/*").send();
+    assert_eq!((icon.status, icon.text()), (204, ""));
+    let robots = host.get("/robots.txt").send();
+    assert_eq!((robots.status, robots.text()), (200, "User-agent: *\nDisallow: /\n"));
+    assert_eq!(robots.header("content-type"), Some("text/plain; charset=utf-8"));
+}
+
 #[test]
 fn an_error_of_the_flow_carries_its_message_code_details_and_whether_to_retry() {
     let host = Host::shared();

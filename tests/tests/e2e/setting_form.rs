@@ -154,7 +154,7 @@ fn a_malformed_value_is_refused_with_its_place() {
         ("user_name: admin", vec!["flow_name"]),
         ("flow_name: f\nuser_name: admin\nkey: 17", vec!["17", "string"]),
         ("- flow_name", vec!["flow_name"]),
-        ("", vec!["flow_name"]),
+        ("", vec!["holds no value"]),
         ("flow_name: f\nuser_name: set-nobody", vec!["no user named `set-nobody`", "flowhost user create"]),
         (
             "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
@@ -192,7 +192,7 @@ fn other_settings_hold_whatever_they_like() {
         ("colours", "- red\n- green: {key: x}\n", json!(["red", { "green": { "key": "x" } }])),
         ("client.webhooks", "key: open", json!({ "key": "open" })),
         ("a/b c", "12345678901234567890", json!(12_345_678_901_234_567_890_u64)),
-        ("nothing", "", Value::Null),
+        ("nothing", "null", Value::Null),
     ] {
         assert_eq!(host.set(name, text).ok()["value"], value, "{name}");
     }

@@ -352,6 +352,21 @@ fn record_type_resource_type() {
 }
 
 #[test]
+fn warning() {
+    let host = Host::start();
+    assert_class("warning", Class::Neither);
+    let webhook = webhook(&host, "row-warning");
+    assert_eq!(webhook.record["warning"], Value::Null);
+    assert_read_only(&host, &webhook, "warning", &json!("beware"));
+    let owner = Person::in_role(&host, "row-warning-owner", "Developer");
+    owner.change(&webhook.record_path(), &json!({ "is_productive": false })).ok();
+    assert_eq!(read(&host, &webhook)["warning"], Value::Null);
+    host.change(&path("user", &host.read("user/row-warning-owner?by=name").ok()), &json!({ "is_enabled": false })).ok();
+    let warning = read(&host, &webhook)["warning"].clone();
+    assert!(warning.as_str().unwrap().contains("development mode"), "{warning}");
+}
+
+#[test]
 fn schema_version() {
     let host = Host::shared();
     assert_class("schema_version", Class::Both);
@@ -758,7 +773,8 @@ fn a_webhook_has_these_properties_and_no_others() {
     let mut held: Vec<String> = webhook.record.as_object().unwrap().keys().cloned().collect();
     held.extend(["key", "commit_message"].map(str::to_owned));
     held.sort_unstable();
-    let mut expected: Vec<&str> = OF_THE_BRIEF.split_whitespace().chain(["form", "options", "user_name"]).collect();
+    let mut expected: Vec<&str> =
+        OF_THE_BRIEF.split_whitespace().chain(["form", "options", "user_name", "warning"]).collect();
     expected.sort_unstable();
     assert_eq!(held, expected);
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::client::{Client, Connection, address};
 use crate::failure::Failure;
+use crate::id::{self, Kind};
 use crate::output::{Cell, Output, Paint, indented, to_the_second};
 
 /// What to do with executions.
@@ -22,28 +23,28 @@ pub(crate) enum Executions {
         /// Only those of this webhook
         #[arg(long)]
         webhook: Option<String>,
-        /// At most so many
+        /// At most so many; a note on standard error says if there are more
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
     /// Show one execution
     Show {
-        /// The execution's id
+        /// The execution's id, the beginning of it, or `latest` for the newest execution
         id: String,
     },
     /// End an execution that is not over, and its children with it
     Cancel {
-        /// The execution's id
+        /// The execution's id, or the beginning of it
         id: String,
     },
     /// Let an execution wait until it is resumed
     Pause {
-        /// The execution's id
+        /// The execution's id, or the beginning of it
         id: String,
     },
     /// Let a paused execution go on
     Resume {
-        /// The execution's id
+        /// The execution's id, or the beginning of it
         id: String,
     },
 }
@@ -63,6 +64,7 @@ impl Executions {
                 if output.json { output.answer(&answer.body) } else { list(output, &answer.read::<Vec<_>>()?) }
             }
             Self::Show { id } => {
+                let id = id::execution_to_read(&client, &id)?;
                 let answer = client.get(&address(&["execution", &id], &[]))?;
                 if output.json { output.answer(&answer.body) } else { show(output, &answer.read()?) }
             }
@@ -74,6 +76,7 @@ impl Executions {
 }
 
 fn act(client: &Client, output: Output, id: &str, verb: &str) -> Result<(), Failure> {
+    let id = &id::whole(client, Kind::Execution, id)?;
     let answer = client.send_to("POST", &address(&["execution", id, "action", verb], &[]), &[], Vec::new())?;
     if output.json { output.answer(&answer.body) } else { show(output, &answer.read()?) }
 }

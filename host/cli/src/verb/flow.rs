@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{EVERYTHING, to_trash};
+use super::{EVERYTHING, joined, to_trash};
 use crate::client::{Client, Connection, by_name};
 use crate::failure::Failure;
 use crate::output::Cell;
@@ -56,6 +56,13 @@ struct View {
     options: Option<Value>,
 }
 
+/// The part of a webhook that tells what it runs.
+#[derive(Deserialize)]
+struct Running {
+    name: String,
+    flow_name: Option<String>,
+}
+
 impl Flow {
     /// Does it.
     pub(crate) fn run(self, connection: &Connection) -> Result<(), Failure> {
@@ -105,7 +112,19 @@ impl Flow {
             Self::Deny { name, lines } => {
                 change(connection, &client, &name, |allowed| allowed.retain(|line| !lines.contains(line)))
             }
-            Self::Delete { name } => to_trash(&client, output, "flow", &name),
+            Self::Delete { name } => {
+                // Before its end, so that webhooks of the record form still have its name.
+                let webhooks: Vec<Running> =
+                    client.list(&["webhook"], &[("fields", "name,flow_name")], EVERYTHING)?.read()?;
+                to_trash(&client, output, "flow", &name)?;
+                let running = webhooks.into_iter().filter(|webhook| webhook.flow_name.as_deref() == Some(&*name));
+                let names: Vec<String> = running.map(|webhook| webhook.name).collect();
+                if !names.is_empty() {
+                    output.caution(&format!("these webhooks have no flow any more and answer 404: {}", joined(&names)));
+                    output.note("`flowhost webhook disable NAME` disables one of a record, `flowhost setting delete NAME` ends one of a setting");
+                }
+                Ok(())
+            }
         }
     }
 }

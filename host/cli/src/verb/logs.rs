@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use crate::client::{Connection, address, parsed};
 use crate::failure::Failure;
-use crate::output::{Output, Paint};
+use crate::id;
+use crate::output::{Output, Paint, to_the_millisecond};
 
 /// Lines read with one request.
 const PAGE: usize = 1_000;
@@ -15,7 +16,7 @@ const PAGE: usize = 1_000;
 /// Whose log to print.
 #[derive(Args)]
 pub(crate) struct Logs {
-    /// The execution's id
+    /// The execution's id, the beginning of it, or `latest` for the newest execution
     id: String,
 }
 
@@ -24,11 +25,12 @@ impl Logs {
     pub(crate) fn run(self, connection: &Connection) -> Result<(), Failure> {
         let client = connection.operator()?;
         let output = connection.output();
+        let id = id::execution_to_read(&client, &self.id)?;
         let mut from = 0;
         loop {
             let query = [("from", from.to_string()), ("limit", PAGE.to_string())];
             let query: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            let answer = client.get(&address(&["execution", &self.id, "log"], &query))?;
+            let answer = client.get(&address(&["execution", &id, "log"], &query))?;
             let lines: Vec<Box<RawValue>> = answer.read()?;
             for line in &lines {
                 if output.json { output.data(line.get())? } else { show(output, &parsed(line.get())?)? }
@@ -42,9 +44,7 @@ impl Logs {
 }
 
 fn show(output: Output, line: &LogLine) -> Result<(), Failure> {
-    let time = line.at.to_string();
-    // Of an instant's text, the time of day to the millisecond: lines of one execution lie close together.
-    let time = time.get(11..23).unwrap_or(&time);
+    let time = to_the_millisecond(&line.at.to_string());
     let (level, paint) = match line.level {
         LogLevel::Trace => ("TRACE", Paint::Faint),
         LogLevel::Debug => ("DEBUG", Paint::Faint),
@@ -60,7 +60,7 @@ fn show(output: Output, line: &LogLine) -> Result<(), Failure> {
     };
     let fields = line.fields.as_ref().map_or(String::new(), |fields| format!(" {}", fields.get()));
     output.parts(&[
-        (time, Paint::Faint),
+        (&time, Paint::Faint),
         (" ", Paint::Plain),
         (level, paint),
         // A line of the message must not look like one of the log.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::client::{Connection, address};
 use crate::failure::Failure;
+use crate::id::{self, Kind};
 use crate::output::{Cell, Output, Paint, indented, to_the_second};
 
 /// What to do with messages.
@@ -18,18 +19,18 @@ pub(crate) enum Messages {
         /// Also those that nobody can respond to any more
         #[arg(long)]
         all: bool,
-        /// At most so many
+        /// At most so many; a note on standard error says if there are more
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
     /// Show a message with its form
     Show {
-        /// The message's id
+        /// The message's id, or the beginning of it
         id: String,
     },
     /// Respond to a message
     Respond {
-        /// The message's id
+        /// The message's id, or the beginning of it
         id: String,
         /// The response, as JSON that fits the form
         response: String,
@@ -66,10 +67,12 @@ impl Messages {
                 if output.json { output.answer(&answer.body) } else { list(output, answer.read()?) }
             }
             Self::Show { id } => {
+                let id = id::whole(&client, Kind::Message, &id)?;
                 let answer = client.get(&address(&["message", &id], &[]))?;
                 if output.json { output.answer(&answer.body) } else { show(output, answer.read()?) }
             }
             Self::Respond { id, response } => {
+                let id = id::whole(&client, Kind::Message, &id)?;
                 let address = address(&["message", &id, "respond"], &[]);
                 let headers = [("content-type", "application/json")];
                 let answer = client.send_to("POST", &address, &headers, response.into_bytes())?;

@@ -7,13 +7,16 @@ use flowhost_model::{Operation, Permission, RecordId, RecordType};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{EVERYTHING, to_trash};
+use super::{EVERYTHING, joined, to_trash};
 use crate::client::{Client, Connection, address, by_name};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::Cell;
 
 /// What stands for any type, operation or project.
 const ANY: &str = "*";
+
+/// The role that the server cannot do without.
+const ADMIN: &str = "Admin";
 
 /// What to do with roles.
 #[derive(Subcommand)]
@@ -36,10 +39,13 @@ pub(crate) enum Role {
         #[arg(long)]
         project: Option<String>,
     },
-    /// Put a role into the trash; nobody has its permissions any more
+    /// Put a role into the trash; users and webhooks that have it lose its permissions
     Delete {
         /// The role's name
         name: String,
+        /// Also if users or webhooks have it
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -115,9 +121,49 @@ impl Role {
                 output.note(&format!("`flowhost user roles USER {}` gives it to a user", role.name));
                 Ok(())
             }
-            Self::Delete { name } => to_trash(&client, output, "role", &name),
+            Self::Delete { name, force } => {
+                // The server refuses to delete that one in any case, and says why.
+                let holders = if name == ADMIN { Vec::new() } else { holders(&client, &name)? };
+                if !holders.is_empty() && !force {
+                    return Err(in_use(&name, &holders));
+                }
+                to_trash(&client, output, "role", &name)?;
+                if !holders.is_empty() {
+                    output.note(&format!("{} lost its permissions", joined(&holders)));
+                }
+                Ok(())
+            }
         }
     }
+}
+
+/// A user or a webhook that may have roles.
+#[derive(Deserialize)]
+struct Holder {
+    name: String,
+    roles: Option<Vec<Assigned>>,
+}
+
+#[derive(Deserialize)]
+struct Assigned {
+    role_id: RecordId,
+}
+
+/// Returns the users and webhooks that have a role, as far as the caller may read them.
+fn holders(client: &Client, role: &str) -> Result<Vec<String>, Failure> {
+    let Named { id, .. } = client.get(&by_name("role", role))?.read()?;
+    let mut holders = Vec::new();
+    for kind in ["user", "webhook"] {
+        let all: Vec<Holder> = client.list(&[kind], &[("fields", "name,roles")], EVERYTHING)?.read()?;
+        let has_it = |one: &Holder| one.roles.iter().flatten().any(|held| held.role_id == id);
+        holders.extend(all.into_iter().filter(has_it).map(|one| format!("the {kind} {}", one.name)));
+    }
+    Ok(holders)
+}
+
+fn in_use(role: &str, holders: &[String]) -> Failure {
+    let what = format!("the role {role} is in use: {} would lose its permissions", joined(holders));
+    Failure::new(Exit::Refused, what).next("give it up there first, or delete it all the same with --force")
 }
 
 fn projects(client: &Client) -> Result<HashMap<RecordId, String>, Failure> {

@@ -133,8 +133,8 @@ async fn serve(arguments: &Serve, config: Config) -> Result<(), Failure> {
     }
     Output { json: false }.data(&format!("flowhost listens on http://{address}"))?;
     if *log_format == LogFormat::Text {
-        eprintln!("the operator's token is in {}", data.join(token::FILE).display());
-        eprintln!("next: `flowhost deploy FILE --name NAME`, `flowhost webhook create NAME --flow NAME --enable`");
+        output::say(&format!("the operator's token is in {}", data.join(token::FILE).display()));
+        output::say("next: `flowhost deploy FILE --name NAME`, `flowhost webhook create NAME --flow NAME --enable`");
     }
     server.run(signals.first()).await;
     host.shutdown_within(grace).await;
@@ -162,30 +162,56 @@ fn this_program() -> PathBuf {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// `None` if the process was started with this signal ignored, as `nohup` does.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
     fn listen() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        // Asked first: to listen for a signal is to ignore it no more.
+        let outlives_terminal = ignores_hangup();
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: if outlives_terminal { None } else { Some(signal(SignalKind::hangup())?) },
+        })
     }
 
     /// Waits for the first signal. A second one ends the process at once.
     async fn first(mut self) {
-        self.next().await;
-        tracing::info!("ending: requests under way are answered first; a second signal ends at once");
+        let (signal, _) = self.next().await;
+        tracing::info!(signal, "ending: requests under way are answered first; a second signal ends at once");
         tokio::spawn(async move {
-            let number = self.next().await;
+            let (_, number) = self.next().await;
             // What shells report for a process that a signal ended.
             process::exit(128 + number.as_raw_value());
         });
     }
 
-    async fn next(&mut self) -> SignalKind {
+    /// Waits for a signal. Returns its name and number.
+    async fn next(&mut self) -> (&'static str, SignalKind) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.terminate.recv() => SignalKind::terminate(),
-            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => ("SIGTERM", SignalKind::terminate()),
+            _ = self.interrupt.recv() => ("SIGINT", SignalKind::interrupt()),
+            _ = hangup => ("SIGHUP", SignalKind::hangup()),
         }
     }
+}
+
+/// Returns whether the process ignores SIGHUP, which it then has from the program that started it. `false` on systems that do
+/// not say so in `/proc`.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    // SIGHUP is number 1, so the lowest bit.
+    mask & 1 == 1
 }
 
 /// Writes panics of the host where its other lines are, in their format. With `RUST_BACKTRACE` the usual report follows.
@@ -211,6 +237,8 @@ fn start_log(format: LogFormat) -> Result<(), Failure> {
         )
     })?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // If standard error is gone, as after a terminal was closed, a line about that would fail as well, and panic.
+    let log = log.log_internal_errors(false);
     match format {
         LogFormat::Text => log.with_ansi(output::colours(&io::stderr())).init(),
         LogFormat::Json => log.json().init(),

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::EVERYTHING;
+use super::{EVERYTHING, to_trash};
 use crate::client::{Connection, by_name};
 use crate::failure::{Exit, Failure};
 use crate::output::indented;
@@ -18,7 +18,8 @@ pub(crate) enum Setting {
     Set {
         /// The setting's name; `client.webhook.<name>` makes a webhook
         name: String,
-        /// A file with the value as YAML or JSON, or - for standard input
+        /// A file with the value as YAML or JSON, or - for standard input; it must hold a value: null is `null`, an empty
+        /// text is `""`
         file: PathBuf,
     },
     /// Print a value; a webhook's key is never shown
@@ -28,6 +29,11 @@ pub(crate) enum Setting {
     },
     /// List the settings
     List,
+    /// Put a setting into the trash; a webhook that it makes goes with it
+    Delete {
+        /// The setting's name
+        name: String,
+    },
 }
 
 /// The part of a setting that is shown.
@@ -55,6 +61,7 @@ impl Setting {
                 let setting: View = answer.read()?;
                 output.data(&setting.name)
             }
+            Self::Delete { name } => to_trash(&client, output, "setting", &name),
             Self::Get { name } => {
                 let answer = client.get(&by_name("setting", &name))?;
                 if output.json {

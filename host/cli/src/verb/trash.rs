@@ -49,9 +49,17 @@ impl Trash {
         match self {
             Self::List => {
                 let mut records: Vec<(RecordType, Box<RawValue>)> = Vec::new();
+                let mut unreadable = Vec::new();
                 for record_type in managed_types() {
-                    let found: Vec<Box<RawValue>> = trash(&client, record_type, &[])?.read()?;
+                    let answer = trash(&client, record_type, &[])?;
+                    if answer.is_unreadable {
+                        unreadable.push(format!("{}s", definition(record_type).path));
+                    }
+                    let found: Vec<Box<RawValue>> = answer.read()?;
                     records.extend(found.into_iter().map(|record| (record_type, record)));
+                }
+                if !unreadable.is_empty() {
+                    output.caution(&format!("some are not shown: this token may not read {}", unreadable.join(", ")));
                 }
                 if output.json {
                     let records: Vec<&RawValue> = records.iter().map(|(_, record)| &**record).collect();
@@ -98,7 +106,7 @@ fn managed_type(text: &str) -> Result<RecordType, String> {
 
 /// The records of a type in the trash.
 fn trash(client: &Client, record_type: RecordType, query: &[(&str, &str)]) -> Result<Answer, Failure> {
-    client.list(&[definition(record_type).path], &[query, &[("trash", "true")]].concat(), EVERYTHING)
+    client.pages(&[definition(record_type).path], &[query, &[("trash", "true")]].concat(), EVERYTHING)
 }
 
 /// The id of the record in the trash of this id or name; several may have one name.

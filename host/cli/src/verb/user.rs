@@ -7,10 +7,10 @@ use clap::Subcommand;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{EVERYTHING, to_trash};
+use super::{EVERYTHING, WEBHOOK_PREFIX, joined, to_trash};
 use crate::client::{Answer, Client, Connection, address, by_name};
 use crate::failure::{Exit, Failure};
-use crate::output::{Cell, Output, Paint};
+use crate::output::{Cell, Output, Paint, shell_word};
 
 /// What to do with users.
 #[derive(Subcommand)]
@@ -32,24 +32,27 @@ pub(crate) enum User {
         /// A file with the password in one line, or - for standard input
         file: PathBuf,
     },
-    /// Set a user's roles, in place of those that they had
+    /// Show a user's roles, or set them, in place of those that the user has
     Roles {
         /// The user's name
         name: String,
-        /// The roles; none takes all of them away
+        /// The roles to set; without them, the user's roles are shown and nothing changes
         roles: Vec<String>,
+        /// Take all roles away from the user
+        #[arg(long, conflicts_with = "roles")]
+        none: bool,
     },
     /// Let a user log in and lend permissions again
     Enable {
         /// The user's name
         name: String,
     },
-    /// Let a user neither log in nor lend permissions
+    /// Let a user neither log in nor lend permissions; webhooks that name the user answer on, without permissions
     Disable {
         /// The user's name
         name: String,
     },
-    /// Put a user into the trash
+    /// Put a user into the trash; webhooks that name the user answer on, without permissions
     Delete {
         /// The user's name
         name: String,
@@ -99,12 +102,19 @@ impl User {
                 let password = read_line(&file)?;
                 change(&name, json!({ "password": password }), "the password is set; earlier sessions have ended")
             }
-            Self::Roles { name, roles } => {
+            Self::Roles { name, roles, none } if roles.is_empty() && !none => show_roles(&client, output, &name),
+            Self::Roles { name, roles, .. } => {
                 change(&name, json!({ "roles": assigned(&roles) }), "the roles hold from the next request on")
             }
             Self::Enable { name } => change(&name, json!({ "is_enabled": true }), "enabled"),
-            Self::Disable { name } => change(&name, json!({ "is_enabled": false }), "disabled"),
-            Self::Delete { name } => to_trash(&client, output, "user", &name),
+            Self::Disable { name } => {
+                change(&name, json!({ "is_enabled": false }), "disabled")?;
+                tell_remaining(&client, output, &name)
+            }
+            Self::Delete { name } => {
+                to_trash(&client, output, "user", &name)?;
+                tell_remaining(&client, output, &name)
+            }
         }
     }
 }
@@ -120,22 +130,69 @@ fn shown(output: Output, answer: &Answer, said: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The part of a webhook that tells whose it is.
+#[derive(Deserialize)]
+struct Owned {
+    name: String,
+    user_name: Option<String>,
+}
+
+/// Tells the person which webhooks still answer in the name of a user who is disabled or gone.
+fn tell_remaining(client: &Client, output: Output, user: &str) -> Result<(), Failure> {
+    let webhooks: Vec<Owned> = client.list(&["webhook"], &[("fields", "name,user_name")], EVERYTHING)?.read()?;
+    let names: Vec<String> = webhooks
+        .into_iter()
+        .filter(|webhook| webhook.user_name.as_deref() == Some(user))
+        .map(|webhook| shell_word(&format!("{WEBHOOK_PREFIX}{}", webhook.name)).into_owned())
+        .collect();
+    if !names.is_empty() {
+        output.caution(&format!("these webhooks name {user} and answer on, without permissions: {}", joined(&names)));
+        output.note("`flowhost setting delete NAME` ends one; `flowhost setting set NAME FILE` gives it another user");
+    }
+    Ok(())
+}
+
+/// Prints the names of a user's roles, one a line.
+fn show_roles(client: &Client, output: Output, name: &str) -> Result<(), Failure> {
+    let answer = client.get(&by_name("user", name))?;
+    if output.json {
+        return output.answer(&answer.body);
+    }
+    let user: View = answer.read()?;
+    let names = role_names(client)?;
+    for role in held(&user, &names) {
+        output.data(role)?;
+    }
+    let user = shell_word(name);
+    output.note(&format!("`flowhost user roles {user} ROLE…` sets other roles; `--none` takes all of them away"));
+    Ok(())
+}
+
+/// Returns the names of all roles by their ids.
+fn role_names(client: &Client) -> Result<HashMap<String, String>, Failure> {
+    let roles: Vec<Role> = client.list(&["role"], &[], EVERYTHING)?.read()?;
+    Ok(roles.into_iter().map(|role| (role.id, role.name)).collect())
+}
+
+/// Returns the names of a user's roles; the id of a role whose name the caller may not read.
+fn held<'a>(user: &'a View, names: &'a HashMap<String, String>) -> Vec<&'a str> {
+    user.roles.iter().flatten().map(|held| names.get(&held.role_id).unwrap_or(&held.role_id).as_str()).collect()
+}
+
 fn list(client: &Client, output: Output) -> Result<(), Failure> {
     let answer = client.list(&["user"], &[], EVERYTHING)?;
     if output.json {
         return output.answer(&answer.body);
     }
     let users: Vec<View> = answer.read()?;
-    let roles: Vec<Role> = client.list(&["role"], &[], EVERYTHING)?.read()?;
-    let roles: HashMap<String, String> = roles.into_iter().map(|role| (role.id, role.name)).collect();
+    let roles = role_names(client)?;
     let row = |user: &View| -> Vec<Cell> {
         let state = if user.is_enabled { ("enabled", Paint::Good) } else { ("disabled", Paint::Faint) };
-        let held = user.roles.iter().flatten().map(|held| roles.get(&held.role_id).unwrap_or(&held.role_id).as_str());
         vec![
             user.name.as_str().into(),
             Cell::painted(state.0, state.1),
             if user.has_password { "set" } else { "none" }.into(),
-            held.collect::<Vec<_>>().join(", ").into(),
+            held(user, &roles).join(", ").into(),
             user.id.as_str().into(),
         ]
     };

@@ -43,6 +43,11 @@ pub(crate) enum Webhook {
     },
     /// List the webhooks, those of settings too
     List,
+    /// Show a webhook, one of a setting too
+    Show {
+        /// The webhook's name
+        name: String,
+    },
     /// Take calls from now on
     Enable {
         /// The webhook's name
@@ -73,7 +78,28 @@ struct View {
     is_key_required: bool,
     require_login: bool,
     is_productive: bool,
+    form: String,
+    user_name: Option<String>,
+    warning: Option<String>,
     url: String,
+}
+
+impl View {
+    fn state(&self) -> Cell {
+        match (self.is_enabled, &self.warning) {
+            (true, Some(_)) => Cell::painted("enabled", Paint::Bad),
+            (true, None) => Cell::painted("enabled", Paint::Good),
+            (false, _) => Cell::painted("disabled", Paint::Faint),
+        }
+    }
+
+    fn mode(&self) -> &'static str {
+        if self.is_productive { "productive" } else { "development" }
+    }
+}
+
+fn needed(is_needed: bool) -> &'static str {
+    if is_needed { "needed" } else { "none" }
 }
 
 impl Webhook {
@@ -99,6 +125,7 @@ impl Webhook {
                 change(connection, "POST", &address(&["webhook"], &[]), &webhook)
             }
             Self::List => list(connection),
+            Self::Show { name } => show(connection, &name),
             Self::Enable { name } => {
                 change(connection, "PATCH", &by_name("webhook", &name), &json!({ "is_enabled": true }))
             }
@@ -117,7 +144,8 @@ fn change(connection: &Connection, method: &str, address: &str, body: &serde_jso
     if output.json {
         return output.answer(&answer.body);
     }
-    let View { name, flow_name, is_enabled, is_key_required, require_login, is_productive, url } = answer.read()?;
+    let View { name, flow_name, is_enabled, is_key_required, require_login, is_productive, warning, url, .. } =
+        answer.read()?;
     let (flow, url) = (flow_name.as_deref().unwrap_or(NO_FLOW), client.url(&url));
     output.data(&url)?;
     let mode = if is_productive { "" } else { " in development mode" };
@@ -127,6 +155,9 @@ fn change(connection: &Connection, method: &str, address: &str, body: &serde_jso
         output.note(&format!("calls of {name} run {flow}{mode}: curl{key}{login} -d '{{}}' {url}"));
     } else {
         output.note(&format!("{name} takes no calls; `flowhost webhook enable {name}` changes that"));
+    }
+    if let Some(warning) = warning {
+        output.note(&format!("but {warning}"));
     }
     Ok(())
 }
@@ -140,17 +171,39 @@ fn list(connection: &Connection) -> Result<(), Failure> {
     }
     let webhooks: Vec<View> = answer.read()?;
     let row = |webhook: &View| -> Vec<Cell> {
-        let state = if webhook.is_enabled { ("enabled", Paint::Good) } else { ("disabled", Paint::Faint) };
         vec![
             webhook.name.as_str().into(),
             webhook.flow_name.as_deref().unwrap_or(NO_FLOW).into(),
-            Cell::painted(state.0, state.1),
-            if webhook.is_key_required { "needed" } else { "none" }.into(),
-            if webhook.require_login { "needed" } else { "none" }.into(),
-            if webhook.is_productive { "productive" } else { "development" }.into(),
+            webhook.state(),
+            needed(webhook.is_key_required).into(),
+            needed(webhook.require_login).into(),
+            webhook.mode().into(),
             client.url(&webhook.url).into(),
+            Cell::painted(webhook.warning.as_deref().unwrap_or_default(), Paint::Bad),
         ]
     };
     let rows: Vec<_> = webhooks.iter().map(row).collect();
-    output.table(&["NAME", "FLOW", "STATE", "KEY", "LOGIN", "MODE", "ADDRESS"], &rows)
+    output.table(&["NAME", "FLOW", "STATE", "KEY", "LOGIN", "MODE", "ADDRESS", "WARNING"], &rows)
+}
+
+fn show(connection: &Connection, name: &str) -> Result<(), Failure> {
+    let client = connection.operator()?;
+    let output = connection.output();
+    let answer = client.get(&by_name("webhook", name))?;
+    if output.json {
+        return output.answer(&answer.body);
+    }
+    let webhook: View = answer.read()?;
+    let mut rows: Vec<Vec<Cell>> = vec![
+        vec!["flow".into(), webhook.flow_name.as_deref().unwrap_or(NO_FLOW).into()],
+        vec!["state".into(), webhook.state()],
+        vec!["key".into(), needed(webhook.is_key_required).into()],
+        vec!["login".into(), needed(webhook.require_login).into()],
+        vec!["mode".into(), webhook.mode().into()],
+        vec!["form".into(), webhook.form.as_str().into()],
+    ];
+    rows.extend(webhook.user_name.as_deref().map(|user| vec!["user".into(), user.into()]));
+    rows.push(vec!["address".into(), client.url(&webhook.url).into()]);
+    rows.extend(webhook.warning.as_deref().map(|why| vec!["warning".into(), Cell::painted(why, Paint::Bad)]));
+    output.table(&["webhook", &webhook.name], &rows)
 }

@@ -49,6 +49,14 @@ pub(super) static DEFINITION: TypeDefinition = TypeDefinition {
         Property::new("user_name", Kind::Text(128), "With whose permissions the flow runs, in the setting form.")
             .derived()
             .class(Class::Neither),
+        Property::new(
+            "warning",
+            Kind::Text(1024),
+            "Why calls do not do what the other properties say: the flow is gone, or the user is gone or disabled. Null \
+             unless there is such a reason.",
+        )
+        .derived()
+        .class(Class::Neither),
         Property::new("url", Kind::Text(1024), "The path of its address.").derived().class(Class::Export),
         Property::new("has_syntax_error", Kind::Bool, "The flow's active version cannot be run by this host.")
             .derived()

@@ -14,6 +14,20 @@ use crate::webhook::{FlowTarget, IncomingRequest};
 /// How often an execution is looked for that is to be paused: it goes from one place to another some few times at most.
 const PAUSES: usize = 100;
 
+/// Returns the problem of an action that came after the execution's end.
+fn has_ended(status: Status, done: &str) -> Problem {
+    let detail = format!("the execution has ended already ({status}); only one that has not ended can be {done}");
+    Problem::new(Code::RecordConflict, detail)
+}
+
+fn refuse_ended_otherwise(execution: &Execution) -> Result<(), Problem> {
+    match execution.status {
+        Status::EndedCancelled => Ok(()),
+        status if status.is_ended() => Err(has_ended(status, "cancelled")),
+        _ => Ok(()),
+    }
+}
+
 impl Host {
     async fn steerable(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
         let execution = self.read_execution(by, id).await?;
@@ -21,15 +35,22 @@ impl Host {
         Ok(execution)
     }
 
-    /// Ends an execution that has not ended, and its children with it. Gives it as it stood when it was told.
+    /// Ends an execution that has not ended, and its children with it. Returns it as it stood when it was told. To cancel a
+    /// cancelled execution again changes nothing and is no error, so that a client can repeat a request whose answer got lost.
+    ///
+    /// # Errors
+    ///
+    /// `record.conflict` if it has ended in another way.
     pub async fn cancel(&self, by: &Identity, id: RecordId) -> Result<Execution, Problem> {
-        self.steerable(by, id).await?;
+        refuse_ended_otherwise(&self.steerable(by, id).await?)?;
         let live = self.registry().get(id);
         self.end_cancelled(id).await?;
-        match live {
-            Some(live) => Ok(live.execution()),
-            None => self.execution(id).await,
-        }
+        let execution = match live {
+            Some(live) => live.execution(),
+            None => self.execution(id).await?,
+        };
+        refuse_ended_otherwise(&execution)?;
+        Ok(execution)
     }
 
     /// Takes an execution out of memory, until somebody resumes it. What its flow was told is told again then; what it did
@@ -45,8 +66,7 @@ impl Host {
             match execution.status {
                 Status::Paused => return Ok(execution),
                 status if status.is_ended() => {
-                    let detail = format!("the execution is {status}; only one that has not ended can be paused");
-                    return Err(Problem::new(Code::RecordConflict, detail));
+                    return Err(has_ended(status, "paused"));
                 }
                 // It was on its way from one place to another.
                 _ => tokio::task::yield_now().await,
@@ -94,6 +114,9 @@ impl Host {
     async fn resume_as(&self, by: &Identity, act: Act, execution: &Execution) -> Result<Execution, Problem> {
         self.refuse_if_draining()?;
         let id = execution.id;
+        if execution.status.is_ended() {
+            return Err(has_ended(execution.status, "resumed"));
+        }
         if execution.status != Status::Paused {
             let detail = format!("the execution is {}, not PAUSED", execution.status);
             return Err(Problem::new(Code::RecordConflict, detail));

@@ -8,7 +8,8 @@ use flowhost::{Code, List, Problem};
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json};
 
-use super::parameters::{Parameters, Path, id};
+use super::parameters::{Parameters, Path, id, say_scope};
+use super::record::path_and_query;
 use super::token::{reader, writer};
 use super::{Answer, Shared};
 use crate::answer;
@@ -40,7 +41,9 @@ pub(super) async fn list(api: Shared, uri: Uri, headers: HeaderMap) -> Answer {
     let page = api.host.list_executions(&by, request.clone()).await?;
     let items = api.host.execution_members(&page.items, request.fields.as_deref()).await?;
     let page = List { items, next: page.next };
-    Ok(parameters.page(RecordType::Execution, page, uri.path_and_query().map_or("", |both| both.as_str())))
+    let mut answer = parameters.page(RecordType::Execution, page, path_and_query(&uri));
+    say_scope(&mut answer, &by, RecordType::Execution);
+    Ok(answer)
 }
 
 /// Whoever has the ticket of an execution sees what its caller would have seen; a token shows all of it.

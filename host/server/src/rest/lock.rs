@@ -2,9 +2,11 @@
 
 use axum::body::Body;
 use flowhost::LockProject;
+use flowhost::model::RecordType;
 use http::{HeaderMap, StatusCode, Uri};
 
-use super::parameters::{Parameters, Path};
+use super::parameters::{Parameters, Path, say_scope};
+use super::record::path_and_query;
 use super::token::{reader, writer};
 use super::{Answer, Shared};
 use crate::answer;
@@ -13,7 +15,10 @@ pub(super) async fn list(api: Shared, uri: Uri, headers: HeaderMap) -> Answer {
     let by = reader(&api.host, &headers)?;
     let parameters = Parameters::parse(uri.query(), &[])?;
     let page = api.host.list_locks(&by, parameters.list.clone()).await?;
-    Ok(parameters.content("lock", page.items, page.next.as_deref()))
+    let mut answer = parameters.paged("lock", page, path_and_query(&uri));
+    // Who may read an execution sees its locks.
+    say_scope(&mut answer, &by, RecordType::Execution);
+    Ok(answer)
 }
 
 /// Takes a lock from the execution that holds it. `project` names its project; with no name it is that of no project.

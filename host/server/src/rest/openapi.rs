@@ -186,8 +186,8 @@ fn add_type(paths: &mut Map<String, Value>, definition: &'static TypeDefinition)
                 with_problems(record_answer(&record), CHANGE_PROBLEMS),
             );
             put["requestBody"] = json!({
-                "required": false,
-                "description": "The value itself; `null` where there is none.",
+                "required": true,
+                "description": "The value itself; a body that holds none is refused.",
                 "content": { "application/json": { "schema": {} }, "application/yaml": { "schema": {} } },
             });
             one.insert("put".into(), put);

@@ -3,11 +3,11 @@
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::response::Response;
-use flowhost::model::{Access, RecordId, RecordType, definition};
-use flowhost::{Code, Host, Identity, List, ListRequest, Problem, RecordView};
+use flowhost::model::{Access, Operation, RecordId, RecordType, definition};
+use flowhost::{Code, Host, Identity, List, ListRequest, Problem, Reach, RecordView};
 use http::header::{ETAG, IF_MATCH, LINK};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -16,6 +16,9 @@ use crate::answer::{self, ProblemAnswer};
 
 /// The bytes of records that a page has at most, but for the last of them.
 pub(crate) const PAGE_BYTES: usize = 4 << 20;
+
+/// Names the part of a list's records that the caller may read.
+const SCOPE: HeaderName = HeaderName::from_static("flowhost-scope");
 
 /// What lists leave out unless it is asked for, since it may be large.
 pub(crate) const LEFT_OUT: [&str; 2] = ["input_value", "output_value"];
@@ -202,6 +205,17 @@ impl<C: Serialize> Serialize for Wrapped<'_, C> {
         }
         object.end()
     }
+}
+
+/// Says on a list's answer which of its records the caller may read: an empty list alone does not tell "none" from "none for you".
+pub(crate) fn say_scope(answer: &mut Response, by: &Identity, record_type: RecordType) {
+    let scope = match by.access.projects(Operation::Read, record_type) {
+        Reach::Everything => "everything",
+        Reach::Projects(_) => "projects",
+        Reach::Nothing if record_type == RecordType::Project && by.access.own_projects().next().is_some() => "projects",
+        Reach::Nothing => "nothing",
+    };
+    answer.headers_mut().insert(SCOPE, HeaderValue::from_static(scope));
 }
 
 /// Where the next page is, for `Link`.

@@ -12,7 +12,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Map, Value};
 
-use super::parameters::{PAGE_BYTES, Parameters, Path, if_match, resolve};
+use super::parameters::{PAGE_BYTES, Parameters, Path, if_match, resolve, say_scope};
 use super::token::{reader, writer};
 use super::{Answer, Api, Shared, flow};
 use crate::answer;
@@ -21,7 +21,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/json"))
 }
 
-fn path_and_query(uri: &Uri) -> &str {
+pub(super) fn path_and_query(uri: &Uri) -> &str {
     uri.path_and_query().map_or("", |both| both.as_str())
 }
 
@@ -52,7 +52,9 @@ async fn list(record_type: RecordType, api: Shared, uri: Uri, headers: HeaderMap
     let parameters = Parameters::parse(uri.query(), &[])?;
     let page = api.host.list_records(&by, record_type, parameters.list(record_type)?).await?;
     let items = page.items.into_iter().map(|view| view.members).collect();
-    Ok(parameters.page(record_type, List { items, next: page.next }, path_and_query(&uri)))
+    let mut answer = parameters.page(record_type, List { items, next: page.next }, path_and_query(&uri));
+    say_scope(&mut answer, &by, record_type);
+    Ok(answer)
 }
 
 async fn create(record_type: RecordType, api: Shared, headers: HeaderMap, request: Request) -> Answer {

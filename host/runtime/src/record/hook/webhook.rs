@@ -1,6 +1,6 @@
 //! Webhooks of the record form.
 
-use flowhost_model::{Record, RecordType, RoleAssignment, Webhook, WebhookOptions, bounded_text};
+use flowhost_model::{Record, RecordId, RecordType, RoleAssignment, Webhook, WebhookOptions, bounded_text};
 use flowhost_store::StoredRecord;
 use http::Method;
 use serde::Deserialize;
@@ -11,8 +11,11 @@ use crate::host::Host;
 use crate::identity::Identity;
 use crate::limits::BODY_BYTES_CAP;
 use crate::problem::{Code, Problem};
-use crate::setting::check_key;
+use crate::setting::{WEBHOOK_PREFIX, WebhookSetting, check_key};
 use crate::webhook::{FlowTarget, METHODS};
+
+/// What callers of a webhook get whose flow cannot run.
+const UNANSWERED: &str = "calls are answered as if the webhook did not exist";
 
 /// Checks name, flow, options and key, and fills in what is unset.
 fn prepare(draft: &mut Draft) -> Result<(), Problem> {
@@ -84,6 +87,12 @@ pub(crate) fn check_options(options: &WebhookOptions) -> Result<(), Problem> {
         return Err(refuse("options.methods", format!("`{}` is none of {known}", bounded_text(method, 20))));
     }
     Ok(())
+}
+
+/// Joins the warnings that there are.
+fn join(warnings: [Option<String>; 2]) -> Option<String> {
+    let warnings: Vec<String> = warnings.into_iter().flatten().collect();
+    (!warnings.is_empty()).then(|| warnings.join("; "))
 }
 
 /// A segment of a path: what is not plain is percent-encoded.
@@ -160,6 +169,7 @@ impl Host {
             }
             "is_key_required" => json!(body.contains_key("key_digest")),
             "form" => json!("record"),
+            "warning" => json!(self.warning_of_record(stored, body)),
             "url" => json!(format!("/api/latest/webhook/{}/call", encode_segment(&stored.meta.name))),
             "has_syntax_error" => json!(target().is_some_and(|target| flow_problem(self, &target))),
             // No interface is deprecated yet.
@@ -168,9 +178,53 @@ impl Host {
         })
     }
 
+    /// Returns what keeps calls of a webhook in the record form from doing what its record says.
+    fn warning_of_record(&self, stored: &StoredRecord, body: &Map<String, Value>) -> Option<String> {
+        let webhook = Webhook::deserialize(&Value::Object(body.clone())).ok()?;
+        let snapshot = self.snapshot();
+        let flow = snapshot.flow_name(webhook.flow_id);
+        let is_owned = stored.meta.modified_by.is_some_and(|user| snapshot.user(user).is_some());
+        let warnings = [
+            match flow {
+                None => Some(format!("its flow does not exist any more: {UNANSWERED}")),
+                Some(flow) => self.warning_of_version(flow, &FlowTarget::Id(webhook.flow_id)),
+            },
+            (webhook.is_productive == Some(false) && !is_owned).then(|| {
+                "the user who changed it last is gone or disabled: in development mode, its executions pause until they \
+                 are resumed"
+                    .to_owned()
+            }),
+        ];
+        join(warnings)
+    }
+
+    /// [`Host::warning_of_record`] of one in the setting form, which is bound to this flow.
+    fn warning_of_setting(&self, webhook: &WebhookSetting, bound: Option<RecordId>) -> Option<String> {
+        let (flow, user) = (&webhook.flow_name, &webhook.user_name);
+        let warnings = [
+            match self.snapshot().flow_id(flow) {
+                None => Some(format!("there is no flow `{flow}`: {UNANSWERED}")),
+                Some(id) if Some(id) != bound => Some(format!(
+                    "it does not run the flow `{flow}`, which a user has deployed who may do less than `{user}`: \
+                     {UNANSWERED}; to let it, a user who may do all of that writes the setting again"
+                )),
+                Some(id) => self.warning_of_version(flow, &FlowTarget::Id(id)),
+            },
+            self.snapshot()
+                .user_named(user)
+                .is_none()
+                .then(|| format!("its user `{user}` is gone or disabled: calls run without a user's permissions")),
+        ];
+        join(warnings)
+    }
+
+    fn warning_of_version(&self, flow: &str, target: &FlowTarget) -> Option<String> {
+        let is_missing = self.snapshot().active_version(target).is_none();
+        is_missing.then(|| format!("its flow `{flow}` has no active version: {UNANSWERED}"))
+    }
+
     /// A setting that is a webhook, as a webhook is read; none where it is another setting.
     pub(crate) fn setting_as_webhook(&self, stored: &StoredRecord) -> Option<Map<String, Value>> {
-        use crate::setting::{WEBHOOK_PREFIX, WebhookSetting};
         let name = stored.meta.name.strip_prefix(WEBHOOK_PREFIX)?;
         let body: Map<String, Value> = serde_json::from_str(&stored.body).ok()?;
         let webhook = WebhookSetting::from_value(body.get("value")?).ok()?;
@@ -194,6 +248,7 @@ impl Host {
             ("execution_location", json!("flow_record")),
             ("options", json!(webhook.options)),
             ("form", json!("setting")),
+            ("warning", json!(self.warning_of_setting(&webhook, bound))),
             ("url", json!(format!("/api/latest/webhook/{workspace}/{}", encode_segment(name)))),
             ("has_syntax_error", json!(flow_problem(self, &target))),
             ("has_deprecation", json!(false)),
