@@ -11,7 +11,7 @@ mod payload;
 mod query;
 mod route;
 
-pub use call::{Called, Reservation, WebhookRequest};
+pub use call::{Called, Reservation, Room, WebhookRequest};
 pub(crate) use guesses::Guesses;
 pub use head::{CallHead, Standing};
 pub use incoming::IncomingRequest;

@@ -88,6 +88,14 @@ impl Taken {
     }
 }
 
+impl flowhost::webhook::Room for Taken {
+    /// What no caller could ever have is taken as far as one can.
+    fn grow(&mut self, more: u64) -> bool {
+        let most = self.share.largest().saturating_sub(self.share.amount());
+        self.share.grow(more.min(most))
+    }
+}
+
 fn busy() -> Problem {
     Problem::new(Code::HostBusy, "the host has no room for more requests of this size now; try again")
 }

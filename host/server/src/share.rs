@@ -102,6 +102,11 @@ impl<K: Eq + Hash + Copy> Share<K> {
         self.amount
     }
 
+    /// [`Pool::largest_share`] of its pool.
+    pub(crate) fn largest(&self) -> u64 {
+        self.pool.largest_share()
+    }
+
     /// Takes more. Returns `false`, and takes nothing, if that is more than the caller may have now.
     pub(crate) fn grow(&mut self, more: u64) -> bool {
         let is_shared = self.caller.is_some();

@@ -29,6 +29,9 @@ use crate::secret::CalledKey;
 /// The largest body, in bytes, that is parsed right where it is: a larger one may take long, and others wait for the thread.
 const PARSED_AT_ONCE: usize = 32 << 10;
 
+/// The largest input, in bytes, that counts as no larger than its body.
+const SMALL_INPUT: usize = 64 << 10;
+
 /// A call as it arrived, complete with its body.
 #[derive(Debug)]
 pub struct WebhookRequest {
@@ -50,13 +53,28 @@ pub struct WebhookRequest {
     pub reservation: Option<Reservation>,
 }
 
-/// Something that is held for a call until it runs or is in the queue, from where on the host's own limits apply.
-pub struct Reservation(#[expect(dead_code, reason = "held")] Box<dyn Send + Sync>);
+/// The room that a call takes until it runs or is in the queue, from where on the host's own limits apply.
+pub struct Reservation(Box<dyn Room>);
+
+/// Room in memory that a server has for calls.
+pub trait Room: Send + Sync {
+    /// Takes more bytes, or returns `false` if there is no room for them.
+    fn grow(&mut self, more: u64) -> bool;
+}
 
 impl Reservation {
-    /// Holds something, which is dropped when the call is handed on.
-    pub fn new(held: impl Send + Sync + 'static) -> Self {
-        Self(Box::new(held))
+    /// Holds room, which is given back when the call is handed on.
+    pub fn new(room: impl Room + 'static) -> Self {
+        Self(Box::new(room))
+    }
+
+    /// Takes room for an input as well, which may be several times as large as the body that it is made of.
+    fn hold(&mut self, input: &RawValue) -> Result<(), Problem> {
+        let bytes = input.get().len();
+        if bytes <= SMALL_INPUT || self.0.grow(bytes as u64) {
+            return Ok(());
+        }
+        Err(Problem::new(Code::HostBusy, "the host has no room for more calls of this size now; try again"))
     }
 }
 
@@ -154,10 +172,11 @@ impl Host {
         version: &ActiveVersion,
         mut request: WebhookRequest,
     ) -> Result<Called, Problem> {
-        let reservation = request.reservation.take();
+        let mut reservation = request.reservation.take();
         let is_async = asks_for_async(&request);
         let is_preferred = prefers_async(&request.headers);
         let Admitted { request, input, key, counted } = self.admit_request(route, version, request).await?;
+        reservation.as_mut().map_or(Ok(()), |reservation| reservation.hold(&input))?;
         self.note_activity(route.webhook.id);
         let user_id = self.owner(route);
         let (project_id, bundle_id) = self.execution_location(route, version);
