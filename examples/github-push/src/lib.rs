@@ -5,8 +5,9 @@
 //! deployment needs. GitHub's `ping`, sent when the webhook is made, is answered; any other event is accepted and marked as
 //! ignored, since GitHub counts a refusal as a failed delivery.
 //!
-//! Give GitHub a secret, and keep it as the secret `github-push`, which this flow may read: it refuses deliveries without GitHub's
-//! signature then. Without that secret it takes all, and warns.
+//! Give GitHub a secret, and keep it as the secret `github-push`, with `--readable`, and give the webhook the role `Developer`, which
+//! may read it: the flow refuses deliveries without GitHub's signature then. Without that secret it takes those that are not
+//! signed, and warns.
 //!
 //! ```sh
 //! flowhost deploy target/guests/github-push.wasm --name github-push
@@ -43,8 +44,13 @@ struct Form {
 fn github_push(this: &Execution, input: Input<Value>) -> Result<Outputs, FlowError> {
     match this.secrets().get(SECRET) {
         Ok(secret) => signature::check(this, &secret)?,
-        Err(error) if matches!(error.code(), "secrets.not-found" | "secrets.unavailable") => {
+        // What GitHub signs is meant to be checked.
+        Err(error) if !signature::is_signed(this) && error.code().starts_with("secrets.") => {
             this.warn(format_args!("deliveries are not checked, since there is no secret `{SECRET}`"));
+        }
+        Err(error) if error.code() == "secrets.not-found" => {
+            let advice = "make it with `is_readable`, and give the webhook a role that may read it";
+            return Err(FlowError::new(format!("the delivery is signed, and there is no secret `{SECRET}`: {advice}")));
         }
         Err(error) => return Err(error.into()),
     }
@@ -127,6 +133,10 @@ mod tests {
         for wrong in [None, Some("sha256=00"), Some("757107ea"), Some(&right.replace("7571", "8571"))] {
             assert_eq!(deliver(wrong).unwrap_err().code(), Some("github.signature"), "{wrong:?}");
         }
+        let request = Request::for_test("POST").with_header("X-Hub-Signature-256", right);
+        let this = Execution::for_test().with_request(request);
+        let error = github_push(&this, Input::new(json!({})).with_header("X-GitHub-Event", "star")).unwrap_err();
+        assert!(error.message().starts_with("the delivery is signed, and there is no secret"), "{error}");
         let child = Execution::for_test().with_secret(SECRET, "It's a Secret to Everybody");
         assert_eq!(github_push(&child, Input::new(json!({}))).unwrap_err().code(), Some("github.signature"));
     }

@@ -85,12 +85,13 @@ fn github_push_sums_up_a_delivery() {
 #[test]
 fn github_push_with_a_secret_takes_what_is_signed() {
     let host = Setup::new().variable("FLOWHOST_SECRET_KEY", &BASE64.encode(&[7; 32])).start();
-    let webhook = host.webhook("signed", "github-push");
+    let role = json!({ "roles": [{ "role_name": "Developer" }] });
+    let webhook = host.webhook_with("signed", "github-push", &role);
+    let stranger = host.webhook("signed-without-role", "github-push");
     let deliver = |signature: &str| {
         let request = host.post(webhook.path(), "Hello, World!").header("Content-Type", "text/plain");
         request.header("X-GitHub-Event", "star").header("X-Hub-Signature-256", signature).send()
     };
-    deliver("none").ok();
     let secret = json!({ "name": "github-push", "value": "It's a Secret to Everybody", "is_readable": true });
     host.create("secret", &secret).ok();
     // The example of GitHub's documentation.
@@ -98,6 +99,9 @@ fn github_push_with_a_secret_takes_what_is_signed() {
     assert_eq!(deliver(right).ok()["output_value"]["ignored"], true);
     let problem = deliver(&right.replace('7', "8")).problem(500, "flow.error");
     assert_eq!(problem["detail"], "no delivery of GitHub: its signature is not that of the secret");
+    let unread = host.post(stranger.path(), "Hello, World!").header("X-GitHub-Event", "star");
+    let unread = unread.header("Content-Type", "text/plain").header("X-Hub-Signature-256", right).send();
+    assert!(unread.problem(500, "flow.error")["detail"].as_str().unwrap().contains("may read it"));
 }
 
 #[test]

@@ -145,7 +145,7 @@ fn webhook_takes_the_methods_of_its_options() {
 #[test]
 fn option_that_would_not_hold_is_refused() {
     let host = Host::shared();
-    let webhook = host.webhook("address-options", "echo");
+    let webhook = host.webhook("address-limits", "echo");
     let largest = json!({ "wait_ms": 3_600_000, "max_body_bytes": 16 << 20 });
     host.change(&webhook.record_path(), &json!({ "options": largest })).ok();
     for wrong in [json!({ "wait_ms": 0 }), json!({ "wait_ms": 3_600_001 }), json!({ "max_body_bytes": (16 << 20) + 1 })]
