@@ -141,8 +141,8 @@ pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
     if set("CLICOLOR_FORCE") { true } else { !set("NO_COLOR") && stream.is_terminal() }
 }
 
-/// The text without what a terminal would obey, or nobody sees: control characters but line ends and tabs, and those that turn
-/// text around, are shown as escapes.
+/// Returns the text with invisible characters, and control characters other than line ends and tabs, as escapes, so that a
+/// terminal neither obeys nor hides them.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let obeyed = |c: char| (c.is_control() && c != '\n' && c != '\t') || (is_invisible(c) && c != '\u{200d}');
     if !text.contains(obeyed) {

@@ -26,7 +26,7 @@ pub enum InvalidName {
     /// It holds a control character.
     #[error("a name must not hold control characters")]
     Control,
-    /// It holds a character that nobody sees, or that changes the direction of the others.
+    /// It holds an invisible character, or one that changes the direction of the text around it.
     #[error("a name must not hold U+{0:04X}, which is invisible or turns the text around it")]
     Invisible(u32),
     /// It holds letters that look alike and are not.

@@ -20,7 +20,7 @@ pub fn is_invisible(letter: char) -> bool {
     )
 }
 
-/// Returns a text with the characters that a terminal would obey, or that nobody sees, as escapes.
+/// Returns a text with control characters and invisible characters as escapes.
 ///
 /// ```
 /// use flowhost_model::visible;

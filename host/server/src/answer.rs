@@ -69,7 +69,7 @@ pub(crate) fn without_content() -> Response<Full<Bytes>> {
     unkept(StatusCode::NO_CONTENT)
 }
 
-/// An answer without content that nobody may keep.
+/// Returns an answer without content that caches must not store.
 pub(crate) fn unkept(status: StatusCode) -> Response<Full<Bytes>> {
     let mut answer = empty(status);
     answer.headers_mut().insert(CACHE_CONTROL, NO_STORE);

@@ -89,7 +89,7 @@ impl Taken {
 }
 
 impl flowhost::webhook::Room for Taken {
-    /// What no caller could ever have is taken as far as one can.
+    /// An amount above the largest share is reduced to it, so that a large call can run alone.
     fn grow(&mut self, more: u64) -> bool {
         let most = self.share.largest().saturating_sub(self.share.amount());
         self.share.grow(more.min(most))

@@ -167,7 +167,7 @@ impl Connections {
                     }
                     return;
                 }
-                // Half a head is not waited for: nothing of its request was done, and whoever sends it can send it again.
+                // The host does not wait for the rest of a head: the request has not begun, and its client can send it again.
                 Next::Close if activity.is_resting() => return,
                 Next::Close => {
                     Pin::new(&mut *connection).graceful_shutdown();

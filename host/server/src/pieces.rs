@@ -12,13 +12,13 @@ use hyper::body::{Body, Frame, SizeHint};
 use crate::activity::{Activity, BodyUnderWay};
 use crate::answer::AnswerBody;
 
-/// A body whose connection knows that more of it may come.
+/// A body that marks its connection as answering until it ends.
 struct Pieces {
     body: AxumBody,
     _under_way: BodyUnderWay,
 }
 
-/// Tells the connection of a body that does not come whole.
+/// Marks the connection as answering for as long as this body may have more pieces.
 pub(crate) fn watched(body: AnswerBody, activity: &Arc<Activity>) -> AnswerBody {
     match body {
         Either::Right(body) if !body.is_end_stream() => {

@@ -163,8 +163,8 @@ impl Api {
         Ok((parsed?, taken))
     }
 
-    /// Takes the room for a value of so many bytes. One for which no caller can have room takes all that a caller can have, so
-    /// that it is alone.
+    /// Takes the room for a value of this size in memory. A value above the largest share takes the whole share, so that its
+    /// caller's other requests wait.
     async fn weigh(&self, bytes: usize, taken: &mut Taken) -> Result<(), Problem> {
         let room = (bytes as u64).min(self.bodies.open.largest());
         taken.grow(room.saturating_sub(taken.bytes())).await

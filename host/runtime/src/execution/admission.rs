@@ -25,7 +25,7 @@ const ACCEPTING: usize = 1_024;
 /// Of these, those with much input: the store is given a copy of each.
 const ACCEPTING_LARGE: usize = 16;
 
-/// Inputs that are held against a schema at once and take much memory for it.
+/// The number of memory-hungry inputs that are checked against a schema at once.
 const LARGE_CHECKS: usize = 1;
 
 /// The largest input of a call that counts as small, in bytes.
@@ -197,7 +197,7 @@ impl Admission {
         self.check_place(&self.checks, taker).await
     }
 
-    /// Room to hold an input of a flow against its schema that takes much memory for it. Waits a little for it.
+    /// Returns a place to check an input against its schema that takes much memory. Waits up to the admission wait.
     pub(crate) async fn large_check(&self, taker: RecordId) -> Result<Place<RecordId>, Problem> {
         self.check_place(&self.large_checks, taker).await
     }

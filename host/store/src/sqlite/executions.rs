@@ -80,8 +80,8 @@ pub(super) fn insert(connection: &Connection, row: &ExecutionRow, wake_is_relati
 
 /// Keeps an ended execution with its log: a new row, or in place of the one that `is_known`. Whole or not at all.
 ///
-/// There is less to do unless the store has more of the execution than its row and log: a new one has neither a journal nor
-/// children, and nobody waits for it in the store.
+/// Most executions have only a row and a log. The store does more for one that has a journal, children, locks, messages or
+/// waiters.
 pub(super) fn end(connection: &Connection, execution: &Execution, log: &[LogLine], is_known: bool) -> Result<Ended> {
     if !is_known {
         return insert_ended(connection, execution, &Origin::default(), log).map(|()| Ended::default());

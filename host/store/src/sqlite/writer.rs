@@ -202,8 +202,10 @@ pub(super) fn in_savepoint<T>(connection: &Connection, work: impl FnOnce(&Connec
     outcome
 }
 
-/// Does the rest of a write that has changed something already, and that fails from here on only where the storage does: then
-/// nothing of its group is kept. A savepoint would cost as much as the write: for it, SQLite copies each page that is changed.
+/// Does the rest of a write that has already changed something. If it fails, the whole group is rolled back.
+///
+/// Only for work that fails only if the storage fails. It replaces a savepoint, for which SQLite copies each page that the write
+/// changes, at the cost of the write itself.
 pub(super) fn with_its_group(connection: &Connection, rest: impl FnOnce() -> Result<()>) -> Result<()> {
     let outcome = rest();
     if outcome.is_err() && !connection.is_autocommit() {
